@@ -1,0 +1,63 @@
+"""Stage 1: an Elman RNN. All that it remembers is one vector a layer, rewritten at every token.
+
+B batch, T time, E embedding, H hidden, V vocabulary
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from shared.model.language_model import LanguageModel, State
+
+
+class RNNLayer(nn.Module):
+    """h_t = tanh(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh) (Elman 1990, "Finding Structure in Time").
+
+    Its parameters have the names and shapes of a one-layer `nn.RNN`, so weights can be copied from one to the other.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int):
+        super().__init__()
+        self.weight_ih_l0 = nn.Parameter(torch.empty(hidden_size, input_size))
+        self.weight_hh_l0 = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.bias_ih_l0 = nn.Parameter(torch.zeros(hidden_size))
+        self.bias_hh_l0 = nn.Parameter(torch.zeros(hidden_size))
+        nn.init.xavier_uniform_(self.weight_ih_l0)
+        # An orthogonal matrix keeps the length of what it multiplies, so the first gradients neither vanish nor explode.
+        nn.init.orthogonal_(self.weight_hh_l0)
+
+    def cell(self, x_t: Tensor, h: Tensor) -> Tensor:
+        """One step: the input's share W_ih x_t + b_ih (B, H), the last hidden state (B, H) -> the next (B, H)."""
+        return torch.tanh(x_t + F.linear(h, self.weight_hh_l0, self.bias_hh_l0))
+
+    def forward(self, x: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
+        """x (B, T, E), h (B, H) or None for zeros -> hidden states (B, T, H), the last one (B, H)."""
+        x = F.linear(x, self.weight_ih_l0, self.bias_ih_l0)  # (B, T, H): one large product instead of T small ones
+        if h is None:
+            h = x.new_zeros(x.size(0), x.size(2))
+        hidden = []
+        for x_t in x.unbind(1):
+            h = self.cell(x_t, h)
+            hidden.append(h)
+        return torch.stack(hidden, dim=1), h
+
+
+class RNN(LanguageModel):
+    """Embedding, RNN layers one on the other, tied output layer. State: a hidden vector (B, H) a layer."""
+
+    def __init__(
+        self, vocab_size: int, hidden_size: int = 256, num_layers: int = 2, embedding_size=None, dropout: float = 0.0
+    ):
+        super().__init__(vocab_size, hidden_size, embedding_size, dropout)
+        sizes = [self.embedding.embedding_dim] + [hidden_size] * num_layers
+        self.layers = nn.ModuleList(map(RNNLayer, sizes[:-1], sizes[1:]))
+
+    def features(self, tokens: Tensor, state: State, return_attention: bool):
+        """tokens (B, T) -> top layer's hidden states (B, T, H), every layer's last one, no attention."""
+        x = self.dropout(self.embedding(tokens))  # (B, T, E)
+        states = []
+        for layer, h in zip(self.layers, state or [None] * len(self.layers)):
+            x, h = layer(x, h)  # (B, T, H)
+            x = self.dropout(x)
+            states.append(h)
+        return x, tuple(states), None

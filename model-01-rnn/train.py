@@ -1,0 +1,30 @@
+"""Train stage 1, the plain RNN:  python train.py"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository's root, for `shared`
+
+from model import RNN
+
+from shared.run.language_modeling import Stage, train_stage
+
+STAGE = Stage(
+    folder=Path(__file__).resolve().parent,
+    model=RNN,
+    model_settings=("hidden_size", "num_layers", "dropout"),
+    defaults=dict(
+        max_steps=1800,
+        batch_size=32,
+        context_length=40,
+        hidden_size=256,
+        num_layers=2,
+        dropout=0.2,
+        learning_rate=0.003,
+    ),
+    by_tokenizer={"char": dict(context_length=64)},
+    quick=dict(max_steps=150),
+)
+
+if __name__ == "__main__":
+    train_stage(STAGE)

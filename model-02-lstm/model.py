@@ -1,0 +1,111 @@
+"""Stage 2: LSTM and GRU. Gates decide what a memory keeps, what is written to it and what of it is shown.
+
+B batch, T time, E embedding, H hidden, V vocabulary
+
+`LSTMLayer` and `GRULayer` are written out; `nn.LSTM` and `nn.GRU` are their fast twins. Parameters have the same names
+and shapes, so a model trained with one implementation can be loaded with the other.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from shared.model.language_model import LanguageModel, State
+from shared.model.recurrent import LIBRARY_LAYERS, open_forget_gates
+
+
+class GatedLayer(nn.Module):
+    """What both layers share: weights for several gates stacked in one matrix, and the loop over time."""
+
+    num_gates: int
+    num_states: int
+
+    def __init__(self, input_size: int, hidden_size: int):
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.weight_ih_l0 = nn.Parameter(torch.empty(self.num_gates * hidden_size, input_size))
+        self.weight_hh_l0 = nn.Parameter(torch.empty(self.num_gates * hidden_size, hidden_size))
+        self.bias_ih_l0 = nn.Parameter(torch.empty(self.num_gates * hidden_size))
+        self.bias_hh_l0 = nn.Parameter(torch.empty(self.num_gates * hidden_size))
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -(hidden_size**-0.5), hidden_size**-0.5)
+
+    def forward(self, x: Tensor, state: tuple[Tensor, ...] | None):
+        """x (B, T, E), state of vectors (B, H) or None for zeros -> hidden states (B, T, H), the last state."""
+        x = F.linear(x, self.weight_ih_l0, self.bias_ih_l0)  # (B, T, gates * H): every step's input at once
+        state = state or (x.new_zeros(x.size(0), self.hidden_size),) * self.num_states
+        hidden = []
+        for x_t in x.unbind(1):
+            state = self.cell(x_t, *state)
+            hidden.append(state[0])
+        return torch.stack(hidden, dim=1), state
+
+
+class LSTMLayer(GatedLayer):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000)."""
+
+    num_gates, num_states = 4, 2
+
+    def gates(self, x_t: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+        """The input's share (B, 4 H) and the last hidden state (B, H) -> i, f, g, o, each (B, H)."""
+        i, f, g, o = (x_t + F.linear(h, self.weight_hh_l0, self.bias_hh_l0)).chunk(4, dim=-1)
+        return torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
+
+    def cell(self, x_t: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """c_t = f * c + i * g and h_t = o * tanh(c_t), all (B, H)."""
+        i, f, g, o = self.gates(x_t, h)
+        c = f * c + i * g  # keep a part of the old, write a part of the new
+        h = o * torch.tanh(c)  # show a part of the memory
+        return h, c
+
+
+class GRULayer(GatedLayer):
+    """Gated recurrent unit (Cho et al. 2014), two gates and no separate cell.
+
+    As in `nn.GRU`, the reset gate acts after the product with the hidden state, and not before it as in the paper.
+    """
+
+    num_gates, num_states = 3, 1
+
+    def cell(self, x_t: Tensor, h: Tensor) -> tuple[Tensor]:
+        """h_t = (1 - z) * n + z * h, all (B, H)."""
+        x_r, x_z, x_n = x_t.chunk(3, dim=-1)
+        h_r, h_z, h_n = F.linear(h, self.weight_hh_l0, self.bias_hh_l0).chunk(3, dim=-1)
+        r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
+        n = torch.tanh(x_n + r * h_n)
+        return ((1 - z) * n + z * h,)
+
+
+SCRATCH_LAYERS = {"lstm": LSTMLayer, "gru": GRULayer}
+
+
+class LSTM(LanguageModel):
+    """Embedding, LSTM or GRU layers one on the other, tied output layer. State: a layer's (h, c), or (h,) for a GRU."""
+
+    def __init__(
+        self,
+        vocab_size: int,
+        hidden_size: int = 256,
+        num_layers: int = 2,
+        embedding_size: int | None = None,
+        dropout: float = 0.0,
+        cell: str = "lstm",
+        implementation: str = "torch",
+    ):
+        super().__init__(vocab_size, hidden_size, embedding_size, dropout)
+        layer = {"scratch": SCRATCH_LAYERS, "torch": LIBRARY_LAYERS}[implementation][cell]
+        sizes = [self.embedding.embedding_dim] + [hidden_size] * num_layers
+        self.layers = nn.ModuleList(map(layer, sizes[:-1], sizes[1:]))
+        if cell == "lstm":
+            for layer in self.layers:
+                open_forget_gates(layer)
+
+    def features(self, tokens: Tensor, state: State, return_attention: bool):
+        """tokens (B, T) -> top layer's hidden states (B, T, H), every layer's last state, no attention."""
+        x = self.dropout(self.embedding(tokens))  # (B, T, E)
+        states = []
+        for layer, layer_state in zip(self.layers, state or [None] * len(self.layers)):
+            x, layer_state = layer(x, layer_state)  # (B, T, H)
+            x = self.dropout(x)
+            states.append(layer_state)
+        return x, tuple(states), None

@@ -1,0 +1,36 @@
+"""Train stage 2, the LSTM (or the GRU, with --cell gru):  python train.py"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository's root, for `shared`
+
+from model import LSTM
+
+from shared.run.language_modeling import Stage, train_stage
+
+
+def add_flags(parser) -> None:
+    parser.add_argument("--cell", choices=("lstm", "gru"), help="gru has fewer gates and no separate cell [lstm]")
+    parser.add_argument(
+        "--implementation",
+        choices=("torch", "scratch"),
+        help="scratch runs the cells of model.py: the same numbers, more slowly [torch]",
+    )
+
+
+STAGE = Stage(
+    folder=Path(__file__).resolve().parent,
+    model=LSTM,
+    model_settings=("hidden_size", "num_layers", "dropout", "cell", "implementation"),
+    defaults=dict(
+        max_steps=1800, batch_size=32, context_length=40, hidden_size=256, num_layers=2, dropout=0.3, learning_rate=0.004,
+        cell="lstm", implementation="torch",
+    ),
+    by_tokenizer={"char": dict(context_length=64)},
+    quick=dict(max_steps=150),
+    add_flags=add_flags,
+)  # fmt: skip
+
+if __name__ == "__main__":
+    train_stage(STAGE)

@@ -1,0 +1,13 @@
+"""Write text with stage 3, the LSTM with attention:  python generate.py --prompt "To be or not to be" --visualize"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository's root, for `shared`
+
+from model import AttentionLSTM
+
+from shared.run.generation import generate_stage
+
+if __name__ == "__main__":
+    generate_stage(Path(__file__).resolve().parent, AttentionLSTM)

@@ -1,0 +1,42 @@
+"""Train stage 3, the LSTM that attends to its own past:  python train.py"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository's root, for `shared`
+
+from model import AttentionLSTM
+
+from shared.run.cli import number
+from shared.run.language_modeling import Stage, train_stage
+
+
+def add_flags(parser) -> None:
+    whole = number(int, low=1)
+    parser.add_argument("--cell", choices=("lstm", "gru", "rnn"), help="the recurrent layers below attention [lstm]")
+    parser.add_argument(
+        "--attention",
+        choices=("additive", "dot", "multi-head"),
+        help="how a past state is scored; multi-head projects before it compares and looks several ways at once [multi-head]",
+    )
+    parser.add_argument("--num-heads", type=whole, help="heads of multi-head attention; must divide --hidden-size [4]")
+    parser.add_argument(
+        "--memory-length", type=whole, help="past states in reach; longer is slower and adds little [64]"
+    )
+
+
+STAGE = Stage(
+    folder=Path(__file__).resolve().parent,
+    model=AttentionLSTM,
+    model_settings=("hidden_size", "num_layers", "dropout", "cell", "attention", "num_heads", "memory_length"),
+    defaults=dict(
+        max_steps=1600, batch_size=32, context_length=40, hidden_size=256, num_layers=2, dropout=0.3, learning_rate=0.004,
+        cell="lstm", attention="multi-head", num_heads=4, memory_length=64,
+    ),
+    by_tokenizer={"char": dict(context_length=64)},
+    quick=dict(max_steps=150),
+    add_flags=add_flags,
+)  # fmt: skip
+
+if __name__ == "__main__":
+    train_stage(STAGE)

@@ -1,0 +1,37 @@
+"""Train stage 4, the mini transformer:  python train.py"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository's root, for `shared`
+
+from model import MiniTransformer
+
+from shared.run.cli import number
+from shared.run.language_modeling import Stage, train_stage
+
+
+def add_flags(parser) -> None:
+    parser.add_argument(
+        "--positions",
+        choices=("rotary", "sinusoidal", "learned"),
+        help="how a token knows its place; rotary ones depend on distance alone, so the window can slide [rotary]",
+    )
+    parser.add_argument("--num-heads", type=number(int, low=1), help="heads a layer; must divide --hidden-size [4]")
+
+
+STAGE = Stage(
+    folder=Path(__file__).resolve().parent,
+    model=MiniTransformer,
+    model_settings=("hidden_size", "num_layers", "dropout", "context_length", "positions", "num_heads"),
+    defaults=dict(
+        max_steps=1500, batch_size=24, context_length=64, hidden_size=256, num_layers=4, dropout=0.2, learning_rate=0.003,
+        positions="rotary", num_heads=4,
+    ),
+    by_tokenizer={"char": dict(context_length=128)},
+    quick=dict(max_steps=120),
+    add_flags=add_flags,
+)  # fmt: skip
+
+if __name__ == "__main__":
+    train_stage(STAGE)

@@ -1,0 +1,175 @@
+"""Attention: a query looks at keys, and takes home a mixture of their values.
+
+B batch, Tq queries, Tk keys, D their size, A additive attention's inner size, H model size
+
+Masks are boolean and True means "may attend", as in `F.scaled_dot_product_attention` (`nn.MultiheadAttention` means the
+reverse). A query that may attend to nothing gets zeros: no weight anywhere, and a context of zeros.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+
+def causal_mask(
+    num_queries: int, num_keys: int, window: int | None = None, see_self: bool = True, device=None
+) -> Tensor:
+    """Which keys each query may see, when the last query and the last key are the same token. -> (Tq, Tk) bool.
+
+    There may be more keys than queries: the earlier ones come from a cache, and the mask is shifted by their number.
+    `window` bounds how many keys a query sees; without `see_self` its own token is not among them.
+
+    >>> causal_mask(2, 4, window=2).int().tolist()
+    [[0, 1, 1, 0], [0, 0, 1, 1]]
+    """
+    query_positions = torch.arange(num_keys - num_queries, num_keys, device=device)
+    steps_back = query_positions[:, None] - torch.arange(num_keys, device=device)  # (Tq, Tk)
+    nearest = 0 if see_self else 1
+    mask = steps_back >= nearest
+    return mask if window is None else mask & (steps_back < nearest + window)
+
+
+def padding_mask(lengths: Tensor, num_keys: int) -> Tensor:
+    """True for real keys, False for padding: lengths (B) -> (B, 1, Tk), for a batch of (B, Tq, Tk) scores.
+
+    >>> padding_mask(torch.tensor([1, 3]), 3).int().tolist()
+    [[[1, 0, 0]], [[1, 1, 1]]]
+    """
+    return torch.arange(num_keys, device=lengths.device) < lengths[:, None, None]
+
+
+def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Softmax over the last dimension, with weight exactly 0 where the mask is False, for whole rows if need be."""
+    if mask is None:
+        return scores.softmax(-1)
+    # -inf would turn a row without any True into NaN, in the backward pass too. The lowest finite number does not,
+    # and what little uniform weight such a row then gets is taken away again.
+    lowest = torch.finfo(scores.dtype).min
+    return scores.masked_fill(~mask, lowest).softmax(-1).masked_fill(~mask, 0.0)
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, return_weights: bool = False):
+    """Scaled dot-product attention, softmax(q k' / sqrt(D)) v (Vaswani et al. 2017, equation 1).
+
+    queries (..., Tq, D), keys (..., Tk, D), values (..., Tk, Dv), mask broadcastable to (..., Tq, Tk)
+    -> context (..., Tq, Dv), weights (..., Tq, Tk) if asked for, else None.
+    """
+    if not return_weights and queries.is_cuda:
+        # The fused kernel never holds the weights. On a CPU, at a course's sizes, the written-out form is faster.
+        return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask), None
+    scores = queries @ keys.transpose(-2, -1) / math.sqrt(queries.size(-1))  # (..., Tq, Tk)
+    weights = masked_softmax(scores, mask)
+    return weights @ values, weights if return_weights else None
+
+
+class DotAttention(nn.Module):
+    """`attend` as a module: no parameters, the states themselves are queries, keys and values."""
+
+    num_heads = 1
+
+    def forward(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, return_weights=False):
+        """(B, Tq, D), (B, Tk, D), (B, Tk, Dv) -> context (B, Tq, Dv), weights (B, 1, Tq, Tk) or None."""
+        context, weights = attend(queries, keys, values, mask, return_weights)
+        return context, weights[:, None] if return_weights else None
+
+
+class AdditiveAttention(nn.Module):
+    """A small network scores each pair: v' tanh(W q + U k) (Bahdanau et al. 2015, appendix A.1.2).
+
+    The tanh of all pairs is (B, Tq, Tk, A) numbers, by far the most that any attention here needs. So it is not kept
+    for the backward pass but computed again there.
+    """
+
+    num_heads = 1
+
+    def __init__(self, query_size: int, key_size: int, attention_size: int):
+        super().__init__()
+        self.query = nn.Linear(query_size, attention_size)
+        self.key = nn.Linear(key_size, attention_size, bias=False)
+        self.score = nn.Linear(attention_size, 1, bias=False)
+
+    def pair_scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """(B, Tq, A), (B, Tk, A) -> (B, Tq, Tk)."""
+        pairs = torch.tanh(queries[:, :, None] + keys[:, None])  # (B, Tq, Tk, A)
+        return self.score(pairs).squeeze(-1)
+
+    def forward(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, return_weights=False):
+        """(B, Tq, query_size), (B, Tk, key_size), (B, Tk, Dv) -> context (B, Tq, Dv), weights (B, 1, Tq, Tk) or None."""
+        queries, keys = self.query(queries), self.key(keys)
+        scores = checkpoint(self.pair_scores, queries, keys, use_reentrant=False)
+        weights = masked_softmax(scores, mask)
+        return weights.to(values.dtype) @ values, weights[:, None] if return_weights else None
+
+
+class MultiHeadAttention(nn.Module):
+    """Several attentions side by side, each on its own projection of queries, keys and values (Vaswani et al. 2017).
+
+    Self-attention is a call with one sequence in all three places; cross-attention takes the queries from another.
+    """
+
+    def __init__(self, query_size: int, key_size: int, num_heads: int, dropout: float = 0.0):
+        super().__init__()
+        if query_size % num_heads:
+            raise ValueError(f"query_size {query_size} must be a multiple of num_heads {num_heads}")
+        self.num_heads = num_heads
+        self.dropout = nn.Dropout(dropout)
+        self.query = nn.Linear(query_size, query_size, bias=False)
+        self.key = nn.Linear(key_size, query_size, bias=False)
+        self.value = nn.Linear(key_size, query_size, bias=False)
+        self.output = nn.Linear(query_size, query_size, bias=False)
+
+    def split_heads(self, x: Tensor) -> Tensor:
+        """(B, T, H) -> (B, heads, T, H / heads)."""
+        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+    def forward(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, return_weights=False):
+        """(B, Tq, query_size), (B, Tk, key_size) twice, mask (Tq, Tk) or (B, 1 or Tq, Tk)
+        -> (B, Tq, query_size), weights (B, heads, Tq, Tk) before dropout, or None."""
+        q, k, v = (self.split_heads(x) for x in (self.query(queries), self.key(keys), self.value(values)))
+        if mask is not None and mask.dim() == 3:
+            mask = mask[:, None]  # (B, 1, Tq, Tk): the same for every head
+        if self.dropout.p and self.training:
+            weights = masked_softmax(q @ k.transpose(-2, -1) / math.sqrt(q.size(-1)), mask)
+            context = self.dropout(weights) @ v
+            weights = weights if return_weights else None
+        else:
+            context, weights = attend(q, k, v, mask, return_weights)
+        context = context.transpose(1, 2).flatten(2)  # (B, Tq, query_size)
+        return self.output(context), weights
+
+
+def sliding_window(
+    attention: Callable,
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    window: int,
+    see_self: bool = True,
+    return_weights: bool = False,
+    block_size: int = 128,
+):
+    """Causal attention over the last `window` keys, a block of queries at a time, so memory grows with T and not T * T.
+
+    attention(queries, keys, values, mask, return_weights) is any of this file's; queries (..., Tq, D) are the newest of
+    the keys' tokens (..., Tk, D). Each block is shown only those keys that one of its queries may see.
+    -> context (..., Tq, Dv), weights (..., Tq, Tk) or None.
+    """
+    num_queries, num_keys = queries.size(-2), keys.size(-2)
+    reach = window - 1 if see_self else window
+    blocks = []
+    for start in range(0, num_queries, block_size):
+        stop = min(start + block_size, num_queries)
+        last = num_keys - num_queries + stop
+        first = max(0, last - (stop - start) - reach)
+        mask = causal_mask(stop - start, last - first, window, see_self, queries.device)
+        seen = slice(first, last)
+        block, weights = attention(
+            queries[..., start:stop, :], keys[..., seen, :], values[..., seen, :], mask, return_weights
+        )
+        blocks.append((block, F.pad(weights, (first, num_keys - last)) if return_weights else None))
+    contexts, weights = zip(*blocks)
+    return torch.cat(contexts, -2), torch.cat(weights, -2) if return_weights else None

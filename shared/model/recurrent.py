@@ -1,0 +1,46 @@
+"""PyTorch's own recurrent layers, one layer each, with the state that this course uses: a tuple of vectors (B, H)."""
+
+import torch
+from torch import Tensor, nn
+
+
+class _OneLayer:
+    """Put before a module of torch.nn, turns (1, B, H) states into (B, H) ones and a lone state into a tuple of one."""
+
+    def __init__(self, input_size: int, hidden_size: int):
+        super().__init__(input_size, hidden_size, batch_first=True)
+
+    def forward(self, x: Tensor, state: tuple[Tensor, ...] | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """x (B, T, E), state of vectors (B, H) or None for zeros -> hidden states (B, T, H), the last state."""
+        if state is not None:
+            state = tuple(vector[None] for vector in state)  # (1, B, H)
+            state = state if isinstance(self, nn.LSTM) else state[0]
+        x, state = super().forward(x, state)
+        state = state if isinstance(self, nn.LSTM) else (state,)
+        return x, tuple(vector[0] for vector in state)
+
+
+class RNNLayer(_OneLayer, nn.RNN):
+    """`nn.RNN`: tanh(W_ih x + b_ih + W_hh h + b_hh)."""
+
+
+class LSTMLayer(_OneLayer, nn.LSTM):
+    """`nn.LSTM`: gates stacked in the order i, f, g, o."""
+
+
+class GRULayer(_OneLayer, nn.GRU):
+    """`nn.GRU`: gates stacked in the order r, z, n."""
+
+
+LIBRARY_LAYERS = {"rnn": RNNLayer, "lstm": LSTMLayer, "gru": GRULayer}
+
+
+@torch.no_grad()
+def open_forget_gates(layer: nn.Module) -> None:
+    """Start an LSTM layer with forget gates near 1, so that it remembers before it has learned what to forget.
+
+    A bias of 1 for the forget gate (Jozefowicz et al. 2015); it is the second quarter of the stacked gates.
+    """
+    hidden_size = layer.hidden_size
+    layer.bias_ih_l0[hidden_size : 2 * hidden_size] = 1.0
+    layer.bias_hh_l0[hidden_size : 2 * hidden_size] = 0.0

@@ -1,0 +1,84 @@
+"""Command lines that are kind: one line for a mistake, either spelling of a flag, no traceback."""
+
+import argparse
+import errno
+import math
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from shared.errors import UserError
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse, but --max_steps is taken for --max-steps, no flag may be shortened, and a mistake is one line."""
+
+    def __init__(self, **settings):
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
+
+    def parse_args(self, args=None, namespace=None):
+        args = sys.argv[1:] if args is None else args
+        return super().parse_args([self._with_hyphens(word) for word in args], namespace)
+
+    @staticmethod
+    def _with_hyphens(word: str) -> str:
+        if not word.startswith("--"):
+            return word
+        flag, equals, value = word.partition("=")
+        return flag.replace("_", "-") + equals + value
+
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: {message}; --help lists all flags\n")
+
+
+def number(kind: type, low: float = -math.inf, high: float = math.inf, above: float = -math.inf) -> Callable:
+    """A type for argparse: an int or float with low <= value <= high and value > above.
+
+    >>> number(int, low=1)("3")
+    3
+    """
+
+    def parse(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {'a whole number' if kind is int else 'a number'}")
+        if not (low <= value <= high and value > above and math.isfinite(value)):
+            bounds = [f"more than {above:g}"] if above > -math.inf else []
+            bounds += [f"at least {low:g}"] if low > -math.inf else []
+            bounds += [f"at most {high:g}"] if high < math.inf else []
+            raise argparse.ArgumentTypeError(f"{text} must be {' and '.join(bounds)}")
+        return value
+
+    return parse
+
+
+def log(*parts) -> None:
+    """A line for the person watching. Progress goes to stderr, so stdout holds only results."""
+    print(*parts, file=sys.stderr, flush=True)
+
+
+def run_main(main: Callable[[], None]) -> None:
+    """Call a program's main function; turn what a user can mend into one line and an exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        # Whatever the terminal's encoding, a character that it lacks is not worth a traceback.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        main()
+        sys.stdout.flush()
+    except UserError as error:
+        log(f"error: {error}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        log("\nstopped")
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:  # the reader of our output (head, say) has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        log(f"error: the disk is full ({error.filename or 'while writing'}); make room and run the command again")
+        sys.exit(2)

@@ -1,0 +1,57 @@
+"""Where to compute and how precisely: asked for by name, or found out by trying."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import torch
+
+from shared.errors import UserError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "float32", "bfloat16")
+WORTH_IT = 1.3  # bfloat16 has to be so many times faster before it is chosen
+
+
+def choose_device(name: str) -> torch.device:
+    """The device asked for; `auto` takes a GPU if there is one."""
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next(candidate for candidate in ("cuda", "mps", "cpu") if available[candidate])
+    if not available[name]:
+        raise UserError(f"PyTorch finds no {name} device here; use --device cpu, or leave --device away")
+    return torch.device(name)
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager:
+    """Within it, matrix products run in `precision`; weights, sums and losses stay float32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def seconds_of(function: Callable[[], None], device: torch.device, repeats: int = 3) -> float:
+    """The shortest of a few timed calls, after one that is not counted."""
+    times = []
+    for _ in range(1 + repeats):
+        start = time.perf_counter()
+        function()
+        if device.type != "cpu":
+            torch.accelerator.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def choose_precision(wanted: str, device: torch.device, trial_step: Callable[[str], None]) -> tuple[str, float]:
+    """The precision to train in and what a step takes in it, in seconds.
+
+    `trial_step(precision)` computes one step's loss and gradients. Many processors have no bfloat16 arithmetic and
+    imitate it slowly, so `auto` times both.
+    """
+    if wanted != "auto":
+        return wanted, seconds_of(lambda: trial_step(wanted), device)
+    exact = seconds_of(lambda: trial_step("float32"), device)
+    start = time.perf_counter()
+    trial_step("bfloat16")
+    if time.perf_counter() - start > 3 * exact:  # so slow that there is no need to measure it well
+        return "float32", exact
+    short = seconds_of(lambda: trial_step("bfloat16"), device)
+    return ("bfloat16", short) if exact >= WORTH_IT * short else ("float32", exact)

@@ -1,0 +1,162 @@
+"""What a stage's generate.py calls: checkpoint and prompt -> text, and pictures of what the model looked at."""
+
+import sys
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from shared.errors import UserError
+from shared.model.influence import influence
+from shared.model.language_model import LanguageModel
+from shared.model.sampling import generate
+from shared.run.checkpoint import load_checkpoint
+from shared.run.cli import ArgumentParser, log, number, run_main
+from shared.run.device import DEVICES, choose_device
+from shared.show.plots import attention_figure, influence_figure, save_figure
+from shared.text.tokenizer import Tokenizer, tokenizer_from_dict
+
+MAP_TOKENS = 40  # as many as stay readable on a phone
+
+
+def generate_stage(folder: Path, model_class: type[LanguageModel]) -> None:
+    """The whole of generate.py, for the stage in `folder`."""
+    run_main(lambda: _generate_stage(folder, model_class))
+
+
+def _generate_stage(folder: Path, model_class: type[LanguageModel]) -> None:
+    flags = parse_flags(folder)
+    model, tokenizer = load_model(folder.name, model_class, Path(flags.checkpoint), choose_device(flags.device))
+    if flags.interactive:
+        converse(model, tokenizer, flags)
+        return
+    prompt = encode_prompt(tokenizer, flags.prompt)
+    samples = write_samples(model, tokenizer, prompt, flags)
+    if flags.visualize is not None:
+        draw_maps(model, tokenizer, prompt, samples[0], Path(flags.visualize), folder.name)
+
+
+def parse_flags(folder: Path):
+    """The flags of generate.py."""
+    parser = ArgumentParser(description=f"Write text with the trained {folder.name}, one token at a time.")
+    add = parser.add_argument
+    add("--prompt", default="", help="the text to go on from; an empty one starts on a new line")
+    add(
+        "--max-new-tokens",
+        type=number(int, low=1),
+        default=100,
+        help="how much to write; 100 words are a few seconds [100]",
+    )
+    add("--temperature", type=number(float, low=0), default=0.8, help="below 1 plays safe, above 1 dares, 0 takes the likeliest; 0.8 is readable [0.8]")  # fmt: skip
+    add("--top-k", type=number(int, low=1), help="choose among the k likeliest tokens only; by default among all")
+    add("--top-p", type=number(float, above=0, high=1), help="choose among the likeliest tokens that together reach this probability; by default all")  # fmt: skip
+    add(
+        "--seed",
+        type=number(int, low=0),
+        default=1,
+        help="the same seed gives the same text; change it for another [1]",
+    )
+    add("--num-samples", type=number(int, low=1), default=1, help="how many texts to write side by side [1]")
+    add("--checkpoint", default=str(folder / "checkpoints" / "best.pt"), help="the model to use [checkpoints/best.pt]")
+    add(
+        "--device", choices=DEVICES, default="cpu", help="one token at a time is too little work for a GPU to pay [cpu]"
+    )
+    add("--interactive", action="store_true", help="ask for prompts until an end of file (Ctrl-D) or Ctrl-C")
+    add(
+        "--visualize",
+        nargs="?",
+        const=".",
+        metavar="PATH",
+        help="draw the maps into the folder PATH, by default this one",
+    )
+    return parser.parse_args()
+
+
+def load_model(stage: str, model_class: type[LanguageModel], path: Path, device) -> tuple[LanguageModel, Tokenizer]:
+    """The trained model, in eval mode, and its tokenizer."""
+    saved = load_checkpoint(path, device)
+    if saved["stage"] != stage:
+        raise UserError(f"{path} holds a model of {saved['stage']}, not of {stage}; generate in that folder instead")
+    model = model_class(**saved["model_settings"]).to(device)
+    model.load_state_dict(saved["weights"])
+    return model.eval(), tokenizer_from_dict(saved["tokenizer"])
+
+
+def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Prompt -> at least one id. Says which words the model does not know, and what it knows that is near."""
+    ids = tokenizer.encode(text)  # where nothing can stand for an unknown sign, this ends with one line
+    for word, near in tokenizer.check_prompt(text):
+        hint = f"; it knows {', '.join(near)}" if near else ""
+        log(f"the model never learned {word!r} and reads it as <unk>{hint}")
+    return ids or [tokenizer.newline_id]
+
+
+def write_samples(model: LanguageModel, tokenizer: Tokenizer, prompt: list[int], flags) -> list[list[int]]:
+    """Generate and print: one text streams as it grows, several come one after the other. -> their new ids."""
+    generator = torch.Generator().manual_seed(flags.seed)
+    tokens = generate(
+        model,
+        prompt,
+        flags.num_samples,
+        temperature=flags.temperature,
+        top_k=flags.top_k,
+        top_p=flags.top_p,
+        banned=tokenizer.unk_id,
+        generator=generator,
+    )
+    steps = islice(tokens, flags.max_new_tokens)
+    if flags.num_samples == 1:
+        return [stream_text(tokenizer, prompt, (step.item() for step in steps))]
+    samples = torch.stack(list(steps), dim=1).tolist()  # (num_samples, max_new_tokens)
+    for index, sample in enumerate(samples, start=1):
+        print(f"--- sample {index}\n{tokenizer.decode(prompt + sample)}")
+    return samples
+
+
+def stream_text(tokenizer: Tokenizer, prompt: list[int], tokens: Iterable[int]) -> list[int]:
+    """Print the prompt and then each token as soon as it is there. -> the new ids."""
+    streamer, written = tokenizer.streamer(), []
+    sys.stdout.write("".join(map(streamer.push, prompt)))
+    for token in tokens:
+        sys.stdout.write(streamer.push(token))
+        sys.stdout.flush()
+        written.append(token)
+    print(streamer.flush())
+    return written
+
+
+def converse(model: LanguageModel, tokenizer: Tokenizer, flags) -> None:
+    """A prompt, a text, and again, until there is no more input."""
+    log("type the beginning of a text; Ctrl-D ends")
+    while True:
+        try:
+            text = input("> ")
+        except EOFError:
+            return
+        try:
+            write_samples(model, tokenizer, encode_prompt(tokenizer, text), flags)
+        except UserError as error:
+            log(f"error: {error}")
+
+
+def draw_maps(model, tokenizer: Tokenizer, prompt: list[int], written: list[int], folder: Path, title: str) -> None:
+    """attention.png, where the model has attention, and influence.png, of the prompt and what followed it first."""
+    # The end of a long prompt and the beginning of the continuation, so that both are seen.
+    ids = (prompt + written)[: max(MAP_TOKENS, len(prompt) + MAP_TOKENS // 2)]
+    shown = min(len(ids), MAP_TOKENS)
+    glyphs = [tokenizer.glyph(token) for token in ids]
+    tokens = torch.tensor(ids)
+    device = model.embedding.weight.device
+    with torch.no_grad():
+        _, _, attention = model(tokens[None].to(device), return_attention=True)
+    figures = {}
+    if attention is not None:
+        figures["attention.png"] = attention_figure(attention[0].float().cpu().numpy(), glyphs, len(prompt), title)
+    rows = torch.zeros(len(ids), len(ids))
+    rows[-shown:] = influence(model, tokens, num_rows=shown)
+    figures["influence.png"] = influence_figure(rows.numpy(), glyphs, len(prompt), title)
+    for name, figure in figures.items():
+        path = (folder / name).resolve()
+        save_figure(figure, path)
+        log(f"{path.stem} map: {path}")

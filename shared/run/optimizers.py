@@ -1,0 +1,57 @@
+"""Who changes the weights: Muon for matrices and AdamW for the rest, or AdamW for all; and by how much at which step."""
+
+import torch
+from torch import nn
+from torch.optim import AdamW, Muon, Optimizer
+
+from shared.run.device import seconds_of
+
+OPTIMIZERS = ("auto", "muon", "adamw")
+MUON_SHARE = 0.3  # Muon is chosen if its own work adds at most this share to a step
+
+
+def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
+    """The weight matrices between embedding and output, which Muon is made for. The embedding is a table, not a map."""
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    return [parameter for parameter in model.parameters() if parameter.ndim == 2 and id(parameter) not in tables]
+
+
+def make_optimizers(model: nn.Module, kind: str, learning_rate: float, weight_decay: float) -> list[Optimizer]:
+    """`muon` or `adamw` -> the optimizers that together own all parameters.
+
+    Muon (Jordan et al. 2024) makes every update of a matrix nearly orthogonal, so that no direction is left behind.
+    Its step is scaled to the size of AdamW's, and one learning rate serves both.
+    """
+    adamw = dict(lr=learning_rate, betas=(0.9, 0.98), weight_decay=weight_decay, fused=True)
+    if kind == "adamw":
+        return [AdamW(model.parameters(), **adamw)]
+    matrices = hidden_matrices(model)
+    ids = {id(matrix) for matrix in matrices}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in ids]
+    muon = Muon(matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+    return [muon, AdamW(rest, **adamw)]
+
+
+def choose_optimizer(wanted: str, model: nn.Module, step_seconds: float) -> str:
+    """`auto` takes Muon where it is affordable: it works in bfloat16, which some processors only imitate."""
+    if wanted != "auto":
+        return wanted
+    matrices = [nn.Parameter(matrix.detach().clone()) for matrix in hidden_matrices(model)]
+    for matrix in matrices:
+        matrix.grad = torch.ones_like(matrix)
+    muon_seconds = seconds_of(Muon(matrices).step, matrices[0].device, repeats=2)
+    return "muon" if muon_seconds <= MUON_SHARE * step_seconds else "adamw"
+
+
+def learning_rate_factor(step: int, max_steps: int, warmup_steps: int, decay_share: float) -> float:
+    """Up in a line over the warm-up, level, then down in a line to 0 over the last `decay_share` of all steps."""
+    rising = (step + 1) / max(1, warmup_steps)
+    falling = (max_steps - step) / max(1, decay_share * max_steps)
+    return min(1.0, rising, falling)
+
+
+def set_learning_rate(optimizers: list[Optimizer], learning_rate: float) -> None:
+    """Give every parameter of every optimizer this learning rate."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate

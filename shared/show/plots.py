@@ -1,0 +1,258 @@
+"""Arrays to matplotlib Figures: attention maps, influence maps and learning curves.
+
+Knows numpy arrays and strings only. Figures are built without pyplot, so there is no global state, no window and no
+display to need; a caller saves them with `save_figure`.
+
+Shapes: T tokens, L layers, H heads. In every map the row is the token just read (whose reading leads to the prediction
+of the token after it) and the column is an earlier token, or the same one.
+"""
+
+import os
+import textwrap
+from pathlib import Path
+
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+from shared.errors import UserError
+
+TOKENS_SHOWN = 40  # more labels than this cannot be read on a phone
+LABEL_LENGTH = 14  # characters of a token's label
+WIDTH = 8.0  # inches; with DPI, 1200 pixels: as many as a phone has across
+DPI = 150
+COLOUR_MAP = "viridis"
+PROMPT_LINE = "tab:red"
+FONT = "DejaVu Sans"  # matplotlib brings it along, so what it can draw is known everywhere
+
+
+def attention_figure(attention, tokens, prompt_length, title):
+    """Every head's attention map, under one large map of their mean; a single head is the large map alone.
+
+    attention (L, H, T, T): weights from 0 to 1; a row sums to 1, or is all 0 where nothing may be seen.
+    tokens: T visible strings, of which the first `prompt_length` are the prompt. Returns a Figure.
+    ValueError: the shapes do not fit together, or a weight is not a number.
+    """
+    attention = np.asarray(attention, dtype=float)
+    _check_map(attention, tokens, dimensions=4)
+    layers, heads = attention.shape[:2]
+    caption = "Each row: how the model spread its attention right after reading that row's token. Blank: not yet read."
+    if not attention.diagonal(axis1=2, axis2=3).any():
+        caption += " The diagonal is 0: this attention looks only at what came before the token just read."
+    single = layers * heads == 1
+    name = "" if single else f"mean of the {layers * heads} heads below"
+    small = (0, 0) if single else (layers, heads)
+    scale = _colour_scale()
+    figure, large, panels = _map_figure(small, title, caption, "attention weight", scale, tokens, prompt_length)
+    _draw_large_map(large, attention.mean(axis=(0, 1)), tokens, prompt_length, scale, name, "token looked at")
+    for (layer, head), axes in np.ndenumerate(panels):
+        _draw_map(axes, attention[layer, head], prompt_length, scale)
+        axes.set(xticks=[], yticks=[])
+        if layer == 0:
+            axes.set_title(f"head {head + 1}", fontsize=11)
+        if head == 0:
+            axes.set_ylabel(f"layer {layer + 1}", fontsize=11)
+    return figure
+
+
+def influence_figure(influence, tokens, prompt_length, title):
+    """One large map of how much each token read so far mattered for the next prediction.
+
+    influence (T, T): not negative; a row sums to 1, or is all 0. `tokens` and `prompt_length` as in `attention_figure`.
+    Returns a Figure. ValueError: the shapes do not fit together, or a value is not a number.
+    """
+    influence = np.asarray(influence, dtype=float)
+    _check_map(influence, tokens, dimensions=2)
+    caption = (
+        "Each row: how much the prediction made after reading that row's token would change if one token's "
+        "embedding changed a little, as shares of 1. Blank: not yet read."
+    )
+    scale = _colour_scale()
+    figure, large, _ = _map_figure((0, 0), title, caption, "share of influence", scale, tokens, prompt_length)
+    _draw_large_map(large, influence, tokens, prompt_length, scale, "", "token that mattered")
+    return figure
+
+
+def learning_curve_figure(records, title):
+    """Training and validation loss against steps, in nats per token on the left and as perplexity on the right.
+
+    records: the dicts of a metrics.jsonl: `step`, `train_loss` and, where it was measured, `validation_loss` (nats per
+    token). Returns a Figure. ValueError: no records.
+    """
+    if not records:
+        raise ValueError("a learning curve needs at least one record")
+    figure = _new_figure(5.5, title)
+    axes = figure.add_subplot()
+    steps = np.array([record["step"] for record in records])
+    losses = np.array([record["train_loss"] for record in records], dtype=float)
+    axes.plot(steps, losses, ".", color="tab:blue", alpha=0.25, markeredgewidth=0, label="training")
+    axes.plot(steps, _smooth(losses), color="tab:blue", linewidth=2, label="training, smoothed")
+    _draw_validation(figure, axes, records)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
+    axes.set_xlabel("optimizer steps", fontsize=12)
+    axes.set_ylabel("loss (nats per token)", fontsize=12)
+    # The right-hand axis keeps the left one's ticks and only renames them: perplexity = exp(nats).
+    right = axes.secondary_yaxis("right")
+    right.yaxis.set_major_formatter(FuncFormatter(lambda nats, _: _perplexity(nats)))
+    right.set_ylabel("perplexity per token", fontsize=12)
+    for side in (axes, right):
+        side.tick_params(labelsize=11)
+    axes.grid(color="0.9")
+    axes.legend(loc="upper right", fontsize=11)
+    return figure
+
+
+def save_figure(figure, path):
+    """Write a figure to `path` (.png, .svg or .pdf) whole or not at all; its title and caption go in as metadata.
+
+    UserError: another suffix, or a folder that is missing or cannot be written to.
+    """
+    path = Path(path)
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in ("png", "svg", "pdf"):
+        raise UserError(f"cannot save a picture as {path.name}: end the name in .png, .svg or .pdf")
+    description = "Subject" if kind == "pdf" else "Description"  # each format's own word
+    metadata = {"Title": figure.get_suptitle(), description: figure.get_supxlabel().replace("\n", " ")}
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # same folder: a rename across disks is not atomic
+    try:
+        figure.savefig(part, format=kind, dpi=DPI, metadata=metadata)
+        os.replace(part, path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"cannot write {path}: {reason}; name a folder that exists and can be written to") from error
+    finally:
+        if os.path.exists(part):  # never raises, unlike unlink in a folder that is no folder
+            part.unlink()
+
+
+def _check_map(weights, tokens, dimensions):
+    if weights.ndim != dimensions or weights.shape[-2:] != (len(tokens), len(tokens)) or weights.size == 0:
+        raise ValueError(f"a map of shape {weights.shape} does not fit {len(tokens)} tokens")
+    if not np.isfinite(weights).all():  # it would be drawn blank, as if not yet read
+        raise ValueError("a map holds values that are not finite numbers")
+
+
+def _new_figure(height, title, caption=""):
+    """An empty Figure with its title above and its caption below."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained", dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    figure.suptitle(textwrap.fill(_drawable(title), 62), fontsize=14, family=FONT, parse_math=False)
+    _set_caption(figure, caption)
+    return figure
+
+
+def _set_caption(figure, caption):
+    figure.supxlabel(textwrap.fill(caption, 96), x=0.01, ha="left", fontsize=10)
+
+
+def _map_figure(small, title, caption, quantity, scale, tokens, prompt_length):
+    """Lay out a figure: colour bar, large panel, `small` = (rows, columns) of small panels. No map is drawn yet."""
+    rows, columns = small
+    if len(tokens) > TOKENS_SHOWN:
+        caption += " What fell on earlier tokens is not drawn, so rows may add up to less than 1."
+    if _boundary(len(tokens), prompt_length) is not None:
+        caption += " Red lines: the prompt ends, the continuation begins."
+    heights = [0.2, 7.0] + [rows * 7.2 / max(columns, 4)] * (rows > 0)  # inches, as near as the labels' room allows
+    figure = _new_figure(2.2 + sum(heights), title, caption)
+    areas = figure.add_gridspec(len(heights), 1, height_ratios=heights)
+    bar, large = figure.add_subplot(areas[0]), figure.add_subplot(areas[1])
+    panels = areas[2].subgridspec(rows, columns).subplots(squeeze=False) if rows else np.empty((0, 0))
+    _draw_colour_bar(figure, bar, quantity, scale)
+    return figure, large, panels
+
+
+def _colour_scale():
+    """From weights to colours, one object for every panel of a figure and for its colour bar.
+
+    0 to 1 always, so that pictures can be compared: the first row that sees only itself is 1 in any case. Square root,
+    because a row spread over 40 tokens holds weights around 1/40, which a linear scale would draw as nothing.
+    """
+    return PowerNorm(gamma=0.5, vmin=0.0, vmax=1.0)
+
+
+def _draw_colour_bar(figure, axes, quantity, scale):
+    bar = figure.colorbar(ScalarMappable(scale, COLOUR_MAP), cax=axes, orientation="horizontal", location="top")
+    bar.set_ticks([0, 0.01, 0.05, 0.1, 0.25, 0.5, 1], labels=["0", ".01", ".05", ".1", ".25", ".5", "1"])
+    bar.ax.xaxis.set_minor_locator(NullLocator())
+    bar.ax.tick_params(labelsize=11)
+    bar.set_label(f"{quantity} (square-root scale, the same in every map)", fontsize=11)
+
+
+def _boundary(length, prompt_length):
+    """Where, on the axes of the map as drawn, the prompt ends: between two cells, or None if that is out of sight."""
+    cells = prompt_length - max(0, length - TOKENS_SHOWN)
+    return cells - 0.5 if 0 < cells < min(length, TOKENS_SHOWN) else None
+
+
+def _draw_map(axes, weights, prompt_length, scale):
+    """Draw the last tokens of one map (T, T). What lies in a row's future stays blank: that is not a weight of 0."""
+    boundary = _boundary(len(weights), prompt_length)
+    weights = weights[-TOKENS_SHOWN:, -TOKENS_SHOWN:]
+    future = np.triu(np.ones(weights.shape, dtype=bool), k=1)
+    weights = np.ma.array(weights, mask=future)
+    axes.imshow(weights, cmap=COLOUR_MAP, norm=scale, interpolation="nearest", origin="upper", aspect="equal")
+    axes.spines[:].set_color("0.7")
+    if boundary is not None:
+        axes.axhline(boundary, color=PROMPT_LINE, linewidth=0.8)
+        axes.axvline(boundary, color=PROMPT_LINE, linewidth=0.8)
+
+
+def _draw_large_map(axes, weights, tokens, prompt_length, scale, name, column_name):
+    """A map with every token written on both axes, at its position: two equal words are two rows and two columns."""
+    _draw_map(axes, weights, prompt_length, scale)
+    axes.set_aspect("auto")  # nearly square by its room; made exactly so after the layout, its labels could be cut off
+    labels = [_label(token) for token in tokens[-TOKENS_SHOWN:]]
+    positions = range(len(labels))
+    style = {"fontsize": float(np.clip(380 / len(labels), 8, 13)), "family": FONT, "parse_math": False}
+    axes.set_xticks(positions, labels, rotation=90, **style)
+    axes.set_yticks(positions, labels, **style)
+    axes.set_xlabel(column_name, fontsize=12)
+    axes.set_ylabel("token just read", fontsize=12)
+    cut = f"showing the last {TOKENS_SHOWN} of {len(tokens)} tokens" if len(tokens) > TOKENS_SHOWN else ""
+    axes.set_title("; ".join(filter(None, [name, cut])), fontsize=12)
+
+
+def _label(token):
+    """A token as an axis label: no glyph that the font lacks, and not too long."""
+    text = _drawable(token)
+    return text if len(text) <= LABEL_LENGTH else text[: LABEL_LENGTH - 1] + "…"
+
+
+def _drawable(text):
+    """The text with a box for every character that the font cannot draw; matplotlib would warn about each of them."""
+    known = font_manager.get_font(font_manager.findfont(FONT)).get_charmap()
+    return "".join(character if ord(character) in known else "□" for character in text)
+
+
+def _smooth(values):
+    """A centred running mean over about a fortieth of the curve; at the ends, over as much of the window as there is."""
+    window = np.ones(1 + len(values) // 40)
+    return np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
+
+
+def _draw_validation(figure, axes, records):
+    """Validation losses as points, the lowest as a star; the legend and the caption say how good it is."""
+    measured = [(record["step"], record["validation_loss"]) for record in records if _is_measured(record)]
+    if not measured:
+        return
+    step, loss = min(measured, key=lambda point: point[1])
+    best = f"step {step:,}: perplexity {_perplexity(loss)}"
+    axes.plot(*zip(*measured), "o-", color="tab:orange", linewidth=1, markersize=5, label="validation")
+    axes.plot(step, loss, "*", color="tab:red", markersize=16, linestyle="none", label=f"best, {best}")
+    _set_caption(figure, f"Best validation loss at {best}, {loss:.3f} nats per token.")
+
+
+def _is_measured(record):
+    loss = record.get("validation_loss")
+    return loss is not None and np.isfinite(loss)
+
+
+def _perplexity(nats):
+    with np.errstate(over="ignore"):  # a run that diverged: infinite is the right answer
+        value = np.exp(nats)
+    return f"{value:,.0f}" if 100 <= value < 1e6 else f"{value:.3g}"

@@ -1,0 +1,56 @@
+"""Token ids as training batches: lanes of text read side by side, each continuing where it stopped.
+
+    ids        a b c d e f g h i j k l m        batch_size 2, context_length 3
+
+    lane 0     a b c d e f                      chunk 0: inputs a b c   targets b c d     carry dropped before it
+    lane 1     g h i j k l                               inputs g h i   targets h i j
+                                                chunk 1: inputs d e f   targets e f g     carry kept
+                                                         inputs j k l   targets k l m
+
+A hidden state carried from chunk to chunk therefore always belongs to the text just before.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from shared.errors import UserError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """inputs and targets (B, T) int64; `restart` where the text jumps, so that no state may be carried into it."""
+
+    inputs: Tensor
+    targets: Tensor
+    restart: bool
+
+
+class Lanes:
+    """Batch number n of an endless training run, a pure function of n: so a resumed run repeats nothing, skips nothing.
+
+    Every epoch starts a little later in the text (by less than one context, from `seed`), so that its chunks are cut
+    at other places than the last epoch's.
+    """
+
+    def __init__(self, ids: Tensor, batch_size: int, context_length: int, seed: int):
+        self.ids, self.batch_size, self.context_length, self.seed = ids, batch_size, context_length, seed
+        needed = batch_size * context_length + context_length
+        if len(ids) <= needed:
+            raise UserError(
+                f"the training text has {len(ids):,} tokens, but {batch_size} lanes of {context_length} tokens need more "
+                f"than {needed:,}; use a longer text, or a smaller --batch-size or --context-length"
+            )
+        # The last chunk of a lane may be shorter than the rest and is left out; the next epoch's cut reaches it.
+        self.steps_per_epoch = (len(ids) - context_length) // (batch_size * context_length)
+
+    def batch(self, number: int) -> Batch:
+        """The batch of step `number`, counted from 0."""
+        epoch, chunk = divmod(number, self.steps_per_epoch)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        offset = torch.randint(self.context_length, (), generator=generator).item()
+        lane_length = self.steps_per_epoch * self.context_length
+        starts = offset + torch.arange(self.batch_size) * lane_length + chunk * self.context_length
+        window = self.ids[starts[:, None] + torch.arange(self.context_length + 1)]  # (B, T + 1)
+        return Batch(window[:, :-1], window[:, 1:], restart=chunk == 0)
