@@ -17,7 +17,7 @@ def add_flags(parser) -> None:
     parser.add_argument(
         "--attention",
         choices=("additive", "dot", "multi-head"),
-        help="how a past state is scored; multi-head projects before it compares and looks several ways at once [multi-head]",
+        help="how a past state is scored; multi-head compares several projections of the states at once [multi-head]",
     )
     parser.add_argument("--num-heads", type=whole, help="heads of multi-head attention; must divide --hidden-size [4]")
     parser.add_argument(
@@ -30,8 +30,8 @@ STAGE = Stage(
     model=AttentionLSTM,
     model_settings=("hidden_size", "num_layers", "dropout", "cell", "attention", "num_heads", "memory_length"),
     defaults=dict(
-        max_steps=1600, batch_size=32, context_length=40, hidden_size=256, num_layers=2, dropout=0.3, learning_rate=0.004,
-        cell="lstm", attention="multi-head", num_heads=4, memory_length=64,
+        max_steps=1600, batch_size=32, context_length=40, hidden_size=256, num_layers=2, dropout=0.3,
+        learning_rate=0.004, cell="lstm", attention="multi-head", num_heads=4, memory_length=64,
     ),
     by_tokenizer={"char": dict(context_length=64)},
     quick=dict(max_steps=150),

@@ -109,6 +109,19 @@ def test_ctrl_c_leaves_no_partial_file(server, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_final_name_appears_only_by_an_atomic_rename(server, tmp_path, monkeypatch):
+    path = tmp_path / "text.txt"
+
+    def refuse(source, target):
+        assert (target, hashlib.sha256(source.read_bytes()).hexdigest()) == (path, SHA256)
+        raise OSError("no rename today")
+
+    monkeypatch.setattr(download.os, "replace", refuse)
+    with pytest.raises(UserError, match="no rename today"):
+        download.download(f"{server.url}/whole", path, SHA256)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_complete_file_is_not_downloaded_again(server, tmp_path):
     path = tmp_path / "text.txt"
     path.write_bytes(WHOLE)

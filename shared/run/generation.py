@@ -48,9 +48,18 @@ def parse_flags(folder: Path):
         default=100,
         help="how much to write; 100 words are a few seconds [100]",
     )
-    add("--temperature", type=number(float, low=0), default=0.8, help="below 1 plays safe, above 1 dares, 0 takes the likeliest; 0.8 is readable [0.8]")  # fmt: skip
+    add(
+        "--temperature",
+        type=number(float, low=0),
+        default=0.8,
+        help="below 1 plays safe, above 1 dares, 0 takes the likeliest; 0.8 is readable [0.8]",
+    )
     add("--top-k", type=number(int, low=1), help="choose among the k likeliest tokens only; by default among all")
-    add("--top-p", type=number(float, above=0, high=1), help="choose among the likeliest tokens that together reach this probability; by default all")  # fmt: skip
+    add(
+        "--top-p",
+        type=number(float, above=0, high=1),
+        help="choose among the likeliest tokens that together reach this probability; by default among all",
+    )
     add(
         "--seed",
         type=number(int, low=0),

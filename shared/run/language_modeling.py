@@ -253,10 +253,9 @@ def introduce(stage, settings, device, corpus, tokenizer, lanes, model, validati
     log(f"corpus      {corpus.name}: {len(lanes.ids):,} training tokens, {len(validation_ids):,} validation tokens")
     log(f"vocabulary  {tokenizer.vocab_size:,} tokens ({tokenizer.name}){unknown}")
     log(f"parameters  {parameters:,}, of which {model.embedding.weight.numel():,} in the embedding")
-    log(
-        f"training    {settings['max_steps']:,} steps of {settings['batch_size']} x {settings['context_length']} tokens "
-        f"({settings['max_steps'] / lanes.steps_per_epoch:.1f} epochs), about {max(minutes, 0.1):.1f} minutes"
-    )
+    batch = f"{settings['batch_size']} x {settings['context_length']} tokens"
+    duration = f"{settings['max_steps'] / lanes.steps_per_epoch:.1f} epochs, about {max(minutes, 0.1):.1f} minutes"
+    log(f"training    {settings['max_steps']:,} steps of {batch}: {duration}")
 
 
 def make_room(out_dir: Path, saved: dict | None) -> None:

@@ -1,4 +1,4 @@
-"""Who changes the weights: Muon for matrices and AdamW for the rest, or AdamW for all; and by how much at which step."""
+"""Who changes the weights: Muon for matrices and AdamW for the rest, or AdamW for all; and how much at which step."""
 
 import torch
 from torch import nn

@@ -36,7 +36,7 @@ def download(url: str, path: str | Path, sha256: str, expected_bytes: int | None
         raise UserError(f"cannot write {path}: {error.strerror or error}; free space, or unlock its folder") from None
     finally:
         with suppress(OSError):
-            pass
+            part.unlink()
     return path
 
 
