@@ -5,9 +5,9 @@ B batch, T time, E embedding, V vocabulary
 
 from collections.abc import Callable
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from shared.model.output import TiedOutput
 
 # What a model carries from one token to the next: nested tuples of tensors (batch first) and ints, or None at the start.
 State = tuple | Tensor | int | None
@@ -32,22 +32,21 @@ def state_bytes(state: State) -> int:
 class LanguageModel(nn.Module):
     """Token ids in, logits for the next token out, and a state that stands for all that was read before.
 
-    A stage writes `features`: everything between the embedding and the output layer. The output layer is the
-    embedding used backwards (Press & Wolf 2017, "Using the Output Embedding to Improve Language Models"), so a word
-    has one vector, and rare words learn from both of its uses. Tying needs vectors of one size: features of another
-    size are brought to the embedding's by one projection.
+    A stage writes `features`: everything between the embedding and the output layer. The output layer is the embedding
+    used backwards (see output.py), which needs vectors of one size: features of another size than the embedding's are
+    brought to it by one projection.
     """
 
     def __init__(self, vocab_size: int, feature_size: int, embedding_size: int | None = None, dropout: float = 0.0):
         super().__init__()
         embedding_size = embedding_size or feature_size
         self.embedding = nn.Embedding(vocab_size, embedding_size)
-        self.output_bias = nn.Parameter(torch.zeros(vocab_size))
+        # Features are about 1 in size, so this keeps the first logits about 1 in size too.
+        nn.init.normal_(self.embedding.weight, std=embedding_size**-0.5)
+        self.output = TiedOutput(self.embedding)
         self.dropout = nn.Dropout(dropout)
         same = embedding_size == feature_size
         self.projection = nn.Identity() if same else nn.Linear(feature_size, embedding_size, bias=False)
-        # Features are about 1 in size, so this keeps the first logits about 1 in size too.
-        nn.init.normal_(self.embedding.weight, std=embedding_size**-0.5)
 
     def features(self, tokens: Tensor, state: State, return_attention: bool) -> tuple[Tensor, State, Tensor | None]:
         """tokens (B, T), state -> features (B, T, feature_size), new state, attention or None."""
@@ -63,20 +62,19 @@ class LanguageModel(nn.Module):
         return self.logits(features), state, attention
 
     def logits(self, features: Tensor) -> Tensor:
-        """The output layer: features (..., feature_size) -> logits (..., V)."""
-        return F.linear(self.projection(features), self.embedding.weight, self.output_bias)
+        """features (..., feature_size) -> logits (..., V)."""
+        return self.output(self.projection(features))
 
     def loss(
         self, tokens: Tensor, targets: Tensor, state: State = None, reduction: str = "sum"
     ) -> tuple[Tensor, State]:
-        """Cross entropy of `forward`'s logits with the targets, in nats.
+        """Cross entropy of `forward`'s logits with the targets, in nats, without building all of them.
 
         tokens, targets (B, T) -> the sum, or (B, T) with reduction="none"; and the state.
         """
         features, state, _ = self.features(tokens, state, return_attention=False)
-        features = self.projection(features).flatten(0, 1)  # (B * T, E)
-        nats = output_loss(features, self.embedding.weight, self.output_bias, targets.flatten(), reduction)
-        return nats if reduction == "sum" else nats.view(targets.shape), state
+        nats = self.output.loss(self.projection(features).flatten(0, 1), targets.flatten())  # (B * T)
+        return nats.sum() if reduction == "sum" else nats.view(targets.shape), state
 
     def carry(self, state: State) -> State:
         """What the next training chunk starts from: the state, cut off from the past's gradients."""
@@ -85,21 +83,3 @@ class LanguageModel(nn.Module):
     def trace(self, tokens: Tensor) -> dict[str, Tensor]:
         """Named inner values worth looking at, each (T, size), for tokens (1, T); empty where a model offers none."""
         return {}
-
-
-def output_loss(features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, reduction: str) -> Tensor:
-    """Cross entropy of linear(features, weight, bias), in nats, without holding all logits at once in training.
-
-    features (N, E), weight (V, E), bias (V), targets (N) -> sum, or (N) with reduction="none".
-
-    With a large vocabulary this layer is most of a training step. The chunked loss takes its gradient chunk by chunk
-    while the logits are still at hand. Its returned value is rounded to the features' precision.
-    """
-    if torch.is_autocast_enabled(features.device.type):
-        dtype = torch.get_autocast_dtype(features.device.type)
-        features, weight, bias = features.to(dtype), weight.to(dtype), bias.to(dtype)
-    options = None
-    # Below about as many classes as features, one pass over all logits is cheaper than chunks.
-    if torch.is_grad_enabled() and reduction == "sum" and weight.size(0) > 4 * weight.size(1):
-        options = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=512, acc_policy="compact")
-    return F.linear_cross_entropy(features, weight, targets, linear_bias=bias, reduction=reduction, options=options)
