@@ -14,16 +14,16 @@ STAGE = Stage(
     model=RNN,
     model_settings=("hidden_size", "num_layers", "dropout"),
     defaults=dict(
-        max_steps=1800,
+        max_steps=3800,
         batch_size=32,
         context_length=40,
         hidden_size=256,
         num_layers=2,
         dropout=0.2,
-        learning_rate=0.003,
+        learning_rate=0.006,
     ),
     by_tokenizer={"char": dict(context_length=64)},
-    quick=dict(max_steps=150),
+    quick=dict(max_steps=400),
 )
 
 if __name__ == "__main__":

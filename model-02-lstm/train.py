@@ -24,11 +24,11 @@ STAGE = Stage(
     model=LSTM,
     model_settings=("hidden_size", "num_layers", "dropout", "cell", "implementation"),
     defaults=dict(
-        max_steps=1800, batch_size=32, context_length=40, hidden_size=256, num_layers=2, dropout=0.3,
-        learning_rate=0.004, cell="lstm", implementation="torch",
+        max_steps=2900, batch_size=32, context_length=40, hidden_size=256, num_layers=2, dropout=0.3,
+        learning_rate=0.01, cell="lstm", implementation="torch",
     ),
     by_tokenizer={"char": dict(context_length=64)},
-    quick=dict(max_steps=150),
+    quick=dict(max_steps=300),
     add_flags=add_flags,
 )  # fmt: skip
 

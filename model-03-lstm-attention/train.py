@@ -30,11 +30,11 @@ STAGE = Stage(
     model=AttentionLSTM,
     model_settings=("hidden_size", "num_layers", "dropout", "cell", "attention", "num_heads", "memory_length"),
     defaults=dict(
-        max_steps=1600, batch_size=32, context_length=40, hidden_size=256, num_layers=2, dropout=0.3,
-        learning_rate=0.004, cell="lstm", attention="multi-head", num_heads=4, memory_length=64,
+        max_steps=2400, batch_size=32, context_length=40, hidden_size=256, num_layers=2, dropout=0.3,
+        learning_rate=0.01, cell="lstm", attention="multi-head", num_heads=4, memory_length=64,
     ),
     by_tokenizer={"char": dict(context_length=64)},
-    quick=dict(max_steps=150),
+    quick=dict(max_steps=250),
     add_flags=add_flags,
 )  # fmt: skip
 

@@ -105,6 +105,8 @@ class MiniTransformer(LanguageModel):
         positions: str = "rotary",
     ):
         super().__init__(vocab_size, hidden_size, dropout=dropout)
+        if hidden_size % (2 * num_heads):  # rotation turns pairs
+            raise ValueError(f"hidden_size {hidden_size} must be a multiple of 2 * num_heads = {2 * num_heads}")
         self.context_length, self.head_size, self.positions = context_length, hidden_size // num_heads, positions
         self.blocks = nn.ModuleList(Block(hidden_size, num_heads, context_length, dropout) for _ in range(num_layers))
         self.norm = nn.RMSNorm(hidden_size)

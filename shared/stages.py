@@ -30,3 +30,19 @@ def load_module(path: Path) -> ModuleType:
 def model_class(stage: str) -> type:
     """The stage's model, by the name of its folder."""
     return getattr(load_module(ROOT / stage / "model.py"), STAGES[stage])
+
+
+def load_stage(stage: str):
+    """What the stage's train.py says of it (its STAGE: defaults, presets, settings), by the name of its folder.
+
+    Run as a script, train.py finds its neighbour model.py under the plain name `model`. Four neighbours cannot share
+    that name, so each has it only while its own train.py is read, and whoever had it before gets it back.
+    """
+    before = sys.modules.get("model")
+    sys.modules["model"] = load_module(ROOT / stage / "model.py")
+    try:
+        return load_module(ROOT / stage / "train.py").STAGE
+    finally:
+        del sys.modules["model"]
+        if before is not None:
+            sys.modules["model"] = before

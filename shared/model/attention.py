@@ -98,7 +98,8 @@ class AdditiveAttention(nn.Module):
         return self.score(pairs).squeeze(-1)
 
     def forward(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, return_weights=False):
-        """(B, Tq, query_size), (B, Tk, key_size), (B, Tk, Dv) -> context (B, Tq, Dv), weights (B, 1, Tq, Tk) or None."""
+        """(B, Tq, query_size), (B, Tk, key_size), (B, Tk, Dv)
+        -> context (B, Tq, Dv), weights (B, 1, Tq, Tk) or None."""
         queries, keys = self.query(queries), self.key(keys)
         scores = checkpoint(self.pair_scores, queries, keys, use_reentrant=False)
         weights = masked_softmax(scores, mask)

@@ -40,7 +40,7 @@ def token_losses(model: LanguageModel, ids: Tensor, context_length: int, lanes: 
     """The loss of every token but the first, in nats: ids (N) -> (N - 1), float64, on the CPU.
 
     The text is cut into `lanes` stretches. Each reads up to WARM_UP unscored tokens from before it, and the state is
-    passed on in chunks of half a context, so no model is ever asked to predict without its past but at the text's start.
+    passed on in chunks of half a context. So no model is asked to predict without its past, but at the text's start.
     """
     model.eval()
     length = math.ceil((len(ids) - 1) / lanes)

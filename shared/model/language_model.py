@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from shared.model.output import TiedOutput
 
-# What a model carries from one token to the next: nested tuples of tensors (batch first) and ints, or None at the start.
+# What a model carries from token to token: nested tuples of tensors (batch first) and ints, or None at the start.
 State = tuple | Tensor | int | None
 
 

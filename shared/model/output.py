@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Where a large vocabulary is cut into bands, frequent tokens first. In English text the 512 most frequent words are four
-# fifths of all tokens, and the next 3,600 most of the rest.
+# Where a large vocabulary is cut into bands, frequent tokens first. In English text the 512 most frequent words are
+# four fifths of all tokens, and the next 3,600 most of the rest.
 CUTS = (512, 4096)
 
 

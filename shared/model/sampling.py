@@ -15,9 +15,9 @@ def filter_logits(logits: Tensor, top_k: int | None = None, top_p: float | None 
     (Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration"); the likeliest token always stays.
     """
     if top_k is not None:
-        smallest_kept = logits.topk(min(top_k, logits.size(-1))).values[:, -1:]
-        logits = logits.masked_fill(logits < smallest_kept, float("-inf"))
-    if top_p is not None:
+        values, likeliest = logits.topk(min(top_k, logits.size(-1)))  # (B, k) both
+        logits = torch.full_like(logits, float("-inf")).scatter(-1, likeliest, values)
+    if top_p is not None and top_p < 1:  # at 1, a rounded sum would cost the rarest tokens their chance
         probabilities, order = logits.softmax(-1).sort(descending=True, stable=True)
         before = probabilities.cumsum(-1) - probabilities  # the probability of all likelier tokens
         dropped = torch.zeros_like(before, dtype=torch.bool).scatter(-1, order, before >= top_p)

@@ -1,7 +1,6 @@
 """Checkpoints: written whole or not at all, loaded without running anybody's code."""
 
 import os
-import pickle
 import zipfile
 from pathlib import Path
 
@@ -20,19 +19,30 @@ def save_checkpoint(path: Path, content: dict) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"could not write {path}: {error}; make room or choose another --out-dir") from error
+    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError, of many lines
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"could not write {path}: {reason}; make room or choose another --out-dir") from error
+    finally:
+        if os.path.exists(temporary):  # never raises, unlike unlink in a folder that is no folder
+            temporary.unlink()
 
 
-def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict:
-    """Read a checkpoint onto a device. Only tensors and plain Python values are accepted (`weights_only`)."""
+def load_checkpoint(path: Path, device: str | torch.device = "cpu", stage: str | None = None) -> dict:
+    """Read a checkpoint, of this stage if one is named, onto a device.
+
+    Only tensors and plain Python values are accepted (`weights_only`), and the file's checksums must be right.
+    """
     if not path.is_file():
         raise UserError(f"there is no checkpoint at {path}; train first: python train.py (or: python train.py --quick)")
     try:
+        with zipfile.ZipFile(path) as archive:  # torch.load does not look for a flipped bit
+            if archive.testzip():
+                raise zipfile.BadZipFile
         content = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError, KeyError, OSError) as error:
+    except Exception as error:  # what a damaged file makes the reader stumble over can be anything
         raise UserError(f"{path} is damaged or not a checkpoint; train again or name another --checkpoint") from error
     if not isinstance(content, dict) or not {"stage", "settings", "weights"} <= content.keys():
         raise UserError(f"{path} was not written by this course's train.py; name another --checkpoint")
+    if stage not in (None, content["stage"]):
+        raise UserError(f"{path} holds a model of {content['stage']}, not of {stage}; run that folder's programs")
     return content

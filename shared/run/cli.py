@@ -8,6 +8,8 @@ import signal
 import sys
 from collections.abc import Callable
 
+from tqdm import tqdm
+
 from shared.errors import UserError
 
 
@@ -56,7 +58,7 @@ def number(kind: type, low: float = -math.inf, high: float = math.inf, above: fl
 
 def log(*parts) -> None:
     """A line for the person watching. Progress goes to stderr, so stdout holds only results."""
-    print(*parts, file=sys.stderr, flush=True)
+    tqdm.write(" ".join(map(str, parts)), file=sys.stderr)  # where a progress bar stands, above it
 
 
 def run_main(main: Callable[[], None]) -> None:

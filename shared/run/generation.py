@@ -27,6 +27,8 @@ def generate_stage(folder: Path, model_class: type[LanguageModel]) -> None:
 
 def _generate_stage(folder: Path, model_class: type[LanguageModel]) -> None:
     flags = parse_flags(folder)
+    if flags.visualize is not None:
+        make_folder(Path(flags.visualize))
     model, tokenizer = load_model(folder.name, model_class, Path(flags.checkpoint), choose_device(flags.device))
     if flags.interactive:
         converse(model, tokenizer, flags)
@@ -62,7 +64,7 @@ def parse_flags(folder: Path):
     )
     add(
         "--seed",
-        type=number(int, low=0),
+        type=number(int, low=0, high=1e9),
         default=1,
         help="the same seed gives the same text; change it for another [1]",
     )
@@ -82,11 +84,17 @@ def parse_flags(folder: Path):
     return parser.parse_args()
 
 
+def make_folder(folder: Path) -> None:
+    """Have the folder for the maps before the work of generating, and not find out afterwards that it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {folder}: {error.strerror}; name another with --visualize") from error
+
+
 def load_model(stage: str, model_class: type[LanguageModel], path: Path, device) -> tuple[LanguageModel, Tokenizer]:
     """The trained model, in eval mode, and its tokenizer."""
-    saved = load_checkpoint(path, device)
-    if saved["stage"] != stage:
-        raise UserError(f"{path} holds a model of {saved['stage']}, not of {stage}; generate in that folder instead")
+    saved = load_checkpoint(path, device, stage)
     model = model_class(**saved["model_settings"]).to(device)
     model.load_state_dict(saved["weights"])
     return model.eval(), tokenizer_from_dict(saved["tokenizer"])

@@ -35,8 +35,9 @@ COMMON = dict(
     eval_interval=None, optimizer="auto", weight_decay=0.05, warmup_steps=50, decay_share=0.6, gradient_clip=1.0,
 )  # fmt: skip
 
-# What may differ from the saved run when it is resumed: nothing that its past depended on.
-FREE_ON_RESUME = {"device", "eval_interval"}
+# What may differ from the saved run when it is resumed: nothing that its past depended on. A text is known by its hash.
+FREE_ON_RESUME = {"data", "device", "eval_interval"}
+RUN_FILES = ("best.pt", "last.pt", "metrics.jsonl", "learning_curve.png", "summary.json")
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,11 @@ def train_stage(stage: Stage) -> None:
 
 def _train_stage(stage: Stage) -> None:
     began = time.perf_counter()
-    explicit = vars(parse_flags(stage))
+    explicit = {name: value for name, value in vars(parse_flags(stage)).items() if value is not None}
     out_dir = Path(explicit.pop("out_dir")).resolve()
-    saved = load_checkpoint(out_dir / "last.pt") if explicit.pop("resume") else None
+    saved = load_checkpoint(out_dir / "last.pt", stage=stage.folder.name) if explicit.pop("resume") else None
+    if explicit.pop("quick"):
+        explicit = stage.quick | explicit
     settings = resumed_settings(saved, explicit) if saved else resolve_settings(stage, explicit)
     device = choose_device(settings["device"])
     corpus, tokenizer = load_text(settings, saved)
@@ -80,7 +83,10 @@ def _train_stage(stage: Stage) -> None:
 
     torch.manual_seed(settings["seed"])
     model_settings = {name: settings[name] for name in stage.model_settings} | {"vocab_size": tokenizer.vocab_size}
-    model = stage.model(**model_settings).to(device)
+    try:
+        model = stage.model(**model_settings).to(device)
+    except ValueError as error:
+        raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
     step_seconds = probe(model, lanes, settings, device)
     characters = len(tokenizer.decode(validation_ids[1:].tolist())) if tokenizer.lossless else None
     introduce(stage, settings, device, corpus, tokenizer, lanes, model, validation_ids.tolist(), step_seconds)
@@ -108,14 +114,13 @@ def _train_stage(stage: Stage) -> None:
         "corpus": {"name": corpus.name, "sha256": corpus.sha256},
     }
     optimizers = make_optimizers(model, settings["optimizer"], settings["learning_rate"], settings["weight_decay"])
-    task = Task(lanes.batch, step, validate, describe, look)
+    task = Task(lanes.batch, step, validate, describe, look, "tokens")
     loop = LoopSettings(**{name: settings[name] for name in LoopSettings.__dataclass_fields__})
     try:
         train(model, optimizers, task, loop, out_dir, identity, saved)
     except KeyboardInterrupt:
-        log(
-            f"\nstopped; {out_dir / 'last.pt'} holds all of it, and this goes on from there: {command_line('--resume')}"
-        )
+        more = [] if "--resume" in sys.argv else ["--resume"]
+        log(f"stopped; go on from {out_dir / 'last.pt'} with: {command_line(*more)}")
         raise SystemExit(130)
     finish(stage, model, validation_ids, characters, settings, identity, out_dir, time.perf_counter() - began)
 
@@ -163,7 +168,7 @@ def parse_flags(stage: Stage):
     flag(
         "--seed",
         "fixes initialisation, data order and dropout; the same seed gives the same run",
-        type=number(int, low=0),
+        type=number(int, low=0, high=1e9),
     )
     flag("--device", "auto takes a GPU if PyTorch finds one", choices=DEVICES)
     flag(
@@ -191,25 +196,22 @@ def parse_flags(stage: Stage):
 
 
 def resolve_settings(stage: Stage, explicit: dict) -> dict:
-    """Defaults, then what the tokenizer changes, then --quick, then the flags given: the later one wins."""
-    given = {name: value for name, value in explicit.items() if value is not None and name != "quick"}
-    tokenizer = given.get("tokenizer", COMMON["tokenizer"])
-    quick = stage.quick if explicit["quick"] else {}
-    return COMMON | stage.defaults | stage.by_tokenizer.get(tokenizer, {}) | quick | given
+    """Defaults, then what the tokenizer changes, then the flags given: the later one wins."""
+    tokenizer = explicit.get("tokenizer", COMMON["tokenizer"])
+    return COMMON | stage.defaults | stage.by_tokenizer.get(tokenizer, {}) | explicit
 
 
 def resumed_settings(saved: dict, explicit: dict) -> dict:
     """The saved run's settings; a flag that contradicts them is a mistake, unless it cannot change what is learned."""
     settings = dict(saved["settings"])
     for name, value in explicit.items():
-        if value in (None, False) or value == settings.get(name):
-            continue
-        if name not in FREE_ON_RESUME:
+        if name in FREE_ON_RESUME:
+            settings[name] = value
+        elif value not in ("auto", settings.get(name)):
             flag = "--" + name.replace("_", "-")
             raise UserError(
                 f"the saved run has {flag} {settings.get(name)}, not {value}; leave {flag} away, or leave --resume away"
             )
-        settings[name] = value
     return settings
 
 
@@ -235,10 +237,10 @@ def probe(model: LanguageModel, lanes: Lanes, settings: dict, device: torch.devi
         nats.backward()
 
     settings["precision"], seconds = choose_precision(settings["precision"], device, trial_step)
-    settings["optimizer"] = choose_optimizer(settings["optimizer"], model, seconds)
+    settings["optimizer"], update_seconds = choose_optimizer(settings["optimizer"], model, seconds)
     model.zero_grad()
     torch.set_rng_state(random_state)
-    return seconds
+    return seconds + update_seconds
 
 
 def introduce(stage, settings, device, corpus, tokenizer, lanes, model, validation_ids, step_seconds) -> None:
@@ -262,13 +264,15 @@ def make_room(out_dir: Path, saved: dict | None) -> None:
     """A new run never overwrites the last one: that moves to previous/, which held the one before."""
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        if saved is None and (out_dir / "best.pt").exists():
+        if saved is None and any((out_dir / name).exists() for name in ("best.pt", "last.pt")):
             previous = out_dir / "previous"
             previous.mkdir(exist_ok=True)
-            for name in ("best.pt", "last.pt", "metrics.jsonl", "learning_curve.png", "summary.json"):
+            for name in RUN_FILES:
+                (previous / name).unlink(missing_ok=True)  # so that files of two runs are never mixed
                 if (out_dir / name).exists():
                     (out_dir / name).replace(previous / name)
             log(f"the run that was in {out_dir} is now in {previous}")
+        open(out_dir / "metrics.jsonl", "a").close()  # can anything be written here?
     except OSError as error:
         raise UserError(f"cannot write to {out_dir}: {error.strerror}; choose another --out-dir") from error
 

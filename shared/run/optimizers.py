@@ -32,15 +32,19 @@ def make_optimizers(model: nn.Module, kind: str, learning_rate: float, weight_de
     return [muon, AdamW(rest, **adamw)]
 
 
-def choose_optimizer(wanted: str, model: nn.Module, step_seconds: float) -> str:
-    """`auto` takes Muon where it is affordable: it works in bfloat16, which some processors only imitate."""
-    if wanted != "auto":
-        return wanted
+def choose_optimizer(wanted: str, model: nn.Module, step_seconds: float) -> tuple[str, float]:
+    """The optimizer to use and what its matrix updates add to a step, in seconds.
+
+    `auto` takes Muon where it is affordable: it works in bfloat16, which some processors only imitate.
+    """
+    if wanted == "adamw":
+        return "adamw", 0.0
     matrices = [nn.Parameter(matrix.detach().clone()) for matrix in hidden_matrices(model)]
     for matrix in matrices:
         matrix.grad = torch.ones_like(matrix)
-    muon_seconds = seconds_of(Muon(matrices).step, matrices[0].device, repeats=2)
-    return "muon" if muon_seconds <= MUON_SHARE * step_seconds else "adamw"
+    seconds = seconds_of(Muon(matrices).step, matrices[0].device, repeats=2)
+    affordable = seconds <= MUON_SHARE * step_seconds
+    return ("muon", seconds) if affordable or wanted == "muon" else ("adamw", 0.0)
 
 
 def learning_rate_factor(step: int, max_steps: int, warmup_steps: int, decay_share: float) -> float:

@@ -1,6 +1,7 @@
 """THE loop: batch, loss, backward, clip, step; evaluate and save now and then. It knows nothing of language."""
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from shared.errors import UserError
 from shared.model.language_model import map_tensors
 from shared.run.checkpoint import save_checkpoint
+from shared.run.cli import log
 from shared.run.interrupts import StopSignal
 from shared.run.optimizers import learning_rate_factor, set_learning_rate
 
@@ -27,8 +29,8 @@ class Task:
     """What is learned. `step` and `evaluate` are all that the loop knows of it.
 
     batch(n) -> the batch of step n; step(batch, carry) -> (summed loss, number of terms, next carry);
-    evaluate() -> mean loss on held-out data; describe(loss) -> a few words for the progress bar;
-    look(): whatever is worth seeing after an evaluation.
+    evaluate() -> mean loss on held-out data; describe(loss) -> a few words for the progress bar; unit: what the terms
+    are; look(): whatever is worth seeing after an evaluation.
     """
 
     batch: Callable[[int], Any]
@@ -36,6 +38,7 @@ class Task:
     evaluate: Callable[[], float]
     describe: Callable[[float], str]
     look: Callable[[], None] = lambda: None
+    unit: str = "terms"
 
 
 @dataclass(frozen=True)
@@ -75,15 +78,16 @@ def train(
     `identity` goes into each checkpoint beside the weights; `resume` is the content of a last.pt. Raises
     KeyboardInterrupt after a Ctrl-C, when last.pt is written, and UserError where the loss stops being a number.
     """
-    progress, carry = restore(model, optimizers, resume, out_dir / "metrics.jsonl")
+    progress, carry, (interval_loss, interval_count) = restore(model, optimizers, resume, out_dir / "metrics.jsonl")
     metrics = open(out_dir / "metrics.jsonl", "a" if resume else "w", encoding="utf-8", newline="\n")
     bar = tqdm(total=settings.max_steps, initial=progress.step, unit="step", dynamic_ncols=True, mininterval=0.5)
-    started, saved, seconds_before = time.perf_counter(), time.perf_counter(), progress.seconds
-    interval_loss, interval_count = torch.zeros((), device=next(model.parameters()).device), 0
+    started = saved = interval_started = time.perf_counter()
+    seconds_before = progress.seconds
 
     def save_last() -> None:
         random = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
-        states = {"optimizers": [optimizer.state_dict() for optimizer in optimizers], "random": random, "carry": carry}
+        states = {"optimizers": [optimizer.state_dict() for optimizer in optimizers], "random": random}
+        states |= {"carry": carry, "interval": (interval_loss, interval_count)}
         save_checkpoint(out_dir / "last.pt", checkpoint(model, identity, progress) | states)
 
     with StopSignal() as stop, metrics, bar:
@@ -108,20 +112,23 @@ def train(
             due = last or progress.step % settings.eval_interval == 0
             if due or progress.step % LOG_INTERVAL == 0:
                 record = {"train_loss": interval_loss.item() / interval_count, "learning_rate": rate}
+                speed = interval_count / (time.perf_counter() - interval_started)
+                bar.set_postfix_str(f"{task.describe(record['train_loss'])}, {speed:,.0f} {task.unit}/s")
                 interval_loss, interval_count = torch.zeros_like(interval_loss), 0
-                if record["train_loss"] != record["train_loss"]:
-                    raise UserError(f"the loss is no number after step {progress.step}; use a lower --learning-rate")
-                bar.set_postfix_str(task.describe(record["train_loss"]))
                 if due:
                     record["validation_loss"] = task.evaluate()
+                if not all(map(math.isfinite, record.values())):
+                    raise UserError(f"the loss is no number after step {progress.step}; use a lower --learning-rate")
                 progress.seconds = seconds_before + time.perf_counter() - started
-                metrics.write(json.dumps(asdict(progress) | record) + "\n")
+                where = {"step": progress.step, "tokens": progress.tokens, "seconds": progress.seconds}
+                metrics.write(json.dumps(where | record) + "\n")
                 metrics.flush()
                 if due and record["validation_loss"] < progress.best_loss:
                     progress.best_loss, progress.best_step = record["validation_loss"], progress.step
                     save_checkpoint(out_dir / "best.pt", checkpoint(model, identity, progress))
+                interval_started = time.perf_counter()
                 if due:
-                    bar.write(f"step {progress.step:,}: validation {task.describe(record['validation_loss'])}")
+                    log(f"step {progress.step:,}: validation {task.describe(record['validation_loss'])}")
                     task.look()
             if due or stop.requested or time.perf_counter() - saved > SAVE_SECONDS:
                 save_last()
@@ -136,10 +143,11 @@ def checkpoint(model: nn.Module, identity: dict, progress: Progress) -> dict:
     return identity | {"weights": model.state_dict(), "progress": asdict(progress)}
 
 
-def restore(model: nn.Module, optimizers: list[Optimizer], saved: dict | None, metrics: Path) -> tuple[Progress, Any]:
-    """Put everything back as it was when last.pt was written -> progress, carry."""
+def restore(model: nn.Module, optimizers: list[Optimizer], saved: dict | None, metrics: Path):
+    """Put everything back as it was when last.pt was written -> progress, carry, (loss, count) not yet in a record."""
+    device = next(model.parameters()).device
     if saved is None:
-        return Progress(), None
+        return Progress(), None, (torch.zeros((), device=device), 0)
     model.load_state_dict(saved["weights"])
     for optimizer, state in zip(optimizers, saved["optimizers"]):
         optimizer.load_state_dict(state)
@@ -147,10 +155,10 @@ def restore(model: nn.Module, optimizers: list[Optimizer], saved: dict | None, m
     if torch.cuda.is_available() and saved["random"]["cuda"]:
         torch.cuda.set_rng_state_all([state.cpu() for state in saved["random"]["cuda"]])
     progress = Progress(**saved["progress"])
-    # Lines that were written after the checkpoint will be written again.
+    # Lines that were written after the checkpoint will be written again; a crash may have cut off the last one.
     if metrics.exists():
-        lines = metrics.read_text(encoding="utf-8").splitlines()
+        lines = [line for line in metrics.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
         kept = [line + "\n" for line in lines if json.loads(line)["step"] <= progress.step]
         metrics.write_text("".join(kept), encoding="utf-8", newline="\n")
-    device = next(model.parameters()).device
-    return progress, map_tensors(lambda tensor: tensor.to(device), saved["carry"])
+    carry, interval = map_tensors(lambda tensor: tensor.to(device), (saved["carry"], saved["interval"]))
+    return progress, carry, interval

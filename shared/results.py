@@ -1,0 +1,142 @@
+"""Keep finished runs, and write the README's tables from what is kept:
+
+    python -m shared.results keep model-02-lstm/checkpoints     copy a finished run into the stage's results/
+    python -m shared.results write                              write the tables between the markers in README.md
+    python -m shared.results check                              complain if tables, files and defaults disagree
+
+Kept runs are model-0*/results/<corpus>-<tokenizer>-<preset>-seed<N>.json. Counting comes from
+`python -m shared.ngram --json shared/results/ngram-<corpus>-<tokenizer>.json`.
+"""
+
+import hashlib
+import json
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from shared.errors import UserError
+from shared.model.language_model import LanguageModel
+from shared.model.sampling import generate
+from shared.run.cli import ArgumentParser, run_main
+from shared.run.generation import load_model
+from shared.run.language_modeling import resolve_settings
+from shared.run.results import (
+    MARKERS,
+    PRESETS,
+    differing_setting,
+    file_name,
+    kept_run,
+    load_results,
+    read_json,
+    replace_between_markers,
+    tables,
+    write_json,
+)
+from shared.stages import ROOT, load_stage, model_class
+from shared.text.corpus import SHAKESPEARE
+from shared.text.tokenizer import Tokenizer
+
+# A blank line: every tokenizer knows it, and in a play a new speech begins after it.
+PROMPT = "\n\n"
+SAMPLE_SEED, SAMPLE_TEMPERATURE = 1, 0.8
+SAMPLE_CHARACTERS = 300  # about sixty words; counted in characters, samples of all tokenizers are equally long
+
+
+def preset_settings(stage: str, preset: str, tokenizer: str) -> dict:
+    """The settings that a run with this preset has; none for a preset that the stage leaves to the command line."""
+    described = load_stage(stage)
+    changes = {} if preset == "default" else getattr(described, preset, None)
+    return {} if changes is None else resolve_settings(described, changes | {"tokenizer": tokenizer})
+
+
+def check_preset(run: dict, what: str) -> None:
+    """A run may be called by a preset's name only if it has the settings that train.py gives to that preset now."""
+    expected = preset_settings(run["stage"], run["preset"], run["settings"]["tokenizer"])
+    if difference := differing_setting(run, expected):
+        raise UserError(f"{what} is no {run['preset']} run: {difference}; train again, or name another --preset")
+
+
+@torch.no_grad()
+def write_sample(model: LanguageModel, tokenizer: Tokenizer) -> dict:
+    """An unedited sample, and how it was drawn."""
+    generator = torch.Generator().manual_seed(SAMPLE_SEED)
+    steps = generate(
+        model,
+        tokenizer.encode(PROMPT),
+        temperature=SAMPLE_TEMPERATURE,
+        banned=tokenizer.unk_id,
+        generator=generator,
+    )
+    streamer, text = tokenizer.streamer(), ""
+    for token in islice(steps, SAMPLE_CHARACTERS):
+        text += streamer.push(token.item())
+        if len(text) >= SAMPLE_CHARACTERS:
+            break
+    return {"prompt": PROMPT, "seed": SAMPLE_SEED, "temperature": SAMPLE_TEMPERATURE, "text": text + streamer.flush()}
+
+
+def keep(out_dir: Path, preset: str, root: Path) -> Path:
+    """Copy a finished run into its stage's results/ -> the file."""
+    if not (out_dir / "summary.json").is_file():
+        raise UserError(f"there is no finished run in {out_dir}; give the --out-dir of a training that came to its end")
+    summary = read_json(out_dir / "summary.json")
+    records = [json.loads(line) for line in (out_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    stage = summary["stage"]
+    check_preset(summary | {"preset": preset}, f"the run in {out_dir}")
+    model, tokenizer = load_model(stage, model_class(stage), out_dir / "best.pt", "cpu")
+    run = kept_run(summary, records, preset, tokenizer.vocab_size, write_sample(model, tokenizer))
+    path = root / stage / "results" / file_name(run)
+    write_json(path, run)
+    return path
+
+
+def updated_readme(root: Path) -> tuple[str, str]:
+    """README.md as it is and as it should be."""
+    path = root / "README.md"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    content = tables(*load_results(root))
+    if not content and not any(marker in text for marker in MARKERS):
+        return text, text  # nothing to say, and nothing said
+    return text, replace_between_markers(text, content, "README.md")
+
+
+def write(root: Path) -> None:
+    """Write the tables into README.md."""
+    before, after = updated_readme(root)
+    if after != before:
+        (root / "README.md").write_text(after, encoding="utf-8", newline="\n")
+
+
+def check(root: Path) -> None:
+    """UserError if the tables are not what the files say, or a file is not what the code and the corpus are now."""
+    bundled = hashlib.sha256(SHAKESPEARE.read_bytes()).hexdigest()
+    runs, counts = load_results(root)
+    for run in runs:
+        check_preset(run, f"{run['stage']}/results/{file_name(run)}")
+    for result in runs + counts:
+        if result["corpus"]["name"] == "shakespeare" and result["corpus"]["sha256"] != bundled:
+            raise UserError(f"data/shakespeare.txt has changed since this was run: {result['command']}; run it again")
+    before, after = updated_readme(root)
+    if before != after:
+        raise UserError("README.md's tables are not what the results say; run: python -m shared.results write")
+
+
+def main() -> None:
+    """Read the command line and do one of the three."""
+    parser = ArgumentParser(prog="python -m shared.results", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="keep | write | check")
+    keeper = commands.add_parser("keep", help="copy a finished run into its stage's results/")
+    keeper.add_argument("out_dir", type=Path, help="the run's --out-dir; by default a stage's checkpoints/")
+    keeper.add_argument("--preset", choices=PRESETS, default="default", help="what to call it [default]")
+    commands.add_parser("write", help="write the tables in README.md")
+    commands.add_parser("check", help="exit with an error if the tables are not what the files say")
+    flags = parser.parse_args()
+    if flags.command == "keep":
+        print(f"kept        {keep(flags.out_dir, flags.preset, ROOT).relative_to(ROOT)}")
+    else:
+        {"write": write, "check": check}[flags.command](ROOT)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,65 @@
+"""How long a step takes and how much memory a process needs, each measured where nothing else has run before."""
+
+import itertools
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shared.errors import UserError
+from shared.run.device import choose_device
+
+SECONDS = 2.0  # how long a step is measured, at least
+UNCOUNTED, COUNTED = 3, 5  # steps: the first ones, and at least so many after them
+MATMUL_SIZE = 1024
+
+
+def median_seconds(steps: Iterator, device: torch.device) -> float:
+    """The median time of one step of an endless iterator."""
+    times = []
+    while len(times) < UNCOUNTED + COUNTED or sum(times) < SECONDS:
+        start = time.perf_counter()
+        next(steps)
+        if device.type != "cpu":
+            torch.accelerator.synchronize()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[UNCOUNTED:])
+
+
+def matmul_rate(device_name: str, dtype_name: str) -> float:
+    """Floating-point operations a second in the product of two square matrices: about the best this machine does."""
+    device = choose_device(device_name)
+    a, b = torch.randn(2, MATMUL_SIZE, MATMUL_SIZE, device=device, dtype=getattr(torch, dtype_name))
+    return 2 * MATMUL_SIZE**3 / median_seconds((a @ b for _ in itertools.count()), device)
+
+
+def peak_mib(device: torch.device) -> float | None:
+    """The most memory that this process, or the GPU for it, has held so far; None where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    status = Path("/proc/self/status")
+    if status.exists():  # on Linux the peak of getrusage is handed down from the process that started this one
+        lines = status.read_text(encoding="utf-8").splitlines()
+        return next((int(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM")), None)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)  # bytes on macOS, KiB elsewhere
+
+
+def in_fresh_process(function: Callable, *arguments: Any) -> Any:
+    """function(*arguments), computed by a Python that has done nothing else."""
+    try:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            return pool.submit(function, *arguments).result()
+    except BrokenProcessPool:
+        raise UserError("the system ended a measurement, perhaps for want of memory; close other programs, try again")

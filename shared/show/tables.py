@@ -1,0 +1,90 @@
+"""What a benchmark measured -> tables in plain text."""
+
+# A column's title -> the figure it shows, and how.
+COLUMNS = {
+    "training": ("training_tokens_per_second", "{:,.0f}"),
+    "of f32": ("share_of_float32_matmul", "{:.0%}"),
+    "of bf16": ("share_of_bfloat16_matmul", "{:.0%}"),
+    "writing 1": ("generation_1_tokens_per_second", "{:,.0f}"),
+    "writing 64": ("generation_64_tokens_per_second", "{:,.0f}"),
+    "peak MiB": ("peak_mib", "{:,.0f}"),
+}
+
+LEGEND = """\
+training     tokens/s: forward, backward, clipping and optimizer
+of f32, bf16 its matrix products, but for the optimizer's, as a share of what this machine reaches in one large
+             product: {float32:,.0f} GFLOP/s in float32, {bfloat16:,.0f} in bfloat16
+writing      tokens/s with 1 or 64 texts side by side, in float32
+peak MiB     {memory}"""
+
+
+def cost_table(content: dict, earlier: dict | None = None) -> str:
+    """All rows of a benchmark and what the columns mean; with an earlier benchmark's content, ratios to its rows."""
+    lines = [["", "precision", "optimizer", *COLUMNS]]
+    for row in content["rows"]:
+        title = row["stage"] if row["variant"] == "default" else f"  {row['variant']}"
+        lines.append([title, row["precision"], row["optimizer"], *(cell(row, *how) for how in COLUMNS.values())])
+        if row["variant"] == "scratch":
+            lines.append(ratios("    of PyTorch's", row, same_row(content["rows"], row | {"variant": "default"})))
+        if earlier:
+            lines.append(ratios("    of earlier", row, same_row(earlier["rows"], row)))
+    gigaflops = {name: rate / 1e9 for name, rate in content["matmul_flops_per_second"].items()}
+    told = all(row["peak_mib"] is not None for row in content["rows"])
+    memory = "of a training process, Python and PyTorch included (on a GPU: what was allocated there)"
+    notes = [LEGEND.format(**gigaflops, memory=memory if told else "not measured: this system does not tell it")]
+    return "\n".join([aligned(lines), "", *notes, *differences(content, earlier or content)])
+
+
+def same_row(rows: list[dict], wanted: dict) -> dict:
+    """The row of the same stage and variant that was computed in the same way; an empty one if there is none."""
+    names = ("stage", "variant", "precision", "optimizer")
+    return next((row for row in rows if all(row[name] == wanted[name] for name in names)), {})
+
+
+def ratios(title: str, row: dict, reference: dict) -> list[str]:
+    """A line of the table: each figure as a multiple of the reference's."""
+    keys = [key for key, _ in COLUMNS.values()]
+    multiples = {key: row[key] / reference[key] for key in keys if row.get(key) and reference.get(key)}
+    return [title, "", "", *(cell(multiples, key, "{:.2f}x") for key in keys)]
+
+
+def differences(content: dict, earlier: dict) -> list[str]:
+    """What besides speed differs from the earlier benchmark, so that nobody takes a ratio for what it is not."""
+    notes = [f"earlier: {name} {earlier['machine'][name]}" for name, value in content["machine"].items()
+             if earlier["machine"][name] != value]  # fmt: skip
+    for row in content["rows"]:
+        before = same_row(earlier["rows"], row).get("settings", row["settings"])
+        changed = [f"{name} {before[name]}" for name, value in row["settings"].items() if before.get(name) != value]
+        notes += [f"earlier: {row['stage']}, {row['variant']}: {', '.join(changed)}"] if changed else []
+    return notes
+
+
+def cell(figures: dict, key: str, style: str) -> str:
+    """One figure; a dash for what was not measured."""
+    return "-" if figures.get(key) is None else style.format(figures[key])
+
+
+def aligned(lines: list[list[str]]) -> str:
+    """Columns of equal width, the first one to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    starts = [line[0].ljust(widths[0]) for line in lines]
+    rests = [[text.rjust(width) for text, width in zip(line[1:], widths[1:])] for line in lines]
+    return "\n".join("  ".join([start, *rest]) for start, rest in zip(starts, rests))
+
+
+def scaling_tables(points: list[dict]) -> str:
+    """A table for each thing that was varied: microseconds a token, and peak memory where that was measured."""
+    parts = []
+    for what in dict.fromkeys(point["what"] for point in points):
+        chosen = [point for point in points if point["what"] == what]
+        writing = "generation_1_tokens_per_second" in chosen[0]
+        key = "generation_1_tokens_per_second" if writing else "training_tokens_per_second"
+        values = [f"{value:,}" for value in dict.fromkeys(point["value"] for point in chosen)]
+        times = [[f"{'writing' if writing else 'training'}, microseconds a token, by {what}", *values]]
+        peaks = [["  peak MiB"] + [""] * len(values)]
+        for stage in dict.fromkeys(point["stage"] for point in chosen):
+            row = [point for point in chosen if point["stage"] == stage]
+            times.append([stage, *(f"{1e6 / point[key]:,.0f}" for point in row)])
+            peaks.append([stage, *(cell(point, "peak_mib", "{:,.0f}") for point in row)])
+        parts.append(aligned(times + ([] if writing else peaks)))
+    return "\n\n".join(parts)

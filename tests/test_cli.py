@@ -1,0 +1,230 @@
+"""Command lines are kind: either spelling of a flag, one line for a mistake, help for everything."""
+
+import argparse
+import errno
+import math
+import sys
+
+import pytest
+
+from shared.errors import UserError
+from shared.run.cli import ArgumentParser, log, number, run_main
+from shared.run.generation import parse_flags as parse_generation_flags
+from shared.run.language_modeling import parse_flags as parse_training_flags
+from shared.stages import ROOT, STAGES, load_stage
+
+TRAINING_FLAGS = (
+    "--data --tokenizer --vocab-size --max-steps --epochs --batch-size --context-length --hidden-size --num-layers "
+    "--learning-rate --dropout --seed --device --precision --eval-interval --out-dir --resume --quick"
+).split()
+GENERATION_FLAGS = (
+    "--prompt --max-new-tokens --temperature --top-k --top-p --seed --num-samples --checkpoint --device --interactive "
+    "--visualize"
+).split()
+
+
+def parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="train.py")
+    parser.add_argument("--max-steps", type=number(int, low=1))
+    parser.add_argument("--data")
+    parser.add_argument("--quick", action="store_true")
+    return parser
+
+
+def refused(capsys, *words) -> str:
+    """The one line that a wrong command line is answered with."""
+    with pytest.raises(SystemExit) as caught:
+        parser().parse_args(words)
+    shown = capsys.readouterr()
+    assert caught.value.code == 2 and shown.out == ""
+    assert shown.err.count("\n") == 1 and "--help" in shown.err
+    return shown.err
+
+
+# Spelling
+
+
+def test_underscores_are_taken_for_hyphens():
+    assert parser().parse_args(["--max_steps", "3"]).max_steps == 3
+    assert parser().parse_args(["--max_steps=3"]).max_steps == 3
+
+
+def test_underscores_in_values_stay():
+    assert parser().parse_args(["--data=my_own_text.txt"]).data == "my_own_text.txt"
+    assert parser().parse_args(["--data", "my_own_text.txt"]).data == "my_own_text.txt"
+    assert parser().parse_args(["--data=a_b=c_d"]).data == "a_b=c_d"
+
+
+def test_the_words_of_the_process_are_read_in_the_same_way(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--max_steps", "5"])
+    assert parser().parse_args().max_steps == 5
+
+
+def test_no_flag_may_be_shortened(capsys):
+    assert "--max" in refused(capsys, "--max", "3")
+    assert "--qui" in refused(capsys, "--qui")
+
+
+def test_a_careless_parser_would_take_a_shortened_flag():
+    careless = argparse.ArgumentParser()
+    careless.add_argument("--max-steps", type=int)
+    assert careless.parse_args(["--max", "3"]).max_steps == 3
+
+
+@pytest.mark.parametrize(
+    "words", [["--nonsense"], ["--data"], ["stray"], ["--max-steps", "many"], ["--max-steps", "0"]]
+)
+def test_a_wrong_command_line_is_one_line_and_exit_status_2(capsys, words):
+    assert refused(capsys, *words).startswith("train.py: ")
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    "kind, bounds, text, value",
+    [
+        (int, dict(low=1), "1", 1),
+        (int, dict(low=1, high=3), "3", 3),
+        (int, {}, "-7", -7),
+        (float, dict(low=0), "0", 0.0),
+        (float, dict(above=0, high=1), "1e-9", 1e-9),
+        (float, dict(above=0, high=1), "1", 1.0),
+    ],
+)
+def test_numbers_within_their_bounds_are_taken(kind, bounds, text, value):
+    parsed = number(kind, **bounds)(text)
+    assert parsed == value and type(parsed) is kind
+
+
+@pytest.mark.parametrize(
+    "kind, bounds, text, reason",
+    [
+        (int, dict(low=1), "0", "at least 1"),
+        (int, dict(low=1, high=3), "4", "at least 1 and at most 3"),
+        (float, dict(above=0), "0", "more than 0"),
+        (float, dict(above=0, high=1), "1.1", "more than 0 and at most 1"),
+        (float, dict(low=0), "-0.1", "at least 0"),
+        (int, {}, "1.5", "not a whole number"),
+        (int, {}, "", "not a whole number"),
+        (float, {}, "much", "not a number"),
+    ],
+)
+def test_numbers_outside_their_bounds_are_refused_with_the_bounds(kind, bounds, text, reason):
+    with pytest.raises(argparse.ArgumentTypeError, match=reason):
+        number(kind, **bounds)(text)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "NaN", "Infinity"])
+@pytest.mark.parametrize("bounds", [{}, dict(low=0), dict(high=1), dict(above=0)])
+def test_nan_and_infinity_are_never_numbers(text, bounds):
+    with pytest.raises(argparse.ArgumentTypeError):
+        number(float, **bounds)(text)
+
+
+def test_nan_would_pass_a_careless_check_of_bounds():
+    assert not (math.nan < 0 or math.nan > 1)
+
+
+# Endings
+
+
+def ending(capsys, main) -> tuple[int, str]:
+    """Exit status and stderr of a program with this main function."""
+    with pytest.raises(SystemExit) as caught:
+        run_main(main)
+    return caught.value.code, capsys.readouterr().err
+
+
+def raising(error):
+    def main():
+        raise error
+
+    return main
+
+
+def test_a_users_mistake_is_one_line_and_exit_status_2(capsys):
+    assert ending(capsys, raising(UserError("no such play; name another"))) == (
+        2,
+        "error: no such play; name another\n",
+    )
+
+
+def test_ctrl_c_is_no_traceback(capsys):
+    assert ending(capsys, raising(KeyboardInterrupt())) == (130, "\nstopped\n")
+
+
+def test_a_full_disk_is_one_line(capsys):
+    code, shown = ending(capsys, raising(OSError(errno.ENOSPC, "No space left on device", "metrics.jsonl")))
+    assert code == 2 and shown.count("\n") == 1 and "metrics.jsonl" in shown
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), OSError(errno.EIO, "a broken disk")])
+def test_a_programmers_mistake_is_not_hidden(error):
+    with pytest.raises(type(error)):
+        run_main(raising(error))
+
+
+def test_a_main_function_that_ends_well_leaves_no_exit_status(capsys):
+    run_main(lambda: print("done"))
+    assert capsys.readouterr().out == "done\n"
+
+
+def test_log_goes_to_stderr(capsys):
+    log("about", 3, "minutes")
+    assert tuple(capsys.readouterr()) == ("", "about 3 minutes\n")
+
+
+# Help
+
+
+@pytest.fixture(params=STAGES)
+def stage(request):
+    return load_stage(request.param)
+
+
+def flags_of(parse, monkeypatch) -> list[argparse.Action]:
+    """All flags of a program's parser."""
+    seen = []
+
+    def look(self, *_):
+        seen.append(self)
+        return argparse.Namespace()
+
+    monkeypatch.setattr(ArgumentParser, "parse_args", look)
+    parse()
+    return seen[0]._actions
+
+
+def test_every_flag_of_train_has_a_help_text(stage, monkeypatch):
+    actions = flags_of(lambda: parse_training_flags(stage), monkeypatch)
+    assert all(action.help and len(action.help) > 15 for action in actions)
+    assert set(TRAINING_FLAGS) <= {name for action in actions for name in action.option_strings}
+
+
+def test_every_flag_of_generate_has_a_help_text(stage, monkeypatch):
+    actions = flags_of(lambda: parse_generation_flags(stage.folder), monkeypatch)
+    assert all(action.help and len(action.help) > 15 for action in actions)
+    assert set(GENERATION_FLAGS) <= {name for action in actions for name in action.option_strings}
+
+
+@pytest.mark.parametrize("program, flags", [("train", TRAINING_FLAGS), ("generate", GENERATION_FLAGS)])
+def test_help_lists_all_flags(stage, program, flags, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [f"{program}.py", "--help"])
+    with pytest.raises(SystemExit) as caught:
+        parse_training_flags(stage) if program == "train" else parse_generation_flags(stage.folder)
+    shown = capsys.readouterr()
+    assert caught.value.code == 0 and shown.err == ""
+    assert set(flags) <= set(shown.out.replace(",", " ").split())
+    assert str(ROOT) not in shown.out
+
+
+def test_help_shows_every_default_of_a_stage(stage, monkeypatch):
+    actions = flags_of(lambda: parse_training_flags(stage), monkeypatch)
+    texts = {action.dest: action.help for action in actions}
+    for name, value in stage.defaults.items():
+        assert name in texts and f"[{value}]" in texts[name].replace("%%", "%"), name
+
+
+def test_every_setting_of_a_models_constructor_is_known_to_its_train(stage):
+    assert set(stage.model_settings) <= set(stage.defaults)

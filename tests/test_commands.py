@@ -1,0 +1,522 @@
+"""train.py and generate.py as a learner types them, in a copy of the course, from nothing to text and pictures."""
+
+import json
+import math
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from shared.model.sampling import generate
+from shared.run.checkpoint import load_checkpoint
+from shared.run.generation import generate_stage
+from shared.run.language_modeling import RUN_FILES, make_room, train_stage
+from shared.stages import ROOT, STAGES, load_stage, model_class
+from shared.text.corpus import load_corpus
+from shared.text.tokenizer import tokenizer_from_dict
+
+STAGE_1, STAGE_2, STAGE_3, STAGE_4 = STAGES
+ATTENTIVE = {STAGE_3, STAGE_4}
+SMALL = "--max-steps 6 --eval-interval 3 --hidden-size 16 --batch-size 4 --context-length 32 --device cpu"
+PROMPT = "To be or not to be"
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(scope="session")
+def course(tmp_path_factory):
+    """A copy of the course as it is when freshly cloned, so that nobody's own checkpoints are touched."""
+    root = tmp_path_factory.mktemp("course")
+    made_later = shutil.ignore_patterns("checkpoints", "__pycache__", "*.png")
+    for name in (*STAGES, "shared", "data"):
+        shutil.copytree(ROOT / name, root / name, ignore=made_later)
+    text = (ROOT / "data" / "shakespeare.txt").read_text(encoding="utf-8")[:40_000]
+    (root / "short.txt").write_text(text, encoding="utf-8", newline="\n")
+    return root
+
+
+def typed(folder: Path, line: str, stdin: str = "", code: int = 0, **environment) -> SimpleNamespace:
+    """What the command `line` prints, and that it ends with this exit status, and never with a traceback."""
+    done = subprocess.run(
+        [sys.executable, *shlex.split(line)[1:]],
+        cwd=folder,
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr and "Warning" not in done.stderr, done.stderr
+    return SimpleNamespace(out=done.stdout, err=done.stderr)
+
+
+@pytest.fixture(scope="session")
+def trained(course):
+    """stage -> its folder in the copy, what training printed, and what is in best.pt."""
+    known = {}
+
+    def get(stage):
+        if stage not in known:
+            shown = typed(course / stage, f"python train.py --data ../short.txt {SMALL}")
+            best = load_checkpoint(course / stage / "checkpoints" / "best.pt")
+            known[stage] = SimpleNamespace(folder=course / stage, best=best, **vars(shown))
+        return known[stage]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def first_text(trained):
+    """stage -> what the command that training names as the next one prints."""
+    known = {}
+
+    def get(stage):
+        if stage not in known:
+            known[stage] = typed(trained(stage).folder, next_command(trained(stage).out))
+        return known[stage]
+
+    return get
+
+
+def next_command(stdout: str) -> str:
+    return stdout.splitlines()[-1].removeprefix("next").strip()
+
+
+def restored(best: dict):
+    """A checkpoint's model and tokenizer."""
+    model = model_class(best["stage"])(**best["model_settings"])
+    model.load_state_dict(best["weights"])
+    return model.eval(), tokenizer_from_dict(best["tokenizer"])
+
+
+def whole_text_loss(best: dict, text: str) -> tuple[float, int]:
+    """Nats over all tokens but the first, from one forward pass over the whole text; and their number."""
+    model, tokenizer = restored(best)
+    ids = torch.tensor(tokenizer.encode(text))
+    with torch.no_grad():
+        logits, _, _ = model(ids[None, :-1])
+    return F.cross_entropy(logits[0].double(), ids[1:], reduction="sum").item(), len(ids) - 1
+
+
+def whole_text(best: dict, prompt: str, count: int = 100, seed: int = 1) -> str:
+    """What generate.py has to print for these tokens, decoded in one go."""
+    model, tokenizer = restored(best)
+    ids = tokenizer.encode(prompt)
+    generator = torch.Generator().manual_seed(seed)
+    steps = generate(model, ids, temperature=0.8, banned=tokenizer.unk_id, generator=generator)
+    return tokenizer.decode(ids + [step.item() for step in islice(steps, count)])
+
+
+# Training
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_training_first_says_what_it_is_going_to_do(trained, course, stage):
+    run, corpus = trained(stage), load_corpus(str(course / "short.txt"))
+    model, tokenizer = restored(run.best)
+    before = run.err[: run.err.index("step 3: validation")]
+    train_ids, validation_ids = tokenizer.encode(corpus.train), tokenizer.encode(corpus.validation)
+    assert f"{stage} on cpu in {run.best['settings']['precision']}" in before
+    assert f"short.txt: {len(train_ids):,} training tokens, {len(validation_ids):,} validation tokens" in before
+    assert f"{tokenizer.vocab_size:,} tokens (word)" in before
+    shares = (train_ids.count(0) / len(train_ids), validation_ids.count(0) / len(validation_ids))
+    assert "<unk> is {:.1%} of training, {:.1%} of validation".format(*shares) in before
+    assert f"parameters  {sum(parameter.numel() for parameter in model.parameters()):,}," in before
+    assert re.search(r"6 steps of 4 x 32 tokens.*about \d+\.\d minutes", before)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_training_leaves_both_checkpoints_the_curve_and_the_numbers(trained, stage):
+    out_dir = trained(stage).folder / "checkpoints"
+    assert {path.name for path in out_dir.iterdir()} == set(RUN_FILES)
+    assert (out_dir / "learning_curve.png").read_bytes().startswith(PNG)
+    records = [json.loads(line) for line in (out_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [record["step"] for record in records if "validation_loss" in record] == [3, 6]
+    assert load_checkpoint(out_dir / "last.pt")["progress"]["step"] == 6
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_reported_perplexity_is_that_of_the_saved_model_on_the_whole_validation_text(trained, course, stage):
+    run = trained(stage)
+    nats, count = whole_text_loss(run.best, load_corpus(str(course / "short.txt")).validation)
+    summary = json.loads((run.folder / "checkpoints" / "summary.json").read_text(encoding="utf-8"))["validation"]
+    assert summary["tokens"] == count
+    assert summary["nats_per_token"] == pytest.approx(nats / count, abs=0.002)
+    assert summary["perplexity"] == pytest.approx(math.exp(summary["nats_per_token"]))
+    first = run.out.splitlines()[0]
+    assert f"perplexity {summary['perplexity']:.2f}, {summary['nats_per_token']:.4f} nats per token" in first
+
+
+@pytest.mark.parametrize("tokenizer", ["char", "bpe"])
+def test_lossless_tokenizers_train_report_bits_per_character_and_write(course, tmp_path, tokenizer):
+    flags = f"{SMALL} --tokenizer {tokenizer} --out-dir {tmp_path}" + " --vocab-size 300" * (tokenizer == "bpe")
+    run = typed(course / STAGE_2, f"python train.py --data ../short.txt {flags}")
+    best, validation = load_checkpoint(tmp_path / "best.pt"), load_corpus(str(course / "short.txt")).validation
+    nats, count = whole_text_loss(best, validation)
+    _, tokens = restored(best)
+    characters = len(validation) - len(tokens.decode(tokens.encode(validation)[:1]))
+    bits = float(re.search(r"([\d.]+) bits per character", run.out)[1])
+    assert bits == pytest.approx(nats / math.log(2) / characters, abs=0.002 * count / characters / math.log(2) + 0.0005)
+    assert f"({tokenizer})" in run.err and "<unk>" not in run.err
+    text = typed(course / STAGE_2, next_command(run.out)).out
+    assert text == whole_text(best, PROMPT) + "\n"
+    if tokenizer == "char":
+        refused = typed(
+            course / STAGE_2, f'python generate.py --checkpoint {tmp_path}/best.pt --prompt "crème ☃"', code=2
+        )
+        assert refused.out == "" and refused.err.count("\n") == 1
+        assert "'è' (try 'e')" in refused.err and "'☃'" in refused.err
+    else:  # no sign is unknown to byte pairs, and a terminal that cannot show one is no reason to stop
+        line = f'python generate.py --checkpoint {tmp_path}/best.pt --prompt "crème ☃" --max-new-tokens 5'
+        assert typed(course / STAGE_2, line, PYTHONIOENCODING="ascii").out.startswith("cr?me ?")
+
+
+def test_bfloat16_trains_and_is_scored_in_float32(course, tmp_path):
+    line = f"python train.py --data ../short.txt {SMALL} --precision bfloat16 --optimizer muon --out-dir {tmp_path}"
+    run = typed(course / STAGE_1, line)
+    assert "in bfloat16, optimizer muon" in run.err
+    best = load_checkpoint(tmp_path / "best.pt")
+    assert {weight.dtype for weight in best["weights"].values()} == {torch.float32}
+    nats, count = whole_text_loss(best, load_corpus(str(course / "short.txt")).validation)
+    assert float(re.search(r"([\d.]+) nats per token", run.out)[1]) == pytest.approx(nats / count, abs=0.002)
+
+
+def test_a_second_run_moves_the_first_to_previous(course, trained, tmp_path):
+    shutil.copytree(trained(STAGE_1).folder / "checkpoints", tmp_path / "run")
+    before = {name: (tmp_path / "run" / name).read_bytes() for name in RUN_FILES}
+    line = f"python train.py --data ../short.txt {SMALL} --seed 2 --out-dir {tmp_path / 'run'}"
+    run = typed(course / STAGE_1, line)
+    assert str(tmp_path / "run" / "previous") in run.err
+    assert {name: (tmp_path / "run" / "previous" / name).read_bytes() for name in RUN_FILES} == before
+    assert (tmp_path / "run" / "best.pt").read_bytes() != before["best.pt"]
+    assert load_checkpoint(tmp_path / "run" / "best.pt")["settings"]["seed"] == 2
+
+
+def test_previous_never_mixes_the_files_of_two_runs(tmp_path):
+    for name in RUN_FILES:
+        (tmp_path / name).write_text("finished", encoding="utf-8")
+    make_room(tmp_path, saved=None)
+    (tmp_path / "last.pt").write_text("stopped early", encoding="utf-8")
+    make_room(tmp_path, saved=None)
+    kept = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "previous").iterdir()}
+    assert kept.pop("last.pt") == "stopped early"
+    assert "finished" not in kept.values()
+
+
+# Stopping and going on
+
+LONGER = "--max-steps 300 --eval-interval 50 --hidden-size 16 --batch-size 4 --context-length 32 --device cpu"
+FIXED = "--precision float32 --optimizer adamw"  # what `auto` finds may differ between two runs
+
+
+def timeless_metrics(out_dir: Path) -> list[dict]:
+    records = [json.loads(line) for line in (out_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
+
+
+def test_a_run_stopped_by_ctrl_c_is_resumed_by_the_command_it_names_to_the_same_end(course, tmp_path):
+    line = f"python train.py --data ../short.txt {LONGER} {FIXED} --out-dir"
+    process = subprocess.Popen(
+        [sys.executable, *shlex.split(f"{line} {tmp_path / 'stopped'}")[1:]],
+        cwd=course / STAGE_1,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    before = []
+    while "step 50: validation" not in "".join(before[-2:]):
+        before.append(process.stderr.readline())
+        assert before[-1], "training ended before it could be stopped:\n" + "".join(before)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 130 and out == "" and "Traceback" not in err
+    saved = load_checkpoint(tmp_path / "stopped" / "last.pt")
+    assert 50 <= saved["progress"]["step"] < 300
+
+    resumed = typed(course / STAGE_1, err.splitlines()[-1].partition(" with: ")[2])
+    whole = typed(course / STAGE_1, f"{line} {tmp_path / 'whole'}")
+    assert resumed.out.splitlines()[0] == whole.out.splitlines()[0]
+    assert timeless_metrics(tmp_path / "stopped") == timeless_metrics(tmp_path / "whole")
+
+
+# Generating
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_next_command_that_training_names_writes_text_and_draws_the_maps(trained, first_text, stage):
+    run, shown = trained(stage), first_text(stage)
+    assert shlex.split(next_command(run.out)) == ["python", "generate.py", "--prompt", PROMPT, "--visualize"]
+    assert shown.out.startswith(PROMPT) and len(shown.out) > 2 * len(PROMPT)
+    drawn = {path.name: path for path in run.folder.glob("*.png")}
+    assert set(drawn) == {"influence.png"} | ({"attention.png"} if stage in ATTENTIVE else set())
+    for path in drawn.values():
+        assert path.read_bytes().startswith(PNG)
+        assert str(path) in shown.err
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_streamed_text_is_the_whole_text(trained, first_text, stage):
+    assert first_text(stage).out == whole_text(trained(stage).best, PROMPT) + "\n"
+
+
+def test_the_same_seed_gives_the_same_text_and_another_seed_another(trained, first_text):
+    folder = trained(STAGE_4).folder
+    line = f'python generate.py --prompt "{PROMPT}"'
+    assert typed(folder, f"{line} --seed 1").out == first_text(STAGE_4).out
+    assert typed(folder, f"{line} --seed 2").out != first_text(STAGE_4).out
+
+
+def test_temperature_0_takes_the_likeliest_whatever_the_seed(trained):
+    run = trained(STAGE_3)
+    line = f'python generate.py --prompt "{PROMPT}" --temperature 0 --max-new-tokens 12'
+    first, second = typed(run.folder, f"{line} --seed 1").out, typed(run.folder, f"{line} --seed 2").out
+    model, tokenizer = restored(run.best)
+    ids = tokenizer.encode(PROMPT)
+    for _ in range(12):
+        with torch.no_grad():
+            logits = model(torch.tensor([ids]))[0][0, -1]
+        logits[tokenizer.unk_id] = -math.inf
+        ids.append(logits.argmax().item())
+    assert first == second == tokenizer.decode(ids) + "\n"
+
+
+def test_unknown_words_are_named_with_the_nearest_known_ones(trained):
+    run = trained(STAGE_1)
+    known = max(run.best["tokenizer"]["words"], key=len)
+    shown = typed(run.folder, f'python generate.py --prompt "O {known}x, zzyzx" --max-new-tokens 3')
+    told = [line for line in shown.err.splitlines() if "<unk>" in line]
+    assert len(told) == 2
+    assert repr(known + "x") in told[0] and known in told[0].replace(known + "x", "")
+    assert "'zzyzx'" in told[1]
+
+
+def test_an_empty_prompt_starts_on_a_new_line(trained):
+    run = trained(STAGE_1)
+    shown = typed(run.folder, "python generate.py --max-new-tokens 20")
+    assert shown.out == whole_text(run.best, "\n", count=20) + "\n"
+
+
+def test_several_samples_are_several_texts_from_one_prompt(trained):
+    shown = typed(trained(STAGE_4).folder, f'python generate.py --prompt "{PROMPT}" --num-samples 3').out
+    texts = re.split(r"^--- sample \d\n", shown, flags=re.MULTILINE)
+    assert texts[0] == "" and len(texts) == 4
+    assert all(text.startswith(PROMPT) for text in texts[1:])
+    assert len(set(texts[1:])) == 3
+
+
+def test_a_conversation_answers_every_line_until_the_input_ends(trained):
+    line = "python generate.py --interactive --max-new-tokens 5"
+    shown = typed(trained(STAGE_2).folder, line, stdin="I am\n\nMADAM is zzyzx\n")
+    assert len(re.findall(r"^> ", shown.out, flags=re.MULTILINE)) == 4  # three prompts and the end
+    assert "I am" in shown.out and "zzyzx" in shown.err
+
+
+def test_a_reader_that_has_seen_enough_ends_the_writing_without_complaint(trained):
+    process = subprocess.Popen(
+        [sys.executable, "generate.py", "--max-new-tokens", "100000"],
+        cwd=trained(STAGE_1).folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    process.stdout.read(20)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 1
+    process.stderr.close()
+
+
+def test_generating_before_training_names_what_to_run_first(course, tmp_path):
+    for name in (STAGE_1, "shared"):
+        shutil.copytree(course / name, tmp_path / name, ignore=shutil.ignore_patterns("checkpoints"))
+    shown = typed(tmp_path / STAGE_1, "python generate.py", code=2)
+    assert shown.out == "" and shown.err.count("\n") == 1
+    assert "python train.py" in shown.err
+
+
+def test_help_is_there_for_both_programs(course):
+    for program in ("train.py", "generate.py"):
+        shown = typed(course / STAGE_3, f"python {program} --help")
+        assert shown.out.startswith(f"usage: {program}") and shown.err == ""
+
+
+# Mistakes: these run in this process, which saves the time to start one
+
+
+@pytest.fixture
+def answered(monkeypatch, capsys):
+    """stage, line -> exit status, stdout and stderr of the command, run here."""
+
+    def run(stage, line):
+        _, program, *words = shlex.split(line)
+        monkeypatch.setattr(sys, "argv", [program, *words])
+        code = 0
+        try:
+            if program == "train.py":
+                train_stage(load_stage(stage))
+            else:
+                generate_stage(ROOT / stage, model_class(stage))
+        except SystemExit as end:
+            code = end.code
+        shown = capsys.readouterr()
+        return SimpleNamespace(code=code, out=shown.out, err=shown.err)
+
+    return run
+
+
+@pytest.fixture
+def refused(answered):
+    """stage, line -> the one line with which it is refused."""
+
+    def run(stage, line):
+        shown = answered(stage, line)
+        assert shown.code == 2 and shown.out == "" and shown.err.count("\n") == 1, shown.err
+        return shown.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "flags, reason",
+    [
+        ("--data {tmp}/none.txt", "none.txt"),
+        ("--data {tmp}", "is a folder"),
+        ("--data {tmp}/tiny.txt", "needs at least"),
+        ("--data {tmp}/latin.txt", "UTF-8"),
+        ("--data {short} --batch-size 5000", "--batch-size"),
+        ("--data {short} --tokenizer char --vocab-size 5", "different characters"),
+        ("--data {short} --max-steps 0", "at least 1"),
+        ("--data {short} --learning-rate nan", "more than 0"),
+        ("--data {short} --seed 99999999999999999999", "at most"),
+        ("--resume --out-dir {tmp}/nothing", "python train.py"),
+        ("--max-step 5", "--max-step"),
+    ],
+)
+def test_training_flags_that_cannot_be_followed_are_refused(refused, course, tmp_path, flags, reason):
+    (tmp_path / "tiny.txt").write_text("To be, or not to be.\n" * 10, encoding="utf-8")
+    (tmp_path / "latin.txt").write_bytes("Il était une fois\n".encode("latin-1") * 300)
+    out_dir = "" if "--out-dir" in flags else f" --out-dir {tmp_path}/run"
+    line = "python train.py " + flags.format(tmp=tmp_path, short=course / "short.txt") + out_dir
+    assert reason in refused(STAGE_1, line)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("stage", sorted(ATTENTIVE))
+def test_heads_that_do_not_divide_the_hidden_size_are_refused(refused, course, tmp_path, stage):
+    line = f"python train.py --data {course}/short.txt {SMALL} --num-heads 3 --out-dir {tmp_path}"
+    message = refused(stage, line)
+    assert "hidden_size 16" in message or "query_size 16" in message
+    assert "--num-heads" in message
+
+
+def test_a_learning_rate_that_blows_the_model_up_ends_in_one_line(answered, course, tmp_path):
+    line = (
+        f"python train.py --data {course}/short.txt {SMALL} --eval-interval 1 --learning-rate 1e30 --out-dir {tmp_path}"
+    )
+    shown = answered(STAGE_1, line)
+    assert shown.code == 2 and "use a lower --learning-rate" in shown.err.splitlines()[-1]
+
+
+def unwritable(tmp_path, how) -> Path:
+    if how == "below a file":
+        (tmp_path / "file").write_text("not a folder", encoding="utf-8")
+        return tmp_path / "file" / "run"
+    if how == "a file":
+        (tmp_path / "file").write_text("not a folder", encoding="utf-8")
+        return tmp_path / "file"
+    if how == "in the way":
+        (tmp_path / "run" / "metrics.jsonl").mkdir(parents=True)
+        return tmp_path / "run"
+    (tmp_path / "run").mkdir(mode=0o500)
+    if os.access(tmp_path / "run", os.W_OK):
+        pytest.skip("this user may write everywhere")
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("how", ["below a file", "a file", "in the way", "read-only"])
+def test_a_folder_that_cannot_be_written_to_is_refused_before_training(answered, course, tmp_path, how):
+    line = f"python train.py --data {course}/short.txt {SMALL} --out-dir {unwritable(tmp_path, how)}"
+    shown = answered(STAGE_1, line)
+    assert shown.code == 2 and "step 3" not in shown.err
+    assert "another --out-dir" in shown.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "flags, reason",
+    [
+        ("--hidden-size 32", "--hidden-size 16, not 32"),
+        ("--seed 7", "--seed 1, not 7"),
+        ("--quick", "--max-steps 6, not"),
+        ("--data {other}", "is not the text that the saved run read"),
+    ],
+)
+def test_a_flag_that_contradicts_the_saved_run_is_refused(refused, course, trained, tmp_path, flags, reason):
+    other = tmp_path / "other.txt"
+    other.write_text((course / "short.txt").read_text(encoding="utf-8") + "Exeunt.\n", encoding="utf-8")
+    out_dir = trained(STAGE_1).folder / "checkpoints"
+    data = "" if "--data" in flags else f"--data {course}/short.txt "
+    assert reason in refused(STAGE_1, f"python train.py --resume --out-dir {out_dir} {data}{flags.format(other=other)}")
+
+
+def test_a_resumed_run_takes_the_same_flags_again_and_its_text_from_another_place(answered, course, trained, tmp_path):
+    shutil.copytree(trained(STAGE_1).folder / "checkpoints", tmp_path / "run")
+    shutil.copy(course / "short.txt", tmp_path / "moved.txt")
+    flags = f"{SMALL} --precision auto --optimizer auto --data {tmp_path}/moved.txt --out-dir {tmp_path}/run"
+    shown = answered(STAGE_1, f"python train.py --resume {flags}")
+    assert shown.code == 0
+    assert shown.out.splitlines()[0] == trained(STAGE_1).out.splitlines()[0]
+
+
+def test_a_quick_run_is_resumed_by_the_command_it_was_started_with(answered, course, tmp_path):
+    small = "--max-steps 2 --hidden-size 16 --batch-size 4 --context-length 32 --device cpu"
+    line = f"python train.py --quick {small} --data {course}/short.txt --out-dir {tmp_path}"
+    assert answered(STAGE_1, line).code == 0
+    assert answered(STAGE_1, line + " --resume").code == 0
+
+
+def test_a_checkpoint_of_another_stage_is_refused_by_both_programs(refused, trained):
+    out_dir = trained(STAGE_2).folder / "checkpoints"
+    for line in (f"python generate.py --checkpoint {out_dir}/best.pt", f"python train.py --resume --out-dir {out_dir}"):
+        message = refused(STAGE_1, line)
+        assert STAGE_1 in message and STAGE_2 in message
+
+
+@pytest.mark.parametrize(
+    "flags, reason",
+    [
+        ("--checkpoint {tmp}/none.pt", "python train.py"),
+        ("--checkpoint {tmp}/text.pt", "damaged or not a checkpoint"),
+        ("--temperature -1", "at least 0"),
+        ("--top-p 0", "more than 0"),
+        ("--top-k 0", "at least 1"),
+        ("--num-samples 0", "at least 1"),
+        ("--max-new-tokens 1.5", "not a whole number"),
+        ("--seed 99999999999999999999", "at most"),
+        ("--visualize {tmp}/text.pt/maps", "--visualize"),
+    ],
+)
+def test_generation_flags_that_cannot_be_followed_are_refused_before_any_text(
+    refused, trained, tmp_path, flags, reason
+):
+    (tmp_path / "text.pt").write_text("To be", encoding="utf-8")
+    checkpoint = "" if "--checkpoint" in flags else f"--checkpoint {trained(STAGE_1).folder}/checkpoints/best.pt "
+    assert reason in refused(STAGE_1, f"python generate.py {checkpoint}{flags.format(tmp=tmp_path)}")
+
+
+def test_the_folder_for_the_maps_is_made_where_it_is_missing(answered, trained, tmp_path):
+    best = trained(STAGE_4).folder / "checkpoints" / "best.pt"
+    folder = tmp_path / "new" / "maps"
+    line = f'python generate.py --checkpoint {best} --prompt "{PROMPT}" --max-new-tokens 4 --visualize {folder}'
+    assert answered(STAGE_4, line).code == 0
+    assert {path.name for path in folder.iterdir()} == {"attention.png", "influence.png"}

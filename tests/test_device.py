@@ -1,0 +1,177 @@
+"""Where, how precisely and by which optimizer a run computes: as asked, or whatever measures fastest."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from shared.errors import UserError
+from shared.run import device, optimizers
+from shared.run.device import DEVICES, PRECISIONS, autocast, choose_device, choose_precision, seconds_of
+from shared.run.language_modeling import probe
+from shared.run.optimizers import choose_optimizer
+from shared.stages import STAGES, model_class
+from shared.text.batches import Lanes
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that passes only where a test says so."""
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    monkeypatch.setattr(device, "time", clock)
+    return clock
+
+
+def trial(clock, seconds: dict):
+    """A trial step that takes so long in each precision, and the list of what it was called with."""
+    calls = []
+
+    def trial_step(precision):
+        calls.append(precision)
+        clock.now += seconds[precision]
+
+    return trial_step, calls
+
+
+# Devices
+
+
+def have(monkeypatch, *names):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in names)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in names)
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_a_users_mistake_with_a_way_out(monkeypatch, name):
+    have(monkeypatch)
+    with pytest.raises(UserError, match=f"no {name} device.*--device cpu"):
+        choose_device(name)
+
+
+@pytest.mark.parametrize(
+    "there, chosen", [((), "cpu"), (("mps",), "mps"), (("cuda",), "cuda"), (("mps", "cuda"), "cuda")]
+)
+def test_auto_takes_a_gpu_if_there_is_one(monkeypatch, there, chosen):
+    have(monkeypatch, *there)
+    assert choose_device("auto") == torch.device(chosen)
+
+
+def test_a_device_asked_for_by_name_is_taken(monkeypatch):
+    have(monkeypatch, "cuda", "mps")
+    assert [choose_device(name).type for name in DEVICES if name != "auto"] == ["cpu", "cuda", "mps"]
+
+
+# Precision
+
+
+@pytest.mark.parametrize("precision, dtype", [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_matrix_products_run_in_the_precision_and_weights_stay_float32(precision, dtype):
+    layer = nn.Linear(3, 3)
+    with autocast(CPU, precision):
+        output = layer(torch.ones(2, 3))
+    output.sum().backward()
+    assert output.dtype == dtype
+    assert layer.weight.dtype == layer.weight.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("precision", [name for name in PRECISIONS if name != "auto"])
+def test_a_precision_asked_for_is_taken_however_slow(clock, precision):
+    trial_step, calls = trial(clock, {"float32": 50.0, "bfloat16": 50.0})
+    assert choose_precision(precision, CPU, trial_step) == (precision, 50.0)
+    assert set(calls) == {precision}
+
+
+@pytest.mark.parametrize(
+    "exact, short, chosen",
+    [
+        (1.0, 0.5, "bfloat16"),
+        (1.0, 0.76, "bfloat16"),
+        (1.0, 0.8, "float32"),
+        (1.0, 1.0, "float32"),
+        (1.0, 2.0, "float32"),
+    ],
+)
+def test_auto_takes_bfloat16_only_where_it_is_clearly_faster(clock, exact, short, chosen):
+    trial_step, _ = trial(clock, {"float32": exact, "bfloat16": short})
+    precision, seconds = choose_precision("auto", CPU, trial_step)
+    assert precision == chosen
+    assert seconds == pytest.approx({"float32": exact, "bfloat16": short}[chosen])
+
+
+def test_a_processor_that_only_imitates_bfloat16_is_asked_once(clock):
+    trial_step, calls = trial(clock, {"float32": 1.0, "bfloat16": 40.0})
+    assert choose_precision("auto", CPU, trial_step) == ("float32", 1.0)
+    assert calls.count("bfloat16") == 1
+
+
+def test_the_first_call_and_the_slower_ones_do_not_count(clock):
+    durations = iter([9.0, 3.0, 2.0, 4.0])
+
+    def function():
+        clock.now += next(durations)
+
+    assert seconds_of(function, CPU) == 2.0
+
+
+# Optimizer
+
+
+def model():
+    torch.manual_seed(0)
+    return model_class("model-01-rnn")(vocab_size=9, hidden_size=8, dropout=0.5)
+
+
+def slow_muon(clock, monkeypatch, seconds):
+    """Put a Muon in its place whose step takes so long; -> the list of parameters that it stepped on."""
+    stepped = []
+
+    class FakeMuon:
+        def __init__(self, parameters):
+            self.parameters = parameters
+
+        def step(self):
+            stepped.extend(self.parameters)
+            clock.now += seconds
+
+    monkeypatch.setattr(optimizers, "Muon", FakeMuon)
+    return stepped
+
+
+@pytest.mark.parametrize("muon_seconds, chosen", [(0.0, "muon"), (0.29, "muon"), (0.31, "adamw"), (5.0, "adamw")])
+def test_auto_takes_muon_where_its_own_work_is_small_beside_a_step(clock, monkeypatch, muon_seconds, chosen):
+    slow_muon(clock, monkeypatch, muon_seconds)
+    assert choose_optimizer("auto", model(), step_seconds=1.0)[0] == chosen
+
+
+@pytest.mark.parametrize("name", ["muon", "adamw"])
+def test_an_optimizer_asked_for_is_taken_whatever_it_costs(clock, monkeypatch, name):
+    slow_muon(clock, monkeypatch, 5.0)
+    assert choose_optimizer(name, model(), step_seconds=1.0) == (name, {"muon": 5.0, "adamw": 0.0}[name])
+
+
+def test_trying_muon_touches_no_parameter_of_the_model(clock, monkeypatch):
+    stepped, learner = slow_muon(clock, monkeypatch, 0.1), model()
+    choose_optimizer("auto", learner, step_seconds=1.0)
+    memory = {parameter.data_ptr() for parameter in learner.parameters() if parameter.numel()}
+    assert stepped and not any(parameter.data_ptr() in memory for parameter in stepped)
+
+
+# All of it, as train.py asks for it
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_probing_settles_what_was_auto_and_leaves_no_trace(stage):
+    torch.manual_seed(0)
+    learner = model_class(stage)(vocab_size=9, hidden_size=8, dropout=0.5)
+    weights = {name: weight.clone() for name, weight in learner.state_dict().items()}
+    before = torch.get_rng_state()
+    settings = {"precision": "auto", "optimizer": "auto"}
+    lanes = Lanes(torch.arange(60) % 9, batch_size=2, context_length=5, seed=1)
+    assert probe(learner, lanes, settings, CPU) > 0
+    assert settings["precision"] in ("float32", "bfloat16") and settings["optimizer"] in ("muon", "adamw")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(weights[name], weight) for name, weight in learner.state_dict().items())
+    assert not any(parameter.grad.any() for parameter in learner.parameters() if parameter.grad is not None)

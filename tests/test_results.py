@@ -1,0 +1,360 @@
+"""Kept results: no machine in them, right means, and a README that says what the files say."""
+
+import dataclasses
+import json
+import platform
+import random
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from shared import ngram, results
+from shared.errors import UserError
+from shared.run.language_modeling import COMMON
+from shared.run.results import (
+    file_name,
+    in_minutes,
+    kept_run,
+    load_results,
+    shared_command,
+    spread,
+    tables,
+    thin,
+    write_json,
+)
+from shared.stages import ROOT, load_stage
+from shared.text.corpus import load_corpus
+
+STAGE = "model-01-rnn"
+MARKERS = "<!-- results -->\n<!-- /results -->"
+
+
+def summary(stage=STAGE, tokenizer="word", seed=1, perplexity=60.0, nats=1.5, seconds=300.0, **settings):
+    """A summary as training writes it, of a run with the stage's default settings."""
+    described = load_stage(stage)
+    known = COMMON | described.defaults | described.by_tokenizer.get(tokenizer, {})
+    chosen = dict(tokenizer=tokenizer, seed=seed, precision="bfloat16", optimizer="muon", data="/home/me/text.txt")
+    return {
+        "command": f"python train.py --seed {seed} --data /home/me/text.txt --out-dir /home/me/run",
+        "stage": stage,
+        "settings": known | chosen | settings,
+        "corpus": {"name": "shakespeare", "sha256": load_corpus().sha256},
+        "parameters": 4_813_353,
+        "command_seconds": seconds,
+        "validation": {"nats_per_token": nats, "perplexity": perplexity, "bits_per_character": nats / 0.6931},
+        "machine": {"cores": 2, "cpu": "AVX512", "system": "Linux x86_64", "python": "3.11.7", "torch": "2.13.0"},
+    }
+
+
+def run(preset="default", vocab_size=17_000, **of_summary):
+    records = [{"step": 10, "tokens": 100, "seconds": 1.0, "train_loss": 5.0}]
+    return kept_run(summary(**of_summary), records, preset, vocab_size, {"text": "To be"})
+
+
+def counting(perplexity=120.0, vocab_size=17_000, tokenizer="word"):
+    row = {"nats": 1.75, "perplexity": perplexity, "bits_per_character": 2.5}
+    return {
+        "command": "python -m shared.ngram", "corpus": {"name": "shakespeare", "sha256": load_corpus().sha256},
+        "tokenizer": tokenizer, "vocab_size": vocab_size, "validation_share_unknown": 0.031, "seconds": 12.0,
+        "best_order": 2, "orders": [row | {"perplexity": 500.0}, row],
+    }  # fmt: skip
+
+
+def cells(text, beginning):
+    """The cells of the table's line that begins so."""
+    line = next(line for line in text.splitlines() if line.startswith(f"| {beginning}"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A copy of a repository: three kept runs, counting, and a README in step with them."""
+    for seed, perplexity in ((1, 60.0), (2, 61.0), (3, 65.0)):
+        kept = run(seed=seed, perplexity=perplexity)
+        write_json(tmp_path / STAGE / "results" / file_name(kept), kept)
+    write_json(tmp_path / "shared" / "results" / "ngram-shakespeare-word.json", counting())
+    (tmp_path / "README.md").write_text(f"# Title\n\n{MARKERS}\n\nThe end.\n", encoding="utf-8")
+    results.write(tmp_path)
+    return tmp_path
+
+
+# ------------------------------------------------------------------------------------------------------ keeping a run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A real training of four steps."""
+    folder = tmp_path_factory.mktemp("finished")
+    rng = random.Random(1)
+    words = ["to", "be", "or", "not", "what", "is", "it", "night", "my", "lord"]
+    speeches = (f"ROMEO:\n{' '.join(rng.choices(words, k=9))}.\n" for _ in range(400))
+    (folder / "text.txt").write_text("\n".join(speeches), encoding="utf-8")
+    flags = "--max-steps 4 --hidden-size 16 --batch-size 4 --context-length 8 --precision float32 --optimizer adamw"
+    flags += f" --data {folder / 'text.txt'} --out-dir={folder / 'run'}"
+    command = [sys.executable, ROOT / STAGE / "train.py", *flags.split()]
+    subprocess.run(command, check=True, capture_output=True, timeout=600)
+    return folder / "run"
+
+
+@pytest.fixture
+def tiny_defaults(monkeypatch):
+    """The stage as if that training had had its default settings."""
+    described = load_stage(STAGE)
+    tiny = dict(max_steps=4, hidden_size=16, batch_size=4, context_length=8)
+    changed = dataclasses.replace(described, defaults=described.defaults | tiny, quick={})
+    monkeypatch.setattr(results, "load_stage", lambda stage: changed)
+
+
+def test_a_kept_run_has_its_summary_its_curve_and_a_sample(finished, tiny_defaults, tmp_path):
+    path = results.keep(finished, "default", tmp_path)
+    assert path == tmp_path / STAGE / "results" / "text-word-default-seed1.json"
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    before = json.loads((finished / "summary.json").read_text(encoding="utf-8"))
+    for name in before.keys() - {"command", "settings"}:
+        assert kept[name] == before[name]
+    lines = (finished / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [point["step"] for point in kept["curve"]] == [json.loads(line)["step"] for line in lines]
+    assert kept["curve"][-1]["validation_loss"] == pytest.approx(json.loads(lines[-1])["validation_loss"], rel=1e-5)
+    assert len(kept["sample"]["text"]) >= 250 and kept["sample"]["prompt"].isspace()
+    assert load_results(tmp_path) == ([kept], [])
+
+
+def test_keeping_a_run_twice_writes_the_same_bytes(finished, tiny_defaults, tmp_path):
+    first = results.keep(finished, "default", tmp_path).read_bytes()
+    assert results.keep(finished, "default", tmp_path).read_bytes() == first
+
+
+def test_a_kept_run_names_no_path_and_no_machine(finished, tiny_defaults, tmp_path):
+    original = (finished / "summary.json").read_text(encoding="utf-8")
+    text = results.keep(finished, "default", tmp_path).read_text(encoding="utf-8")
+    assert str(finished.parent) in original  # what there is to leave out
+    assert str(finished.parent) not in text and finished.parent.name not in text
+    assert not platform.node() or platform.node() not in json.loads(text).get("machine", {}).values()
+    assert json.loads(text)["settings"]["data"] == "text.txt"
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("python train.py", "python train.py"),
+        ("python train.py --data /a/b.txt --seed 2", "python train.py --data tinyshakespeare --seed 2"),
+        ("python train.py --data=/a/b.txt --seed=2", "python train.py --data tinyshakespeare --seed 2"),
+        ("python train.py --out-dir '/a b/c' --seed 2", "python train.py --seed 2"),
+        ("python train.py --out_dir=/a/b --max_steps 3", "python train.py --max_steps 3"),
+        ("python train.py --resume --out-dir /a/b", "python train.py"),
+    ],
+)
+def test_a_kept_command_is_what_somebody_else_would_type(typed, kept):
+    assert shared_command(typed, "tinyshakespeare") == kept
+
+
+def test_a_run_with_other_settings_is_not_kept_under_a_presets_name(finished, tmp_path):
+    with pytest.raises(UserError, match="is no default run: batch_size 4, not"):
+        results.keep(finished, "default", tmp_path)
+    with pytest.raises(UserError, match="is no quick run"):
+        results.keep(finished, "quick", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_is_not_finished_is_not_kept(finished, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(finished, copy)
+    (copy / "summary.json").unlink()
+    with pytest.raises(UserError, match="no finished run"):
+        results.keep(copy, "default", tmp_path)
+
+
+@pytest.mark.parametrize("evaluations", [0, 1, 7, 1000])
+@pytest.mark.parametrize("length", [1, 59, 60, 61, 1000])
+def test_a_thinned_curve_has_at_most_sixty_points_and_keeps_ends_and_validation(length, evaluations):
+    records = [{"step": step, "train_loss": 1.0} for step in range(length)]
+    for record in records[:: max(1, length // evaluations)] if evaluations else []:
+        record["validation_loss"] = 2.0
+    kept = thin(records)
+    assert len(kept) == min(length, 60) or (evaluations == 1000 and 30 <= len(kept) <= 60) or length < 60
+    assert all(record in records for record in kept)
+    steps = [record["step"] for record in kept]
+    assert steps == sorted(set(steps)) and steps[0] == 0 and steps[-1] == length - 1
+    if evaluations <= 7:
+        assert [r for r in kept if "validation_loss" in r] == [r for r in records if "validation_loss" in r]
+
+
+# ---------------------------------------------------------------------------------------------------------- the tables
+
+
+def test_a_row_has_the_mean_over_seeds_and_from_where_to_where_they_go(root):
+    row = cells((root / "README.md").read_text(encoding="utf-8"), f"[{STAGE}]")
+    assert row[2:4] == ["62.0 (60.0 to 65.0)", f"{62 / 120:.2f}"]
+    assert row[4:] == ["4.81 M", "5.0 min", "bfloat16, muon", "3"]
+
+
+def test_counting_comes_first_with_its_best_order(root):
+    text = (root / "README.md").read_text(encoding="utf-8")
+    assert cells(text, "counting")[:4] == ["counting, up to 2 tokens", "", "120.0", "1"]
+    assert text.index("| counting") < text.index(f"| [{STAGE}]")
+    assert "17,000" in text and "3.1%" in text
+
+
+def test_lossless_tokenizers_show_nats_and_bits_per_character():
+    text = tables([run(tokenizer="char", vocab_size=69)], [counting(tokenizer="char", vocab_size=69)])
+    assert cells(text, "counting")[2:4] == ["1.750", "2.500"]
+    assert cells(text, f"[{STAGE}]")[2:4] == ["1.500", f"{1.5 / 0.6931:.3f}"]
+    assert "perplexity" not in text and "<unk>" not in text
+
+
+def test_every_corpus_tokenizer_preset_and_stage_has_its_own_row():
+    runs = [run(), run(stage="model-02-lstm"), run(preset="thorough"), run(tokenizer="char")]
+    text = tables(runs, [])
+    assert text.count("| [") == 4 and text.count("**shakespeare**") == 2
+
+
+def test_a_spread_is_shown_only_where_there_are_several_seeds():
+    assert spread([60.0], 1) == "60.0"
+    assert spread([60.0, 63.0], 1) == "61.5 (60.0 to 63.0)"
+    assert (in_minutes(119), in_minutes(150)) == ("119 s", "2.5 min")
+
+
+@pytest.mark.parametrize(
+    ("runs", "counts", "complaint"),
+    [
+        ([run(), run(seed=2, hidden_size=128)], [], "no repetitions of one run: hidden_size"),
+        ([run(), run(stage="model-02-lstm", vocab_size=9)], [], "different texts or vocabularies"),
+        ([run()], [counting(vocab_size=9)], "different texts or vocabularies"),
+        ([run()], [counting(), counting()], "several n-gram results"),
+    ],
+)
+def test_what_cannot_be_compared_does_not_get_into_one_table(runs, counts, complaint):
+    with pytest.raises(UserError, match=complaint):
+        tables(runs, counts)
+
+
+def test_counting_is_taken_as_the_ngram_command_writes_it(monkeypatch, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("to be or not to be\n\n" * 300, encoding="utf-8")
+    path = tmp_path / "shared" / "results" / "ngram-text-word.json"
+    path.parent.mkdir(parents=True)
+    monkeypatch.setattr(sys, "argv", ["ngram", "--data", str(text), "--order", "3", "--json", str(path)])
+    ngram.main()
+    written = json.loads(path.read_text(encoding="utf-8"))
+    best = written["orders"][written["best_order"] - 1]
+    shown = cells(tables(*load_results(tmp_path)), "counting")
+    assert shown[2] == f"{best['perplexity']:.1f}"
+
+
+# --------------------------------------------------------------------------------------------------------------- check
+
+
+def test_tables_that_were_just_written_pass_the_check_and_the_rest_of_the_readme_stays(root):
+    results.check(root)
+    text = (root / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("# Title\n\n<!-- results -->\n") and text.endswith("\n<!-- /results -->\n\nThe end.\n")
+    results.write(root)
+    assert (root / "README.md").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("name", ["perplexity", "command_seconds", "parameters"])
+def test_a_changed_number_in_a_file_fails_the_check(root, name):
+    path = root / STAGE / "results" / "shakespeare-word-default-seed2.json"
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    holder = kept["validation"] if name == "perplexity" else kept
+    holder[name] *= 1.1
+    if name == "parameters":
+        for other in path.parent.iterdir():
+            write_json(other, json.loads(other.read_text(encoding="utf-8")) | {"parameters": kept["parameters"]})
+    write_json(path, kept)
+    with pytest.raises(UserError, match="not what the results say"):
+        results.check(root)
+
+
+def test_a_changed_number_in_the_readme_fails_the_check(root):
+    path = root / "README.md"
+    path.write_text(path.read_text(encoding="utf-8").replace("62.0", "52.0"), encoding="utf-8", newline="\n")
+    with pytest.raises(UserError, match="not what the results say"):
+        results.check(root)
+
+
+def test_a_removed_file_and_a_renamed_file_fail_the_check(root):
+    path = root / STAGE / "results" / "shakespeare-word-default-seed2.json"
+    path.rename(path.with_name("shakespeare-word-default-seed7.json"))
+    with pytest.raises(UserError, match="seed7.json holds another run"):
+        results.check(root)
+    path.with_name("shakespeare-word-default-seed7.json").unlink()
+    with pytest.raises(UserError, match="not what the results say"):
+        results.check(root)
+
+
+def test_results_are_stale_once_train_py_has_other_defaults(root, monkeypatch):
+    described = load_stage(STAGE)
+    changed = dataclasses.replace(described, defaults=described.defaults | {"learning_rate": 0.5})
+    monkeypatch.setattr(results, "load_stage", lambda stage: changed)
+    with pytest.raises(UserError, match="seed1.json is no default run: learning_rate"):
+        results.check(root)
+
+
+def test_results_are_stale_once_the_corpus_has_changed(root):
+    path = root / "shared" / "results" / "ngram-shakespeare-word.json"
+    for file in [path, *(root / STAGE / "results").iterdir()]:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        write_json(file, kept | {"corpus": {"name": "shakespeare", "sha256": "0" * 64}})
+    results.write(root)
+    with pytest.raises(UserError, match="has changed since"):
+        results.check(root)
+
+
+@pytest.mark.parametrize(
+    "text", ["# No markers\n", "<!-- results -->\n", "<!-- /results -->\n<!-- results -->\n", MARKERS + MARKERS]
+)
+def test_missing_markers_are_one_line_and_change_nothing(root, text):
+    path = root / "README.md"
+    path.write_text(text, encoding="utf-8")
+    for action in (results.write, results.check):
+        with pytest.raises(UserError, match="README.md needs one line") as complaint:
+            action(root)
+        assert "\n" not in str(complaint.value)
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_where_nothing_was_kept_the_readme_has_to_say_nothing(tmp_path):
+    results.check(tmp_path)
+    path = tmp_path / "README.md"
+    path.write_text(f"# Title\n{MARKERS}\n", encoding="utf-8")
+    results.check(tmp_path)
+    path.write_text("<!-- results -->\n| made up |\n<!-- /results -->\n", encoding="utf-8")
+    with pytest.raises(UserError, match="not what the results say"):
+        results.check(tmp_path)
+
+
+def test_this_repositorys_tables_are_what_its_results_say():
+    results.check(ROOT)
+
+
+# -------------------------------------------------------------------------------------------------------------- command
+
+
+def command(*arguments):
+    given = [sys.executable, "-m", "shared.results", *map(str, arguments)]
+    return subprocess.run(given, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_a_mistake_is_one_line_and_exit_status_2(tmp_path):
+    done = command("keep", tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: there is no finished run in") and done.stderr.count("\n") == 1
+
+
+def test_check_exits_with_2_where_tables_and_files_differ(root, monkeypatch, capsys):
+    monkeypatch.setattr(results, "ROOT", root)
+    monkeypatch.setattr(sys, "argv", ["results", "check"])
+    results.run_main(results.main)
+    (root / "README.md").write_text(MARKERS, encoding="utf-8")
+    with pytest.raises(SystemExit) as exit_status:
+        results.run_main(results.main)
+    assert exit_status.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_unknown_preset_is_one_line():
+    done = command("keep", ".", "--preset", "slow")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "slow" in done.stderr
