@@ -3,7 +3,8 @@
     python -m shared.benchmark                          every stage at its default settings: two to three minutes
     python -m shared.benchmark --json before.json       keep the figures ...
     python -m shared.benchmark --against before.json    ... and see later what a change did to them
-    python -m shared.benchmark --scaling                also how costs grow with context, text, vocabulary and width
+    python -m shared.benchmark --scaling                also how costs grow with context, text, vocabulary and width;
+                                                        about ten minutes
 
 Training is forward, backward, clipping and the optimizer, in the precision and with the optimizer that the start-up
 probe chooses here, and in float32 where that is another. Generation is one token at a time with sampling, when the
@@ -199,8 +200,8 @@ def main() -> None:
     matmul = {name: in_fresh_process(matmul_rate, flags.device, name) for name in ("float32", "bfloat16")}
     content = {"machine": machine(), "device": flags.device, "matmul_flops_per_second": matmul}
     content["rows"] = [row for case in cases for row in measure_stage(case, matmul)]
+    print(cost_table(content, earlier), flush=True)
     content["scaling"] = [point for case in cases if flags.scaling for point in measure_scaling(case)]
-    print(cost_table(content, earlier))
     if flags.scaling:
         print("\n" + scaling_tables(content["scaling"]))
     if flags.json:

@@ -428,6 +428,17 @@ def test_a_learning_rate_that_blows_the_model_up_ends_in_one_line(answered, cour
     assert shown.code == 2 and "use a lower --learning-rate" in shown.err.splitlines()[-1]
 
 
+def test_what_is_kept_and_reported_is_the_best_model_and_not_the_last(answered, course, tmp_path):
+    line = f"python train.py --data {course}/short.txt {SMALL} --eval-interval 1 --learning-rate 9 --out-dir {tmp_path}"
+    assert answered(STAGE_1, line).code == 0
+    validation = load_corpus(str(course / "short.txt")).validation
+    best, last = (load_checkpoint(tmp_path / name) for name in ("best.pt", "last.pt"))
+    assert last["progress"]["best_step"] < 6  # so rough a rate that training made it worse
+    (nats, count), (nats_of_last, _) = whole_text_loss(best, validation), whole_text_loss(last, validation)
+    reported = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["validation"]["nats_per_token"]
+    assert reported == pytest.approx(nats / count, abs=0.002) and nats < nats_of_last
+
+
 def unwritable(tmp_path, how) -> Path:
     if how == "below a file":
         (tmp_path / "file").write_text("not a folder", encoding="utf-8")

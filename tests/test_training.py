@@ -308,6 +308,14 @@ def test_the_training_loss_of_a_record_is_the_mean_over_all_terms_since_the_last
     assert [record["tokens"] for record in metrics(tmp_path)] == [4, 11, 15]
 
 
+def test_a_step_follows_the_gradient_of_the_mean_loss(tmp_path):
+    weight = nn.Parameter(torch.ones(()))
+    task = Task(lambda number: number, lambda number, carry: (weight * 40, 40, None), lambda: 1.0, str)
+    plain = settings(max_steps=3, learning_rate=0.25, warmup_steps=0, decay_share=0, gradient_clip=math.inf)
+    train(nn.ParameterList([weight]), [torch.optim.SGD([weight])], task, plain, tmp_path, IDENTITY)
+    assert weight.item() == 0.25  # a gradient of 1, three times
+
+
 class NormRecorder(torch.optim.SGD):
     """Notes how long the gradient is when a step is taken."""
 

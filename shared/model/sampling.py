@@ -42,7 +42,7 @@ def sample(
     logits = logits.detach().float().cpu()
     if banned is not None:
         logits = logits.index_fill(-1, torch.tensor([banned]), float("-inf"))
-    if temperature == 0:
+    if temperature < 1e-6:  # so sharp that only the likeliest is left; dividing by less would overflow
         return logits.argmax(-1)
     logits = filter_logits(logits / temperature, top_k, top_p)
     return torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(-1)

@@ -7,7 +7,7 @@ from torch.optim import AdamW, Muon, Optimizer
 from shared.run.device import seconds_of
 
 OPTIMIZERS = ("auto", "muon", "adamw")
-MUON_SHARE = 0.3  # Muon is chosen if its own work adds at most this share to a step
+MUON_SHARE = 0.75  # Muon is chosen if its own work adds at most this share to a step: it learns that much more a step
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:

@@ -87,7 +87,8 @@ def train(
     def save_last() -> None:
         random = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
         states = {"optimizers": [optimizer.state_dict() for optimizer in optimizers], "random": random}
-        states |= {"carry": carry, "interval": (interval_loss, interval_count)}
+        # Cloned, because a window of a larger tensor would be saved with all of it.
+        states |= {"carry": map_tensors(Tensor.clone, carry), "interval": (interval_loss, interval_count)}
         save_checkpoint(out_dir / "last.pt", checkpoint(model, identity, progress) | states)
 
     with StopSignal() as stop, metrics, bar:
