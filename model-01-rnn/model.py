@@ -23,7 +23,7 @@ class RNNLayer(nn.Module):
         self.bias_ih_l0 = nn.Parameter(torch.zeros(hidden_size))
         self.bias_hh_l0 = nn.Parameter(torch.zeros(hidden_size))
         nn.init.xavier_uniform_(self.weight_ih_l0)
-        # An orthogonal matrix keeps the length of what it multiplies, so the first gradients neither vanish nor explode.
+        # An orthogonal matrix keeps the length of what it multiplies: the first gradients neither vanish nor explode.
         nn.init.orthogonal_(self.weight_hh_l0)
 
     def cell(self, x_t: Tensor, h: Tensor) -> Tensor:

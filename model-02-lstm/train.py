@@ -24,7 +24,7 @@ STAGE = Stage(
     model=LSTM,
     model_settings=("hidden_size", "num_layers", "dropout", "cell", "implementation"),
     defaults=dict(
-        max_steps=2900, batch_size=32, context_length=40, hidden_size=256, num_layers=2, dropout=0.3,
+        max_steps=2900, batch_size=32, context_length=40, hidden_size=256, num_layers=2, dropout=0.1,
         learning_rate=0.01, cell="lstm", implementation="torch",
     ),
     by_tokenizer={"char": dict(context_length=64)},

@@ -111,9 +111,10 @@ class MiniTransformer(LanguageModel):
         self.blocks = nn.ModuleList(Block(hidden_size, num_heads, context_length, dropout) for _ in range(num_layers))
         self.norm = nn.RMSNorm(hidden_size)
         if positions == "learned":
-            self.position_table = nn.Parameter(torch.randn(context_length, hidden_size) * hidden_size**-0.5)
+            self.place = nn.Embedding(context_length, hidden_size)
+            nn.init.normal_(self.place.weight, std=hidden_size**-0.5)
         elif positions == "sinusoidal":
-            self.register_buffer("position_table", sinusoids(context_length, hidden_size), persistent=False)
+            self.place = nn.Embedding.from_pretrained(sinusoids(context_length, hidden_size))
 
     def features(self, tokens: Tensor, state: State, return_attention: bool):
         """tokens (B, T) -> features (B, T, E), state, weights (B, layers, heads, T, P + T) or None."""
@@ -148,9 +149,9 @@ class MiniTransformer(LanguageModel):
         while done < ids.size(1):
             if done - start == self.context_length:
                 start = done - self.context_length // 2
-                _, caches, _ = self.read(x[:, start:done] + self.position_table[: done - start], None, False)
+                _, caches, _ = self.read(x[:, start:done] + self.place.weight[: done - start], None, False)
             stop = min(start + self.context_length, ids.size(1))
-            places = self.position_table[done - start : stop - start]
+            places = self.place.weight[done - start : stop - start]
             part, caches, weights = self.read(x[:, done:stop] + places, caches, return_attention)
             features.append(part)
             all_weights.append(F.pad(weights, (start, ids.size(1) - stop)) if return_attention else None)

@@ -1,8 +1,8 @@
-"""Keep finished runs, and write the README's tables from what is kept:
+"""Keep finished runs, and write the numbers in README.md and the chapters from what is kept:
 
     python -m shared.results keep model-02-lstm/checkpoints     copy a finished run into the stage's results/
-    python -m shared.results write                              write the tables between the markers in README.md
-    python -m shared.results check                              complain if tables, files and defaults disagree
+    python -m shared.results write                              write what stands between the markers in the pages
+    python -m shared.results check                              complain if pages, files and defaults disagree
 
 Kept runs are model-0*/results/<corpus>-<tokenizer>-<preset>-seed<N>.json. Counting comes from
 `python -m shared.ngram --json shared/results/ngram-<corpus>-<tokenizer>.json`.
@@ -24,6 +24,7 @@ from shared.run.language_modeling import resolve_settings
 from shared.run.results import (
     MARKERS,
     PRESETS,
+    chapter,
     differing_setting,
     file_name,
     kept_run,
@@ -91,25 +92,30 @@ def keep(out_dir: Path, preset: str, root: Path) -> Path:
     return path
 
 
-def updated_readme(root: Path) -> tuple[str, str]:
-    """README.md as it is and as it should be."""
-    path = root / "README.md"
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    content = tables(*load_results(root))
-    if not content and not any(marker in text for marker in MARKERS):
-        return text, text  # nothing to say, and nothing said
-    return text, replace_between_markers(text, content, "README.md")
+def updated_pages(root: Path) -> list[tuple[Path, str, str]]:
+    """README.md and the chapters that have results: (path, as it is, as it should be)."""
+    runs, counts = load_results(root)
+    contents = {root / "README.md": tables(runs, counts)}
+    for stage in sorted({run["stage"] for run in runs}):
+        contents[root / stage / "README.md"] = chapter([run for run in runs if run["stage"] == stage], counts)
+    pages = []
+    for path, content in contents.items():
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        silent = not content and not any(marker in text for marker in MARKERS)  # nothing to say, and nothing said
+        name = path.relative_to(root).as_posix()
+        pages.append((path, text, text if silent else replace_between_markers(text, content, name)))
+    return pages
 
 
 def write(root: Path) -> None:
-    """Write the tables into README.md."""
-    before, after = updated_readme(root)
-    if after != before:
-        (root / "README.md").write_text(after, encoding="utf-8", newline="\n")
+    """Write the results into README.md and the chapters."""
+    for path, before, after in updated_pages(root):
+        if after != before:
+            path.write_text(after, encoding="utf-8", newline="\n")
 
 
 def check(root: Path) -> None:
-    """UserError if the tables are not what the files say, or a file is not what the code and the corpus are now."""
+    """UserError if a page is not what the files say, or a file is not what the code and the corpus are now."""
     bundled = hashlib.sha256(SHAKESPEARE.read_bytes()).hexdigest()
     runs, counts = load_results(root)
     for run in runs:
@@ -117,9 +123,10 @@ def check(root: Path) -> None:
     for result in runs + counts:
         if result["corpus"]["name"] == "shakespeare" and result["corpus"]["sha256"] != bundled:
             raise UserError(f"data/shakespeare.txt has changed since this was run: {result['command']}; run it again")
-    before, after = updated_readme(root)
-    if before != after:
-        raise UserError("README.md's tables are not what the results say; run: python -m shared.results write")
+    for path, before, after in updated_pages(root):
+        if before != after:
+            name = path.relative_to(root).as_posix()
+            raise UserError(f"{name} is not what the results say; run: python -m shared.results write")
 
 
 def main() -> None:

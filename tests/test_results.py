@@ -50,7 +50,7 @@ def summary(stage=STAGE, tokenizer="word", seed=1, perplexity=60.0, nats=1.5, se
 
 def run(preset="default", vocab_size=17_000, **of_summary):
     records = [{"step": 10, "tokens": 100, "seconds": 1.0, "train_loss": 5.0}]
-    return kept_run(summary(**of_summary), records, preset, vocab_size, {"text": "To be"})
+    return kept_run(summary(**of_summary), records, preset, vocab_size, {"text": "To be", "seed": 1, "temperature": 0.8})
 
 
 def counting(perplexity=120.0, vocab_size=17_000, tokenizer="word"):
@@ -75,7 +75,8 @@ def root(tmp_path):
         kept = run(seed=seed, perplexity=perplexity)
         write_json(tmp_path / STAGE / "results" / file_name(kept), kept)
     write_json(tmp_path / "shared" / "results" / "ngram-shakespeare-word.json", counting())
-    (tmp_path / "README.md").write_text(f"# Title\n\n{MARKERS}\n\nThe end.\n", encoding="utf-8")
+    for folder in (tmp_path, tmp_path / STAGE):
+        (folder / "README.md").write_text(f"# Title\n\n{MARKERS}\n\nThe end.\n", encoding="utf-8")
     results.write(tmp_path)
     return tmp_path
 
@@ -314,6 +315,17 @@ def test_missing_markers_are_one_line_and_change_nothing(root, text):
             action(root)
         assert "\n" not in str(complaint.value)
     assert path.read_text(encoding="utf-8") == text
+
+
+def test_a_chapter_shows_its_stages_score_and_sample_and_is_checked(root):
+    path = root / STAGE / "README.md"
+    text = path.read_text(encoding="utf-8")
+    assert "perplexity 62.0 (60.0 to 65.0)" in text and "mean of 3 seeds" in text
+    assert "Counting reaches 120.0." in text
+    assert "```text\nTo be\n```" in text
+    path.write_text(text.replace("62.0", "52.0"), encoding="utf-8")
+    with pytest.raises(UserError, match=f"{STAGE}/README.md is not what the results say"):
+        results.check(root)
 
 
 def test_where_nothing_was_kept_the_readme_has_to_say_nothing(tmp_path):

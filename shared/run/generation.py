@@ -81,7 +81,10 @@ def parse_flags(folder: Path):
         metavar="PATH",
         help="draw the maps into the folder PATH, by default this one",
     )
-    return parser.parse_args()
+    flags = parser.parse_args()
+    if flags.interactive and flags.visualize is not None:
+        parser.error("--visualize draws the maps of one text; leave --interactive away")
+    return flags
 
 
 def make_folder(folder: Path) -> None:

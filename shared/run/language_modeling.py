@@ -192,7 +192,10 @@ def parse_flags(stage: Stage):
     parser.add_argument("--resume", action="store_true", help="go on from last.pt in --out-dir, with its settings")
     parser.add_argument("--quick", action="store_true", help="the one-minute version, to see that everything works")
     stage.add_flags(parser)
-    return parser.parse_args()
+    flags = parser.parse_args()
+    if flags.max_steps and flags.epochs:
+        parser.error("--max-steps and --epochs both say how long; give one of them")
+    return flags
 
 
 def resolve_settings(stage: Stage, explicit: dict) -> dict:
@@ -227,7 +230,6 @@ def load_text(settings: dict, saved: dict | None) -> tuple[Corpus, Tokenizer]:
 
 def probe(model: LanguageModel, lanes: Lanes, settings: dict, device: torch.device) -> float:
     """Try out a training step, settle `precision` and `optimizer`, and return a step's seconds. Changes no weight."""
-    random_state = torch.get_rng_state()
     batch = lanes.batch(0)
     inputs, targets = batch.inputs.to(device), batch.targets.to(device)
 
@@ -236,10 +238,10 @@ def probe(model: LanguageModel, lanes: Lanes, settings: dict, device: torch.devi
             nats, _ = model.loss(inputs, targets)
         nats.backward()
 
-    settings["precision"], seconds = choose_precision(settings["precision"], device, trial_step)
+    with torch.random.fork_rng():  # what dropout draws here is not missing later
+        settings["precision"], seconds = choose_precision(settings["precision"], device, trial_step)
     settings["optimizer"], update_seconds = choose_optimizer(settings["optimizer"], model, seconds)
     model.zero_grad()
-    torch.set_rng_state(random_state)
     return seconds + update_seconds
 
 
@@ -279,7 +281,8 @@ def make_room(out_dir: Path, saved: dict | None) -> None:
 
 def describe(loss: float) -> str:
     """Loss and perplexity, in words for the progress bar."""
-    return f"loss {loss:.3f}, perplexity {math.exp(min(loss, 700)):,.1f}"
+    perplexity = math.exp(min(loss, 700))
+    return f"loss {loss:.3f}, perplexity {perplexity:{',.1f' if perplexity < 1e6 else '.1e'}}"
 
 
 def sample_text(model: LanguageModel, tokenizer: Tokenizer, generator: torch.Generator) -> str:

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
+from shared.model.output import TiedOutput
 from shared.run.device import seconds_of
 
 OPTIMIZERS = ("auto", "muon", "adamw")
@@ -11,9 +12,10 @@ MUON_SHARE = 0.75  # Muon is chosen if its own work adds at most this share to a
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
-    """The weight matrices between embedding and output, which Muon is made for. The embedding is a table, not a map."""
-    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
-    return [parameter for parameter in model.parameters() if parameter.ndim == 2 and id(parameter) not in tables]
+    """The weight matrices between embedding and output, which Muon is made for: maps, not tables of vectors."""
+    tables = [module for module in model.modules() if isinstance(module, nn.Embedding | TiedOutput)]
+    excluded = {id(parameter) for table in tables for parameter in table.parameters()}
+    return [parameter for parameter in model.parameters() if parameter.ndim == 2 and id(parameter) not in excluded]
 
 
 def make_optimizers(model: nn.Module, kind: str, learning_rate: float, weight_decay: float) -> list[Optimizer]:

@@ -144,6 +144,24 @@ def tables(runs: list[dict], counts: list[dict]) -> str:
     return "\n\n".join(parts)
 
 
+def chapter(runs: list[dict], counts: list[dict]) -> str:
+    """What a stage's chapter shows of its default runs on the bundled words: score, learning curve and a sample."""
+    runs = [run for run in runs if file_name(run).startswith("shakespeare-word-default-")]
+    if not runs:
+        return ""
+    perplexities = [run["validation"]["perplexity"] for run in runs]
+    seeds = f"seed {runs[0]['settings']['seed']}" if len(runs) == 1 else f"mean of {len(runs)} seeds, least to most"
+    steps, duration = runs[0]["settings"]["max_steps"], in_minutes(mean(run["command_seconds"] for run in runs))
+    lines = [f"Validation perplexity {spread(perplexities, 1)} ({seeds}), after {steps:,} steps in {duration}."]
+    for count in counts:
+        if (count["corpus"]["name"], count["tokenizer"]) == ("shakespeare", "word"):
+            lines += [f"Counting reaches {count['orders'][count['best_order'] - 1]['perplexity']:.1f}."]
+    sample = runs[0]["sample"]
+    lines += ["", "![Learning curve](figures/learning_curve.png)", ""]
+    lines += [f"An unedited sample (seed {sample['seed']}, temperature {sample['temperature']}):", ""]
+    return "\n".join([*lines, "```text", sample["text"].strip("\n"), "```"])
+
+
 def table(corpus: str, tokenizer: str, runs: list[dict], counts: list[dict]) -> str:
     """One corpus cut in one way: counting first, then a row for each preset and stage."""
     sources = {(result["corpus"]["sha256"], result["vocab_size"]) for result in runs + counts}

@@ -230,7 +230,7 @@ def _drawable(text):
 
 
 def _smooth(values):
-    """A centred running mean over about a fortieth of the curve; at the ends, over as much of the window as there is."""
+    """A centred running mean over about a fortieth of the curve; at the ends, over as much of it as there is."""
     window = np.ones(1 + len(values) // 40)
     return np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
 

@@ -39,8 +39,8 @@ class Lanes:
         needed = batch_size * context_length + context_length
         if len(ids) <= needed:
             raise UserError(
-                f"the training text has {len(ids):,} tokens, but {batch_size} lanes of {context_length} tokens need more "
-                f"than {needed:,}; use a longer text, or a smaller --batch-size or --context-length"
+                f"the training text has {len(ids):,} tokens, but {batch_size} lanes of {context_length} tokens need "
+                f"more than {needed:,}; use a longer text, or a smaller --batch-size or --context-length"
             )
         # The last chunk of a lane may be shorter than the rest and is left out; the next epoch's cut reaches it.
         self.steps_per_epoch = (len(ids) - context_length) // (batch_size * context_length)
