@@ -50,7 +50,9 @@ def summary(stage=STAGE, tokenizer="word", seed=1, perplexity=60.0, nats=1.5, se
 
 def run(preset="default", vocab_size=17_000, **of_summary):
     records = [{"step": 10, "tokens": 100, "seconds": 1.0, "train_loss": 5.0}]
-    return kept_run(summary(**of_summary), records, preset, vocab_size, {"text": "To be", "seed": 1, "temperature": 0.8})
+    return kept_run(
+        summary(**of_summary), records, preset, vocab_size, {"text": "To be", "seed": 1, "temperature": 0.8}
+    )
 
 
 def counting(perplexity=120.0, vocab_size=17_000, tokenizer="word"):

@@ -2,7 +2,6 @@
 
 import json
 import math
-import platform
 import shlex
 import sys
 import time
@@ -21,6 +20,7 @@ from shared.run.checkpoint import load_checkpoint
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.device import DEVICES, PRECISIONS, autocast, choose_device, choose_precision
 from shared.run.optimizers import OPTIMIZERS, choose_optimizer, make_optimizers
+from shared.run.results import machine
 from shared.run.training import LoopSettings, Task, train
 from shared.show.plots import learning_curve_figure, save_figure
 from shared.text.batches import Lanes
@@ -324,13 +324,7 @@ def write_summary(path: Path, identity: dict, model, records: list[dict], score:
             "bits_per_character": score.bits_per_character,
             "tokens": score.count,
         },
-        "machine": {
-            "cores": torch.get_num_threads(),
-            "cpu": torch.backends.cpu.get_cpu_capability(),
-            "system": f"{platform.system()} {platform.machine()}",
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-        },
+        "machine": machine(),
     }
     path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8", newline="\n")
 
