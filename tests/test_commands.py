@@ -531,3 +531,12 @@ def test_the_folder_for_the_maps_is_made_where_it_is_missing(answered, trained, 
     line = f'python generate.py --checkpoint {best} --prompt "{PROMPT}" --max-new-tokens 4 --visualize {folder}'
     assert answered(STAGE_4, line).code == 0
     assert {path.name for path in folder.iterdir()} == {"attention.png", "influence.png"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["python train.py --max-steps 5 --epochs 1", 'python generate.py --prompt "To be" --interactive --visualize'],
+)
+def test_two_flags_that_exclude_each_other_are_refused(refused, line):
+    complaint = refused(STAGE_1, line)
+    assert "give one of them" in complaint or "not allowed with" in complaint

@@ -73,18 +73,18 @@ def parse_flags(folder: Path):
     add(
         "--device", choices=DEVICES, default="cpu", help="one token at a time is too little work for a GPU to pay [cpu]"
     )
-    add("--interactive", action="store_true", help="ask for prompts until an end of file (Ctrl-D) or Ctrl-C")
-    add(
+    one_of = parser.add_mutually_exclusive_group()  # the maps are of one text
+    one_of.add_argument(
+        "--interactive", action="store_true", help="ask for prompts until an end of file (Ctrl-D) or Ctrl-C"
+    )
+    one_of.add_argument(
         "--visualize",
         nargs="?",
         const=".",
         metavar="PATH",
         help="draw the maps into the folder PATH, by default this one",
     )
-    flags = parser.parse_args()
-    if flags.interactive and flags.visualize is not None:
-        parser.error("--visualize draws the maps of one text; leave --interactive away")
-    return flags
+    return parser.parse_args()
 
 
 def make_folder(folder: Path) -> None:

@@ -68,6 +68,8 @@ def _train_stage(stage: Stage) -> None:
     explicit = {name: value for name, value in vars(parse_flags(stage)).items() if value is not None}
     out_dir = Path(explicit.pop("out_dir")).resolve()
     saved = load_checkpoint(out_dir / "last.pt", stage=stage.folder.name) if explicit.pop("resume") else None
+    if {"max_steps", "epochs"} <= explicit.keys():
+        raise UserError("--max-steps and --epochs both say how long to train; give one of them")
     if explicit.pop("quick"):
         explicit = stage.quick | explicit
     settings = resumed_settings(saved, explicit) if saved else resolve_settings(stage, explicit)
@@ -192,10 +194,7 @@ def parse_flags(stage: Stage):
     parser.add_argument("--resume", action="store_true", help="go on from last.pt in --out-dir, with its settings")
     parser.add_argument("--quick", action="store_true", help="the one-minute version, to see that everything works")
     stage.add_flags(parser)
-    flags = parser.parse_args()
-    if flags.max_steps and flags.epochs:
-        parser.error("--max-steps and --epochs both say how long; give one of them")
-    return flags
+    return parser.parse_args()
 
 
 def resolve_settings(stage: Stage, explicit: dict) -> dict:
