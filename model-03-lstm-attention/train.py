@@ -30,7 +30,7 @@ STAGE = Stage(
     model=AttentionLSTM,
     model_settings=("hidden_size", "num_layers", "dropout", "cell", "attention", "num_heads", "memory_length"),
     defaults=dict(
-        max_steps=2600, batch_size=32, context_length=40, hidden_size=256, num_layers=2, dropout=0.1,
+        max_steps=2100, batch_size=32, context_length=40, hidden_size=256, num_layers=2, dropout=0.1,
         learning_rate=0.01, cell="lstm", attention="multi-head", num_heads=4, memory_length=64,
     ),
     by_tokenizer={"char": dict(context_length=64)},

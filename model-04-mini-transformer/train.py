@@ -25,7 +25,7 @@ STAGE = Stage(
     model=MiniTransformer,
     model_settings=("hidden_size", "num_layers", "dropout", "context_length", "positions", "num_heads"),
     defaults=dict(
-        max_steps=900, batch_size=32, context_length=64, hidden_size=256, num_layers=4, dropout=0.0,
+        max_steps=800, batch_size=32, context_length=64, hidden_size=256, num_layers=4, dropout=0.0,
         learning_rate=0.006, positions="rotary", num_heads=4,
     ),
     by_tokenizer={"char": dict(context_length=128)},

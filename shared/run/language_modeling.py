@@ -151,7 +151,7 @@ def parse_flags(stage: Stage):
         "upper limit; by default every word seen twice, every character, or 1,024 byte pairs",
         type=whole,
     )
-    flag("--max-steps", "training steps; the default takes five to six and a half minutes on two cores", type=whole)
+    flag("--max-steps", "training steps; the default takes about five minutes on two cores", type=whole)
     flag("--epochs", "passes over the training text, instead of --max-steps", type=positive)
     flag("--batch-size", "texts read side by side; more is faster per token, fewer gives more steps", type=whole)
     flag(
