@@ -25,7 +25,8 @@ from shared.model.language_model import LanguageModel
 from shared.model.sampling import generate
 from shared.run.cli import ArgumentParser, log, run_main
 from shared.run.device import DEVICES, autocast, choose_device
-from shared.run.language_modeling import COMMON, probe
+from shared.run.experiment import probe
+from shared.run.language_modeling import COMMON, trial_step
 from shared.run.measuring import in_fresh_process, matmul_rate, median_seconds, peak_mib
 from shared.run.optimizers import make_optimizers
 from shared.run.results import machine, read_json, write_json
@@ -86,7 +87,7 @@ def training_cost(case: Case) -> dict:
     """Tokens a second, the process's peak memory, start-up probe included, and the arithmetic in a token."""
     device, settings = choose_device(case.device), case.settings
     model, lanes = case.model().to(device).train(), case.lanes()
-    probe(model, lanes, settings, device)
+    probe(model, settings, device, trial_step(model, lanes, device))
     seconds = median_seconds(training_steps(model, lanes, settings, device), device)
     return {
         "precision": settings["precision"],

@@ -4,7 +4,8 @@
     python -m shared.results write                              write what stands between the markers in the pages
     python -m shared.results check                              complain if pages, files and defaults disagree
 
-Kept runs are model-0*/results/<corpus>-<tokenizer>-<preset>-seed<N>.json. Counting comes from
+Kept runs are model-0*/results/<corpus>-<tokenizer>-<preset>-seed<N>.json, and <table>-<row>-seed<N>.json in a lab's
+results/. Counting comes from
 `python -m shared.ngram --json shared/results/ngram-<corpus>-<tokenizer>.json`.
 """
 
@@ -18,9 +19,9 @@ import torch
 from shared.errors import UserError
 from shared.model.language_model import LanguageModel
 from shared.model.sampling import generate
+from shared.run import lab_results
 from shared.run.cli import ArgumentParser, run_main
 from shared.run.generation import load_model
-from shared.run.language_modeling import resolve_settings
 from shared.run.results import (
     MARKERS,
     PRESETS,
@@ -34,7 +35,7 @@ from shared.run.results import (
     tables,
     write_json,
 )
-from shared.stages import ROOT, load_stage, model_class
+from shared.stages import LABS, ROOT, load_stage, model_class
 from shared.text.corpus import SHAKESPEARE
 from shared.text.tokenizer import Tokenizer
 
@@ -47,8 +48,8 @@ SAMPLE_CHARACTERS = 300  # about sixty words; counted in characters, samples of 
 def preset_settings(stage: str, preset: str, tokenizer: str) -> dict:
     """The settings that a run with this preset has; none for a preset that the stage leaves to the command line."""
     described = load_stage(stage)
-    changes = {} if preset == "default" else getattr(described, preset, None)
-    return {} if changes is None else resolve_settings(described, changes | {"tokenizer": tokenizer})
+    changes = {} if preset == "default" else getattr(described, preset)
+    return {} if changes is None else described.settings(tokenizer, changes)
 
 
 def check_preset(run: dict, what: str) -> None:
@@ -84,6 +85,11 @@ def keep(out_dir: Path, preset: str, root: Path) -> Path:
     summary = read_json(out_dir / "summary.json")
     records = [json.loads(line) for line in (out_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     stage = summary["stage"]
+    if "scores" in summary:
+        run = lab_results.kept_lab_run(summary, records)
+        path = root / next(lab for lab in LABS if lab.endswith("/" + stage)) / "results" / lab_results.file_name(run)
+        write_json(path, run)
+        return path
     check_preset(summary | {"preset": preset}, f"the run in {out_dir}")
     model, tokenizer = load_model(stage, model_class(stage), out_dir / "best.pt", "cpu")
     run = kept_run(summary, records, preset, tokenizer.vocab_size, write_sample(model, tokenizer))
@@ -98,6 +104,9 @@ def updated_pages(root: Path) -> list[tuple[Path, str, str]]:
     contents = {root / "README.md": tables(runs, counts)}
     for stage in sorted({run["stage"] for run in runs}):
         contents[root / stage / "README.md"] = chapter([run for run in runs if run["stage"] == stage], counts)
+    for lab in LABS:
+        if kept := lab_results.load_lab_results(root / lab):
+            contents[root / lab / "README.md"] = lab_results.lab_tables(kept)
     pages = []
     for path, content in contents.items():
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -136,7 +145,7 @@ def main() -> None:
     keeper = commands.add_parser("keep", help="copy a finished run into its stage's results/")
     keeper.add_argument("out_dir", type=Path, help="the run's --out-dir; by default a stage's checkpoints/")
     keeper.add_argument("--preset", choices=PRESETS, default="default", help="what to call it [default]")
-    commands.add_parser("write", help="write the tables in README.md")
+    commands.add_parser("write", help="write the tables in README.md and the chapters")
     commands.add_parser("check", help="exit with an error if the tables are not what the files say")
     flags = parser.parse_args()
     if flags.command == "keep":

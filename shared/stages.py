@@ -15,6 +15,12 @@ STAGES = {
     "model-04-mini-transformer": "MiniTransformer",
 }
 
+LABS = (
+    "model-03-lstm-attention/lab-seq2seq",
+    "model-03-lstm-attention/lab-forecast",
+    "model-04-mini-transformer/lab-classify",
+)
+
 
 def load_module(path: Path) -> ModuleType:
     """Import a file by its path: every stage has a model.py, so each gets a module name of its own."""

@@ -19,8 +19,9 @@ import torch.nn.functional as F
 
 from shared.model.sampling import generate
 from shared.run.checkpoint import load_checkpoint
+from shared.run.experiment import RUN_FILES, make_room
 from shared.run.generation import generate_stage
-from shared.run.language_modeling import RUN_FILES, make_room, train_stage
+from shared.run.language_modeling import train_stage
 from shared.stages import ROOT, STAGES, load_stage, model_class
 from shared.text.corpus import load_corpus
 from shared.text.tokenizer import tokenizer_from_dict

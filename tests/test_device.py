@@ -9,7 +9,8 @@ from torch import nn
 from shared.errors import UserError
 from shared.run import device, optimizers
 from shared.run.device import DEVICES, PRECISIONS, autocast, choose_device, choose_precision, seconds_of
-from shared.run.language_modeling import probe
+from shared.run.experiment import probe
+from shared.run.language_modeling import trial_step
 from shared.run.optimizers import choose_optimizer
 from shared.stages import STAGES, model_class
 from shared.text.batches import Lanes
@@ -171,7 +172,7 @@ def test_probing_settles_what_was_auto_and_leaves_no_trace(stage):
     before = torch.get_rng_state()
     settings = {"precision": "auto", "optimizer": "auto"}
     lanes = Lanes(torch.arange(60) % 9, batch_size=2, context_length=5, seed=1)
-    assert probe(learner, lanes, settings, CPU) > 0
+    assert probe(learner, settings, CPU, trial_step(learner, lanes, CPU)) > 0
     assert settings["precision"] in ("float32", "bfloat16") and settings["optimizer"] in ("muon", "adamw")
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(weights[name], weight) for name, weight in learner.state_dict().items())

@@ -1,0 +1,211 @@
+"""The frame of a training command: its common flags, resuming, the run's folder and its summary.
+
+The stages and the labs share it. It knows neither what is learned nor from what.
+"""
+
+import json
+import shlex
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from shared.errors import UserError
+from shared.run.checkpoint import load_checkpoint
+from shared.run.cli import ArgumentParser, log, number
+from shared.run.device import DEVICES, PRECISIONS, choose_device, choose_precision
+from shared.run.optimizers import OPTIMIZERS, choose_optimizer, make_optimizers
+from shared.run.results import machine, write_json
+from shared.run.training import LoopSettings, Task, train
+from shared.show.plots import NATS, learning_curve_figure, save_figure
+
+EVALUATIONS = 6  # a run, unless --eval-interval says otherwise
+
+# What may differ from the saved run when it is resumed: nothing that its past depended on. A text is known by its hash.
+FREE_ON_RESUME = {"data", "device", "eval_interval"}
+RUN_FILES = ("best.pt", "last.pt", "metrics.jsonl", "learning_curve.png", "summary.json")
+
+WHOLE, POSITIVE = number(int, low=1), number(float, above=0)
+
+# Flag -> why its default is what it is, and how argparse reads it. A command has those that it has a default for.
+FLAGS = {
+    "--max-steps": ("training steps; the default takes about five minutes on two cores", dict(type=WHOLE)),
+    "--epochs": ("passes over the training text, instead of --max-steps", dict(type=POSITIVE)),
+    "--batch-size": (
+        "examples side by side in a step; more is faster per example, fewer gives more steps",
+        dict(type=WHOLE),
+    ),
+    "--context-length": (
+        "tokens a training step reads at once, and how far back its gradients go",
+        dict(type=number(int, low=2)),
+    ),
+    "--hidden-size": ("numbers in a hidden vector; larger learns more a step but is slower", dict(type=WHOLE)),
+    "--num-layers": ("layers one on the other; more are slower, and few suffice for so little data", dict(type=WHOLE)),
+    "--learning-rate": ("size of a step at its highest; as high as training stays stable", dict(type=POSITIVE)),
+    "--dropout": (
+        "share of activations left out in training, against learning by heart",
+        dict(type=number(float, low=0, high=0.95)),
+    ),
+    "--seed": (
+        "fixes initialisation, data order and dropout; name --precision and --optimizer too for the very same run",
+        dict(type=number(int, low=0, high=1e9)),
+    ),
+    "--device": ("auto takes a GPU if PyTorch finds one", dict(choices=DEVICES)),
+    "--precision": (
+        "auto times both here and takes bfloat16 only if it is at least 1.3 times as fast",
+        dict(choices=PRECISIONS),
+    ),
+    "--optimizer": (
+        "auto takes Muon where it is cheap on this machine, since it learns more a step",
+        dict(choices=OPTIMIZERS),
+    ),
+    "--eval-interval": (
+        f"steps between validations; by default {EVALUATIONS} a run, which costs a few per cent",
+        dict(type=WHOLE),
+    ),
+}
+
+
+def add_flag(parser: ArgumentParser, name: str, why: str, defaults: dict, **options) -> None:
+    """A flag that is None where it is not given; its help ends with the default in brackets."""
+    value = defaults.get(name.lstrip("-").replace("-", "_"))
+    shown = "" if value is None else f" [{value}]"
+    parser.add_argument(name, help=(why + shown).replace("%", "%%"), **options)
+
+
+def add_training_flags(parser: ArgumentParser, folder: Path, defaults: dict, thorough: bool = False) -> None:
+    """The common flags that `defaults` has a value for, and those that say where a run goes and how long it takes."""
+    for name, (why, options) in FLAGS.items():
+        if name.lstrip("-").replace("-", "_") in defaults:
+            add_flag(parser, name, why, defaults, **options)
+    parser.add_argument("--out-dir", default=str(folder / "checkpoints"), help="where the run is kept [checkpoints]")
+    parser.add_argument("--resume", action="store_true", help="go on from last.pt in --out-dir, with its settings")
+    presets = parser.add_mutually_exclusive_group()
+    presets.add_argument("--quick", action="store_true", help="the one-minute version, to see that everything works")
+    if thorough:
+        presets.add_argument("--thorough", action="store_true", help="the twenty-minute version, for a better model")
+
+
+@dataclass
+class Run:
+    """One run of a training command: its settings, where it is kept, and the checkpoint that it goes on from."""
+
+    name: str  # the stage's or the lab's folder
+    settings: dict
+    out_dir: Path
+    saved: dict | None = None  # last.pt, on --resume
+    began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def device(self) -> torch.device:
+        """Where this run computes."""
+        return choose_device(self.settings["device"])
+
+    def train(self, model: nn.Module, task: Task, identity: dict) -> None:
+        """Train by the loop; `identity` is what a checkpoint holds beside the stage, the settings and the weights."""
+        make_room(self.out_dir, self.saved)
+        settings = self.settings
+        settings["eval_interval"] = settings["eval_interval"] or -(-settings["max_steps"] // EVALUATIONS)
+        optimizers = make_optimizers(model, settings["optimizer"], settings["learning_rate"], settings["weight_decay"])
+        loop = LoopSettings(**{name: settings[name] for name in LoopSettings.__dataclass_fields__})
+        identity = {"stage": self.name, "settings": settings} | identity
+        try:
+            train(model, optimizers, task, loop, self.out_dir, identity, self.saved)
+        except KeyboardInterrupt:
+            more = [] if "--resume" in sys.argv else ["--resume"]
+            log(f"stopped; go on from {self.out_dir / 'last.pt'} with: {command_line(*more)}")
+            raise SystemExit(130)
+
+    def load_best(self, model: nn.Module) -> None:
+        """Give the model the weights that did best on held-out data."""
+        model.load_state_dict(load_checkpoint(self.out_dir / "best.pt", self.device)["weights"])
+
+    def finish(self, model: nn.Module, unit: str = NATS, **found) -> None:
+        """Draw the learning curve, whose loss is in `unit`; write what was run, on what and what was `found` as JSON.
+
+        A stage finds `corpus` and `validation`; a lab finds the `table` and `row` that it belongs to, and `scores`, a
+        dict of column head -> float.
+        """
+        lines = (self.out_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        records = [json.loads(line) for line in lines]
+        save_figure(learning_curve_figure(records, self.name, unit), self.out_dir / "learning_curve.png")
+        summary = {
+            "command": command_line(),
+            "stage": self.name,
+            "settings": self.settings,
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "training_tokens": records[-1]["tokens"],
+            "training_seconds": round(records[-1]["seconds"], 1),
+            "command_seconds": round(time.perf_counter() - self.began, 1),
+            "machine": machine(),
+        }
+        write_json(self.out_dir / "summary.json", summary | found)
+
+
+def start_run(name: str, flags: Namespace, defaults: dict, quick: dict, thorough: dict | None = None) -> Run:
+    """The run that these flags ask for: the defaults, changed by a preset, changed by the flags that were given.
+
+    With --resume the saved run's settings count instead.
+    """
+    given = {name: value for name, value in vars(flags).items() if value is not None}
+    out_dir, resume = Path(given.pop("out_dir")).resolve(), given.pop("resume")
+    preset = quick if given.pop("quick") else {}
+    if given.pop("thorough", False):
+        preset = thorough
+    if resume:
+        saved = load_checkpoint(out_dir / "last.pt", stage=name)
+        return Run(name, resumed_settings(saved, preset | given), out_dir, saved)
+    return Run(name, defaults | preset | given, out_dir)
+
+
+def resumed_settings(saved: dict, given: dict) -> dict:
+    """The saved run's settings; a flag that contradicts them is a mistake, unless it cannot change what is learned."""
+    settings = dict(saved["settings"])
+    for name, value in given.items():
+        if name in FREE_ON_RESUME:
+            settings[name] = value
+        elif value not in ("auto", settings.get(name)):
+            flag = "--" + name.replace("_", "-")
+            raise UserError(
+                f"the saved run has {flag} {settings.get(name)}, not {value}; leave {flag} away, or leave --resume away"
+            )
+    return settings
+
+
+def probe(model: nn.Module, settings: dict, device: torch.device, trial_step: Callable[[str], None]) -> float:
+    """Settle `precision` and `optimizer` by trying, and return a step's seconds. Changes no weight.
+
+    `trial_step(precision)` computes one step's loss and gradients.
+    """
+    with torch.random.fork_rng():  # what dropout draws here is not missing later
+        settings["precision"], seconds = choose_precision(settings["precision"], device, trial_step)
+    settings["optimizer"], update_seconds = choose_optimizer(settings["optimizer"], model, seconds)
+    model.zero_grad()
+    return seconds + update_seconds
+
+
+def make_room(out_dir: Path, saved: dict | None) -> None:
+    """A new run never overwrites the last one: that moves to previous/, which held the one before."""
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        if saved is None and any((out_dir / name).exists() for name in ("best.pt", "last.pt")):
+            previous = out_dir / "previous"
+            previous.mkdir(exist_ok=True)
+            for name in RUN_FILES:
+                (previous / name).unlink(missing_ok=True)  # so that files of two runs are never mixed
+                if (out_dir / name).exists():
+                    (out_dir / name).replace(previous / name)
+            log(f"the run that was in {out_dir} is now in {previous}")
+        open(out_dir / "metrics.jsonl", "a").close()  # can anything be written here?
+    except OSError as error:
+        raise UserError(f"cannot write to {out_dir}: {error.strerror}; choose another --out-dir") from error
+
+
+def command_line(*more: str) -> str:
+    """The command as it was typed, with no path of this machine."""
+    return shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:], *more])
