@@ -12,7 +12,7 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
-from matplotlib import font_manager
+from matplotlib import colormaps, font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import PowerNorm
@@ -27,6 +27,7 @@ WIDTH = 8.0  # inches; with DPI, 1200 pixels: as many as a phone has across
 DPI = 150
 COLOUR_MAP = "viridis"
 PROMPT_LINE = "tab:red"
+NATS = "nats per token"
 FONT = "DejaVu Sans"  # matplotlib brings it along, so what it can draw is known everywhere
 
 
@@ -77,11 +78,11 @@ def influence_figure(influence, tokens, prompt_length, title):
     return figure
 
 
-def learning_curve_figure(records, title):
-    """Training and validation loss against steps, in nats per token on the left and as perplexity on the right.
+def learning_curve_figure(records, title, unit=NATS):
+    """Training and validation loss against steps; a loss in nats per token is shown as perplexity too, on the right.
 
-    records: the dicts of a metrics.jsonl: `step`, `train_loss` and, where it was measured, `validation_loss` (nats per
-    token). Returns a Figure. ValueError: no records.
+    records: the dicts of a metrics.jsonl: `step`, `train_loss` and, where it was measured, `validation_loss`; unit:
+    what both are in. Returns a Figure. ValueError: no records.
     """
     if not records:
         raise ValueError("a learning curve needs at least one record")
@@ -91,17 +92,17 @@ def learning_curve_figure(records, title):
     losses = np.array([record["train_loss"] for record in records], dtype=float)
     axes.plot(steps, losses, ".", color="tab:blue", alpha=0.25, markeredgewidth=0, label="training")
     axes.plot(steps, _smooth(losses), color="tab:blue", linewidth=2, label="training, smoothed")
-    _draw_validation(figure, axes, records)
+    _draw_validation(figure, axes, records, unit)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     axes.set_xlabel("optimizer steps", fontsize=12)
-    axes.set_ylabel("loss (nats per token)", fontsize=12)
-    # The right-hand axis keeps the left one's ticks and only renames them: perplexity = exp(nats).
-    right = axes.secondary_yaxis("right")
-    right.yaxis.set_major_formatter(FuncFormatter(lambda nats, _: _perplexity(nats)))
-    right.set_ylabel("perplexity per token", fontsize=12)
-    for side in (axes, right):
-        side.tick_params(labelsize=11)
+    axes.set_ylabel(f"loss ({unit})", fontsize=12)
+    axes.tick_params(labelsize=11)
+    if unit == NATS:  # the right-hand axis keeps the left one's ticks and only renames them: perplexity = exp(nats)
+        right = axes.secondary_yaxis("right")
+        right.yaxis.set_major_formatter(FuncFormatter(lambda nats, _: _perplexity(nats)))
+        right.set_ylabel("perplexity per token", fontsize=12)
+        right.tick_params(labelsize=11)
     axes.grid(color="0.9")
     axes.legend(loc="upper right", fontsize=11)
     return figure
@@ -235,16 +236,16 @@ def _smooth(values):
     return np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
 
 
-def _draw_validation(figure, axes, records):
+def _draw_validation(figure, axes, records, unit):
     """Validation losses as points, the lowest as a star; the legend and the caption say how good it is."""
     measured = [(record["step"], record["validation_loss"]) for record in records if _is_measured(record)]
     if not measured:
         return
     step, loss = min(measured, key=lambda point: point[1])
-    best = f"step {step:,}: perplexity {_perplexity(loss)}"
+    best = f"step {step:,}: " + (f"perplexity {_perplexity(loss)}" if unit == NATS else f"{loss:.3g}")
     axes.plot(*zip(*measured), "o-", color="tab:orange", linewidth=1, markersize=5, label="validation")
     axes.plot(step, loss, "*", color="tab:red", markersize=16, linestyle="none", label=f"best, {best}")
-    _set_caption(figure, f"Best validation loss at {best}, {loss:.3f} nats per token.")
+    _set_caption(figure, f"Best validation loss at {best}, {loss:.3f} {unit}.")
 
 
 def _is_measured(record):
@@ -256,3 +257,73 @@ def _perplexity(nats):
     with np.errstate(over="ignore"):  # a run that diverged: infinite is the right answer
         value = np.exp(nats)
     return f"{value:,.0f}" if 100 <= value < 1e6 else f"{value:.3g}"
+
+
+RECALL_MARKERS = ("o", "s", "^", "D")
+RECALL_DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
+RECALL_SHADES = (0.0, 0.3, 0.55, 0.8)  # of the colour map: as far apart in lightness, so that greyscale keeps them
+
+
+def recall_figure(tasks, title):
+    """A row of panels a task: answers found against distance, and attention on the answer's place, if there is any.
+
+    tasks: name -> {"chance": a guess's accuracy, "stages": name -> {"rows": dicts of `distance` (tokens), `accuracy`
+    and `mass` (0 to 1; mass None without attention)}}. Returns a Figure. ValueError: no tasks.
+    """
+    if not tasks:
+        raise ValueError("a recall figure needs at least one task")
+    stages = list(dict.fromkeys(stage for task in tasks.values() for stage in task["stages"]))
+    caption = (
+        "Distance: tokens between the one just read and the answer, up to this number (from the last). Dotted: a "
+        "guess. Attention: weight on the answer's own place, in the head that does best on other questions."
+    )
+    figure = _new_figure(2.1 + 2.9 * len(tasks), title, caption)
+    areas = figure.add_gridspec(2, 1, height_ratios=[0.4, 2.9 * len(tasks)])
+    panels = areas[1].subgridspec(len(tasks), 2).subplots(squeeze=False, sharey=True)
+    for (name, task), (accuracy, mass) in zip(tasks.items(), panels):
+        _prepare_recall_panel(accuracy, f"{name}: answers found", task)
+        _prepare_recall_panel(mass, f"{name}: attention on the answer", task)
+        accuracy.axhline(task["chance"], color="0.4", linestyle=":", linewidth=1)
+        for stage, result in task["stages"].items():
+            rows, style = result["rows"], _recall_style(stages.index(stage))
+            accuracy.plot([row["distance"] for row in rows], [row["accuracy"] for row in rows], label=stage, **style)
+            rows = [row for row in rows if row["mass"] is not None]
+            mass.plot([row["distance"] for row in rows], [row["mass"] for row in rows], **style)
+    legend = figure.add_subplot(areas[0])
+    legend.set_axis_off()
+    legend.legend(*_one_entry_a_label(panels[:, 0]), loc="center", ncols=2, fontsize=11, handlelength=4)
+    return figure
+
+
+def _prepare_recall_panel(axes, name, task):
+    distances = sorted({row["distance"] for result in task["stages"].values() for row in result["rows"]})
+    axes.set_title(name, fontsize=12)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(distances, [str(distance) for distance in distances])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set(xlim=(distances[0] / 1.3, distances[-1] * 1.3), ylim=(-0.03, 1.05), yticks=[0, 0.25, 0.5, 0.75, 1])
+    axes.set_xlabel("distance (tokens)", fontsize=11)
+    axes.tick_params(labelsize=11)
+    axes.grid(color="0.9")
+
+
+def _recall_style(index):
+    place = index % len(RECALL_MARKERS)
+    return {
+        "color": colormaps[COLOUR_MAP](RECALL_SHADES[place]),
+        "marker": RECALL_MARKERS[place],
+        "linestyle": RECALL_DASHES[place],
+        "linewidth": 2,
+        "markersize": 11 - 2 * place,  # where curves lie on each other, the lower markers still show
+        "markeredgecolor": "black",
+        "markeredgewidth": 0.5,
+    }
+
+
+def _one_entry_a_label(panels):
+    """Handles and labels for a legend that serves several panels."""
+    entries = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels()):
+            entries.setdefault(label, handle)
+    return list(entries.values()), list(entries)
