@@ -1,7 +1,21 @@
 """PyTorch's own recurrent layers, one layer each, with the state that this course uses: a tuple of vectors (B, H)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
+
+
+@contextmanager
+def onednn(wanted: bool) -> Iterator[None]:
+    """Within it, PyTorch uses Intel's library for neural networks only if wanted (and if it would anyway)."""
+    before = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = before and wanted
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.enabled = before
 
 
 class _OneLayer:
@@ -15,7 +29,8 @@ class _OneLayer:
         if state is not None:
             state = tuple(vector[None] for vector in state)  # (1, B, H)
             state = state if isinstance(self, nn.LSTM) else state[0]
-        x, state = super().forward(x, state)
+        with onednn(x.size(1) > 1):  # it sorts the weights anew at each call: for one token, most of the time
+            x, state = super().forward(x, state)
         state = state if isinstance(self, nn.LSTM) else (state,)
         return x, tuple(vector[0] for vector in state)
 

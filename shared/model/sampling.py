@@ -44,8 +44,12 @@ def sample(
         logits = logits.index_fill(-1, torch.tensor([banned]), float("-inf"))
     if temperature < 1e-6:  # so sharp that only the likeliest is left; dividing by less would overflow
         return logits.argmax(-1)
-    logits = filter_logits(logits / temperature, top_k, top_p)
-    return torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(-1)
+    probabilities = filter_logits(logits / temperature, top_k, top_p).softmax(-1)
+    # A point drawn on a line on which every token lies as long as it is probable. torch.multinomial draws a number for
+    # every token of the vocabulary instead, which takes ten times as long.
+    ends = probabilities.cumsum(-1, dtype=torch.float64)  # (B, V)
+    points = torch.rand(len(ends), 1, generator=generator, dtype=torch.float64) * ends[:, -1:]
+    return torch.searchsorted(ends, points, right=True).squeeze(-1)
 
 
 @torch.inference_mode()
