@@ -91,6 +91,28 @@ def test_explicit_weights_are_the_softmax_and_outputs_are_the_fused_kernels(mask
     close(unasked, context, 1e-6)
 
 
+@pytest.mark.parametrize("see_self", [True, False])
+def test_many_keys_are_given_to_the_fused_kernel_and_nothing_changes(see_self, monkeypatch):
+    mask = causal_mask(6, 6, see_self=see_self)  # without itself, the first query sees nothing
+
+    def context_and_gradients():
+        parts = [randn(2, 3, 6, 4, seed=seed).requires_grad_() for seed in (1, 2, 3)]
+        context, _ = attend(*parts, mask)
+        return [context, *torch.autograd.grad(context.square().sum(), parts)]
+
+    fused_calls = []
+    fused_kernel = F.scaled_dot_product_attention
+    monkeypatch.setattr(
+        F, "scaled_dot_product_attention", lambda *x, **y: fused_calls.append(1) or fused_kernel(*x, **y)
+    )
+    written_out = context_and_gradients()
+    assert not fused_calls
+    monkeypatch.setattr(toolbox, "FUSED_FROM", 6)
+    for fused, explicit in zip(context_and_gradients(), written_out, strict=True):
+        close(fused, explicit)
+    assert fused_calls
+
+
 def test_queries_that_continue_a_cache_see_all_of_it():
     """The last 3 of 10 tokens, asked alone, see what they see when all 10 are asked at once."""
     q, k, v = randn(1, 10, 4), randn(1, 10, 4, seed=2), randn(1, 10, 4, seed=3)
@@ -320,9 +342,16 @@ def test_memory_of_forward_and_backward_grows_with_the_length_and_not_with_its_s
     assert grows_linearly(lambda x, window: sliding_window(module, x, x, x, window, see_self=False))
 
 
+def test_memory_grows_with_the_length_where_the_window_is_the_whole_text():
+    """There every query sees all before it: what stays linear is the fused kernel's doing."""
+    module = MultiHeadAttention(SIZE, SIZE, num_heads=2)
+    assert grows_linearly(lambda x, window: sliding_window(module, x, x, x, x.size(1)))
+
+
 @every_kind
-def test_all_pairs_at_once_fail_the_memory_check(kind):
+def test_all_pairs_at_once_fail_the_memory_check(kind, monkeypatch):
     """For additive attention that is the (B, T, T, H) tensor of the usual code."""
+    monkeypatch.setattr(toolbox, "FUSED_FROM", math.inf)
     module = build(kind, torch.float32)
     assert not grows_linearly(lambda x, window: module(x, x, x, causal_mask(x.size(1), x.size(1), window, False)))
 

@@ -7,12 +7,32 @@ reverse). A query that may attend to nothing gets zeros: no weight anywhere, and
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+# Keys from which on a CPU, too, takes the fused kernel. For fewer, in bfloat16, it is slower than writing the weights out.
+FUSED_FROM = 512
+
+UNIFORM = ContextVar("uniform", default=False)  # see uniform_attention
+
+
+@contextmanager
+def uniform_attention() -> Iterator[None]:
+    """Within it, a query gives every key that it may see the same weight, whichever way its keys are scored.
+
+    What a trained model then loses is what choosing was worth to it: the mixture is the same size, but no choice.
+    """
+    token = UNIFORM.set(True)
+    try:
+        yield
+    finally:
+        UNIFORM.reset(token)
 
 
 def causal_mask(
@@ -44,6 +64,8 @@ def padding_mask(lengths: Tensor, num_keys: int) -> Tensor:
 
 def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
     """Softmax over the last dimension, with weight exactly 0 where the mask is False, for whole rows if need be."""
+    if UNIFORM.get():
+        scores = torch.zeros_like(scores)
     if mask is None:
         return scores.softmax(-1)
     # -inf would turn a row without any True into NaN, in the backward pass too. The lowest finite number does not,
@@ -58,8 +80,10 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = 
     queries (..., Tq, D), keys (..., Tk, D), values (..., Tk, Dv), mask broadcastable to (..., Tq, Tk)
     -> context (..., Tq, Dv), weights (..., Tq, Tk) if asked for, else None.
     """
-    if not return_weights and queries.is_cuda:
-        # The fused kernel never holds the weights. On a CPU, in bfloat16 and for short texts, what follows is faster.
+    if UNIFORM.get():
+        queries = torch.zeros_like(queries)  # every product is 0: this reaches into the fused kernel too
+    if not return_weights and (queries.is_cuda or keys.size(-2) >= FUSED_FROM):
+        # The fused kernel never holds the weights.
         return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask), None
     scores = queries @ keys.transpose(-2, -1) / math.sqrt(queries.size(-1))  # (..., Tq, Tk)
     weights = masked_softmax(scores, mask)
