@@ -1,0 +1,55 @@
+"""A comparison's results -> one HTML file to read, to hover over and to print; it needs no network.
+
+The file is put together from page.html, page.css and the scripts that lie beside this module. All that the results
+say goes in as data, and the scripts write it as text, so nothing in a prompt can act as markup.
+"""
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from string import Template
+
+FOLDER = Path(__file__).resolve().parent
+SCRIPTS = ("page.js", "page-reader.js", "page-charts.js")  # one after the other, they are one script
+
+# JSON may hold these as they are; inside <script> they could end it, or begin a comment.
+ESCAPES = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"})
+
+
+def page(results: dict, figures: dict[str, str]) -> str:
+    """The whole HTML file of a comparison.
+
+    results: what `python -m shared.compare` writes as results.json. figures: name -> picture as a data URI, shown as
+    they are. ValueError: a number that is not finite (JSON has none), or a figure that is no embedded picture.
+    """
+    for name, address in figures.items():
+        if not address.startswith("data:image/"):
+            raise ValueError(f"figure {name!r} must be a data URI of a picture: the page asks nothing of the network")
+    style, script = _read("page.css"), "\n".join(map(_read, SCRIPTS))
+    return Template(_read("page.html")).substitute(
+        policy=_policy(style, script),
+        style=style,
+        script=script,
+        data=_embedded({"results": results, "figures": figures}),
+    )
+
+
+def _read(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def _embedded(data: dict) -> str:
+    """JSON that may stand inside <script>; JSON.parse gives back the same data."""
+    return json.dumps(data, allow_nan=False, separators=(",", ":")).translate(ESCAPES)
+
+
+def _policy(style: str, script: str) -> str:
+    """What the browser may run and fetch: this style, this script, embedded pictures, and nothing else."""
+    rules = ["default-src 'none'", "img-src data:", f"style-src {_hash(style)}", f"script-src {_hash(script)}"]
+    return "; ".join([*rules, "base-uri 'none'", "form-action 'none'"])
+
+
+def _hash(text: str) -> str:
+    """The name by which a Content-Security-Policy allows one inline element."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"

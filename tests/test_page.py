@@ -1,0 +1,807 @@
+"""Claims about the comparison's page: its text, and what it does in a browser (skipped where there is none)."""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import shared.show.page as page_module
+from shared.show.page import page
+
+WORDS = ["To", "be", ",", "or", "not", "to", "be", ":", "\n", "that", "is", "the", "question", ";"]
+TITLES = {1: "RNN", 2: "LSTM", 3: "LSTM + attention", 4: "Mini transformer"}
+NAMES = {1: "model-01-rnn", 2: "model-02-lstm", 3: "model-03-lstm-attention", 4: "model-04-mini-transformer"}
+ATTENTION = {3: (1, 4), 4: (4, 4)}  # layers, heads
+HOSTILE = "</script><b>&\"'"
+PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAUwAOw=="
+PHONE = {"width": 390, "is_mobile": True, "has_touch": True}
+
+# For each visible text: how far it stands out from what is painted below it (WCAG 2.2, contrast ratio).
+CONTRASTS = """() => {
+    const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
+    const pen = canvas.getContext("2d", { willReadFrequently: true });
+    const colour = (name) => {
+        pen.clearRect(0, 0, 1, 1);
+        pen.fillStyle = name;
+        pen.fillRect(0, 0, 1, 1);
+        return [...pen.getImageData(0, 0, 1, 1).data].map((part) => part / 255);
+    };
+    const over = ([r, g, b, a], below) => [r, g, b].map((part, at) => a * part + (1 - a) * below[at]);
+    const ground = (element) => element
+        ? over(colour(getComputedStyle(element).backgroundColor), ground(element.parentElement)) : [1, 1, 1];
+    const linear = (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+    const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+    const found = [];
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const text = texts.currentNode.data, element = texts.currentNode.parentElement;
+        if (!text.trim() || !element.checkVisibility() || element.closest(".unseen, option, script")) continue;
+        const style = getComputedStyle(element), below = ground(element);
+        const ink = colour(element.closest("svg") ? style.fill : style.color);
+        const [dark, light] = [luminance(over(ink, below)), luminance(below)].sort((one, other) => one - other);
+        found.push({ text, contrast: (light + 0.05) / (dark + 0.05) });
+    }
+    return found;
+}"""
+
+
+def rounded(array):
+    return np.round(array, 5).tolist()
+
+
+def causal(random, *shape, own_token=True):
+    """Rows that sum to 1 over what may be seen, some weights much larger than others."""
+    scores = np.exp(2.5 * random.standard_normal(shape)) * np.tri(shape[-1], k=0 if own_token else -1)
+    sums = scores.sum(-1, keepdims=True)
+    return np.divide(scores, sums, out=np.zeros_like(scores), where=sums > 0)
+
+
+def reader_stage(random, stage, tokens):
+    length = len(tokens)
+    probabilities = np.sort(random.dirichlet(np.full(9, 0.6), length))[:, ::-1]
+    words = np.array([*dict.fromkeys(tokens), "and", "I", "<unk>", "king", "my"], dtype=object)
+    guesses = [words[random.permutation(len(words))[:5]].tolist() for _ in tokens]
+    actual = [
+        dict(zip(row, shares)).get(token, 0.0004) for row, shares, token in zip(guesses, probabilities, tokens[1:])
+    ]
+    found = {
+        "stage": NAMES[stage],
+        "title": TITLES[stage],
+        "influence": rounded(causal(random, length, length)),
+        "next": [
+            [{"token": token, "probability": share} for token, share in zip(row, rounded(shares))]
+            for row, shares in zip(guesses, probabilities)
+        ],
+        "actual_next": [*rounded(actual), None],
+        "attention": None,
+        "gates": None,
+        "faithfulness": None,
+    }  # fmt: skip
+    if stage in ATTENTION:
+        found["attention"] = rounded(causal(random, *ATTENTION[stage], length, length, own_token=stage == 4))
+        found["faithfulness"] = {"loss": 4.066, "loss_uniform": 4.121, "tokens": 2048, "correlation": 0.31,
+                                 "correlation_spread": [-0.12, 0.66]}  # fmt: skip
+    if stage in (2, 3):
+        found["gates"] = {name: rounded(random.random(length)) for name in ("input", "forget", "output")}
+        found["gates"]["cell"] = rounded(2 * random.random(length))
+    return found
+
+
+def results_of(tokens=WORDS, stages=(1, 2, 3, 4), seed=0):
+    """Plausible results, made up but for their form."""
+    random = np.random.default_rng(seed)
+    lengths = [2**power for power in range(10)]
+    losses = {1: 4.29, 2: 4.12, 3: 4.06, 4: 4.15}
+    table = [{"stage": "counting", "title": "Counting", "runs": 1, "validation_perplexity": 104.13,
+              "validation_perplexity_spread": None, "test_perplexity": 110.2, "validation_bits_per_character": None,
+              "test_bits_per_character": None, "parameters": None, "training_tokens": 1146928, "training_seconds": 7.3,
+              "training_tokens_per_second": 157000.0, "generation_tokens_per_second": None, "checkpoint_bytes": None,
+              "state_bytes": None}]  # fmt: skip
+    for stage in stages:
+        best = float(np.exp(losses[stage]))
+        table.append({
+            "stage": NAMES[stage], "title": TITLES[stage], "runs": 3 if stage == 2 else 1,
+            "validation_perplexity": best,
+            "validation_perplexity_spread": [best - 0.6, best + 0.7] if stage == 2 else None,
+            "test_perplexity": best * 1.05, "validation_bits_per_character": None, "test_bits_per_character": None,
+            "parameters": 4810000 + 700000 * stage, "training_tokens": 1843200, "training_seconds": 300.0 + 20 * stage,
+            "training_tokens_per_second": 6144.2, "generation_tokens_per_second": 900.0 / stage,
+            "checkpoint_bytes": 19300000 + stage, "state_bytes": {"16": 2048, "256": 131072, "1024": 131072 * stage},
+        })  # fmt: skip
+    steps = np.arange(1, 7) * 307200
+    context = {stage: losses[stage] + 1.6 / (1 + np.arange(10)) + 0.02 * random.standard_normal(10) for stage in stages}
+    return {
+        "corpus": {"name": "shakespeare", "sha256": "88560a4e15942ac93c1ae44130877366af29afb64826bf2f1ec255a7eafaea17"},
+        "tokenizer": {"name": "word", "vocab_size": 17706, "share_unknown_validation": 0.0346,
+                      "share_unknown_test": 0.041},
+        "machine": {"cores": 2, "cpu": "AVX512", "system": "Linux x86_64", "python": "3.11.7", "torch": "2.13.0+cpu"},
+        "command": "python -m shared.compare",
+        "table": table,
+        "curves": {
+            "learning": [
+                {"stage": NAMES[stage], "tokens": steps.tolist(), "seconds": rounded(steps / (5500 + 300 * stage)),
+                 "validation_loss": rounded(losses[stage] + 0.8 * np.exp(-np.arange(6) / 2))}
+                for stage in stages
+            ],
+            "context": {"lengths": lengths, "targets": 1000, "stages": [
+                {"stage": NAMES[stage], "nats": rounded(context[stage]), "perplexity": rounded(np.exp(context[stage])),
+                 "standard_error": rounded(np.full(10, 0.09))}
+                for stage in stages
+            ]},
+            "position": {"stages": [
+                {"stage": NAMES[stage], "length": 256, "counts": [200] * 256,
+                 "nats": rounded(losses[stage] + 2 / (1 + np.arange(256)) ** 0.5 + 0.2 * random.standard_normal(256))}
+                for stage in stages
+            ]},
+            "gradient": {"distances": list(range(65)), "stages": [
+                {"stage": NAMES[stage], "norms": (np.exp(-np.arange(65) / (3 * stage**1.7)) * 0.3).tolist()}
+                for stage in stages
+            ]},
+        },
+        "prompt": {"text": " ".join(tokens), "tokens": list(tokens), "cut": None,
+                   "stages": [reader_stage(random, stage, tokens) for stage in stages]},
+    }  # fmt: skip
+
+
+# The text of the file
+
+
+class Parts(HTMLParser):
+    """A page's elements as (tag, attributes), and the texts of its scripts and styles."""
+
+    def __init__(self, html):
+        super().__init__(convert_charrefs=False)
+        self.elements, self.texts, self.inside = [], {}, None
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        self.inside = dict(attributes).get("id", tag) if tag in ("script", "style") else None
+
+    def handle_endtag(self, tag):
+        self.inside = None
+
+    def handle_data(self, text):
+        if self.inside:
+            self.texts[self.inside] = self.texts.get(self.inside, "") + text
+
+    def addresses(self):
+        return [value for _, found in self.elements for name, value in found.items() if name in ("src", "href")]
+
+
+def hostile_results():
+    """Tokens, names and titles that would do harm if anything took them for markup or for a template."""
+    words = [HOSTILE, "<!--", "\u2028\u2029", "\ud800", "$data ${style}", "]]>", "&lt;", "", "' onclick='", "中"]
+    results = results_of(words)
+    results["corpus"]["name"] = results["tokenizer"]["name"] = results["command"] = HOSTILE
+    for part in [*results["table"], *results["prompt"]["stages"]]:
+        part["title"] = HOSTILE
+    results["prompt"]["cut"] = HOSTILE
+    return results
+
+
+def test_the_embedded_data_are_what_was_given():
+    results, figures = hostile_results(), {HOSTILE: PICTURE}
+    assert json.loads(Parts(page(results, figures)).texts["data"]) == {"results": results, "figures": figures}
+
+
+def test_no_word_of_the_data_adds_an_element():
+    plain, hostile = Parts(page(results_of(), {})), Parts(page(hostile_results(), {HOSTILE: PICTURE}))
+    assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in plain.elements]
+
+
+def test_data_that_are_not_escaped_would_be_seen(monkeypatch):
+    monkeypatch.setattr(page_module, "_embedded", lambda data: json.dumps(data))
+    assert "b" in [tag for tag, _ in Parts(page(hostile_results(), {})).elements]
+    with pytest.raises(ValueError):
+        json.loads(Parts(page(hostile_results(), {})).texts["data"])
+
+
+def test_the_page_names_no_source_outside_itself():
+    parts = Parts(page(results_of(), {"map": PICTURE}))
+    assert all(address.startswith(("#", "data:")) for address in parts.addresses())
+    assert not re.search(r"url\(|@import", parts.texts["style"])
+    assert not re.search(r"\b(fetch|XMLHttpRequest|WebSocket|EventSource|import|sendBeacon)\b", parts.texts["script"])
+    # One name of a standard, which is no source.
+    assert set(re.findall(r"https?://[^\"' ]*", page(results_of(), {}))) == {"http://www.w3.org/2000/svg"}
+
+
+def test_every_link_leads_to_a_place_on_the_page():
+    parts = Parts(page(results_of(), {}))
+    identities = [found["id"] for _, found in parts.elements if "id" in found]
+    assert len(identities) == len(set(identities))
+    assert {address[1:] for address in parts.addresses() if address.startswith("#")} <= set(identities)
+
+
+def test_the_policy_allows_this_script_and_this_style_and_no_other():
+    parts = Parts(page(results_of(), {}))
+    policy = next(found["content"] for tag, found in parts.elements if tag == "meta" and "http-equiv" in found)
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    for kind in ("script", "style"):
+        name = base64.b64encode(hashlib.sha256(parts.texts[kind].encode("utf-8")).digest()).decode("ascii")
+        assert rules[f"{kind}-src"] == f"'sha256-{name}'"
+    assert rules["default-src"] == "'none'" and rules["img-src"] == "data:"
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_json_has_not_is_refused(number):
+    with pytest.raises(ValueError):
+        page(results_of() | {"table": [{"parameters": number}]}, {})
+
+
+def test_a_picture_that_lies_elsewhere_is_refused():
+    with pytest.raises(ValueError, match="data URI"):
+        page(results_of(), {"map": "https://example.invalid/map.png"})
+
+
+# In a browser
+
+
+def chromium_path():
+    """A Chromium that is here: the one that CHROMIUM names, one on the PATH, or Playwright's own. None without any."""
+    named = os.environ.get("CHROMIUM")
+    names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge"]
+    return named or next(filter(None, map(shutil.which, names)), None)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    library = pytest.importorskip(
+        "playwright.sync_api", reason="the page is not tried out: playwright is not installed"
+    )
+    with library.sync_playwright() as playwright:
+        path = chromium_path() or playwright.chromium.executable_path
+        if not Path(path).exists():
+            pytest.skip("the page is not tried out: no Chromium on the PATH or in the variable CHROMIUM")
+        browser = playwright.chromium.launch(executable_path=path)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def tab_with(browser):
+    """tab_with(settings) -> a tab of a browser without a network; one for all tests that want the same settings."""
+    tabs = {}
+
+    def tab_with(**settings):
+        key = str(sorted(settings.items()))
+        if key not in tabs:
+            tab = tabs[key] = browser.new_context(offline=True, **settings).new_page()
+            tab.set_default_timeout(5000)
+            tab.on("request", lambda request: tab.requests.append(request.url))
+            tab.on("console", lambda message: tab.errors.append(message.text))
+            tab.on("pageerror", lambda error: tab.errors.append(str(error)))
+        return tabs[key]
+
+    return tab_with
+
+
+@pytest.fixture
+def show(tab_with, tmp_path):
+    """show(results, figures, **settings) -> the page in a tab; after the test: nothing but the file was asked for."""
+    opened = []
+
+    def show(results, figures=None, width=1280, change=str, **settings):
+        path = tmp_path / "page.html"
+        path.write_text(change(page(results, figures or {})), encoding="utf-8", newline="\n")
+        tab = tab_with(**{"reduced_motion": "reduce"} | settings)  # else places are read while the page still glides
+        tab.address, tab.requests, tab.errors = path.as_uri(), [], []
+        tab.mouse.move(0, 0)
+        tab.set_viewport_size({"width": width, "height": 800})
+        tab.emulate_media(media="screen")
+        tab.goto(tab.address)
+        opened.append(tab)
+        return tab
+
+    yield show
+    for tab in opened:
+        assert [address for address in tab.requests if not address.startswith("data:")] == [tab.address]
+        assert tab.errors == []
+
+
+def stage_of(tab, stage):
+    return tab.locator(f"[data-stage={NAMES[stage]}]")
+
+
+def token_of(tab, stage, index):
+    return stage_of(tab, stage).locator(".token").nth(index)
+
+
+def chosen(tab, stage=1):
+    return int(stage_of(tab, stage).locator("[aria-current=true]").get_attribute("data-index"))
+
+
+def marks(tab, stage):
+    """The weights that the marks show: the square of what the style says."""
+    read = "tokens => tokens.map(token => Number(token.style.getPropertyValue('--weight')) ** 2)"
+    return np.array(stage_of(tab, stage).locator(".token").evaluate_all(read))
+
+
+def cells(tab, selector):
+    return tab.locator(selector).evaluate_all(
+        "rows => rows.map(row => [...row.children].map(cell => cell.innerText.trim()))"
+    )
+
+
+def map_of(results, stage, kind, layer=None, head=None):
+    """A map of the results (T, T), by numpy: of one layer and head, or the mean of all."""
+    weights = np.array(results["prompt"]["stages"][stage - 1][kind])
+    if kind == "influence":
+        return weights
+    layers = slice(None) if layer is None else slice(layer, layer + 1)
+    heads = slice(None) if head is None else slice(head, head + 1)
+    return weights[layers, heads].mean(axis=(0, 1))
+
+
+def assert_shows(tab, stage, weights):
+    np.testing.assert_allclose(marks(tab, stage), weights, atol=2e-3)
+
+
+def test_the_script_may_fetch_nothing(show):
+    tab = show(results_of())
+    blocked = "fetch('data:text/plain,x').then(() => 'let through', () => 'blocked')"
+    assert tab.evaluate(blocked) == "blocked"
+    assert any("Content Security Policy" in error for error in tab.errors)
+    tab.errors.clear()
+
+
+def test_a_picture_from_outside_would_be_seen(show):
+    tab = show(
+        results_of(), change=lambda html: html.replace("<main>", "<main><img src='https://example.invalid/x.png'>")
+    )
+    assert tab.errors != [] or tab.requests != [tab.address]
+    tab.errors.clear()
+    tab.requests[1:] = []
+
+
+def test_moving_the_mouse_chooses_a_token_in_every_stage(show):
+    results = results_of()
+    tab = show(results)
+    token_of(tab, 1, 6).hover()
+    for stage in TITLES:
+        assert chosen(tab, stage) == 6
+        assert_shows(tab, stage, map_of(results, stage, "influence")[6])
+    assert "token 7 of 14" in tab.locator("#chosen").inner_text()
+    token_of(tab, 4, 2).hover()
+    assert chosen(tab) == 2
+
+
+def test_a_click_keeps_the_choice_until_a_second_one_or_escape(show):
+    tab = show(results_of())
+    token_of(tab, 1, 3).click()
+    token_of(tab, 1, 8).hover()
+    assert chosen(tab) == 3 and "kept" in tab.locator("#chosen").inner_text()
+    token_of(tab, 1, 3).click()
+    token_of(tab, 1, 8).hover()
+    assert chosen(tab) == 8
+    token_of(tab, 1, 8).click()
+    tab.keyboard.press("Escape")
+    token_of(tab, 1, 5).hover()
+    assert chosen(tab) == 5
+
+
+def test_arrow_keys_walk_through_the_text(show):
+    tab = show(results_of())
+    token_of(tab, 1, 5).focus()
+    for key, place in [
+        ("Home", 0),
+        ("ArrowLeft", 0),
+        ("ArrowRight", 1),
+        ("End", 13),
+        ("ArrowRight", 13),
+        ("ArrowLeft", 12),
+    ]:
+        tab.keyboard.press(key)
+        assert chosen(tab) == place
+        assert tab.evaluate("Number(document.activeElement.dataset.index)") == place
+    box = token_of(tab, 1, 12).bounding_box()
+    tab.keyboard.press("ArrowUp")
+    assert token_of(tab, 1, chosen(tab)).bounding_box()["y"] < box["y"] - box["height"] / 2
+    tab.keyboard.press("ArrowDown")
+    assert abs(token_of(tab, 1, chosen(tab)).bounding_box()["y"] - box["y"]) < box["height"] / 2
+
+
+def test_each_text_is_one_stop_of_the_tab_key_and_the_focus_is_seen(show):
+    tab = show(results_of())
+    stops = tab.locator(".text").evaluate_all(
+        "all => all.map(text => text.querySelectorAll('[tabindex=\"0\"]').length)"
+    )
+    assert stops == [1, 1, 1, 1]
+    tab.locator("#after").focus()
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.className") == "token"
+    assert tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_a_tap_chooses_on_a_phone_which_shows_one_stage_at_a_time(show):
+    tab = show(results_of(), **PHONE)
+    assert [stage_of(tab, stage).is_visible() for stage in TITLES] == [True, False, False, False]
+    token_of(tab, 1, 4).tap()
+    assert chosen(tab) == 4
+    tab.get_by_role("button", name="4 Mini transformer").tap()
+    assert [stage_of(tab, stage).is_visible() for stage in TITLES] == [False, False, False, True]
+    token_of(tab, 4, 7).tap()
+    assert chosen(tab, 4) == 7
+    tab.get_by_role("button", name="Token before").tap()
+    assert chosen(tab, 4) == 6
+
+
+@pytest.mark.parametrize("width", [360, 390, 768])
+def test_nothing_is_wider_than_the_screen(show, width):
+    long = ["honorificabilitudinitatibus" * 3, *WORDS]
+    tab = show(results_of(long), {"map": PICTURE}, width=width, is_mobile=True, has_touch=True)
+    tab.get_by_role("button", name="All").click()
+    tab.locator("[data-kind=attention]").evaluate_all("buttons => buttons.forEach(button => button.click())")
+    tab.locator("details").evaluate_all("all => all.forEach(details => (details.open = true))")
+    tab.wait_for_timeout(50)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_numbers_of_a_stage_are_in_its_table(show):
+    results = results_of()
+    tab = show(results)
+    token_of(tab, 4, 9).click()
+    stage_of(tab, 4).locator("summary").click()
+    expected = 100 * map_of(results, 4, "influence")[9, :10]
+    rows = cells(tab, f"[data-stage={NAMES[4]}] tbody tr")
+    assert rows == [[str(at + 1), WORDS[at].replace("\n", "↵"), f"{expected[at]:.2f}%"] for at in range(10)]
+    assert "influence, after reading token 10, “that”" in stage_of(tab, 4).locator("caption").inner_text()
+    stage_of(tab, 4).locator("[data-kind=attention]").click()
+    expected = 100 * map_of(results, 4, "attention")[9, :10]
+    shown = [float(row[2].rstrip("%")) for row in cells(tab, f"[data-stage={NAMES[4]}] tbody tr")]
+    np.testing.assert_allclose(shown, expected, atol=0.0051)
+    tab.locator("#before").click()
+    assert len(cells(tab, f"[data-stage={NAMES[4]}] tbody tr")) == 9
+
+
+def test_layer_and_head_choose_the_map_that_is_shown(show):
+    results = results_of()
+    tab = show(results)
+    token_of(tab, 4, 10).click()
+    last = stage_of(tab, 4)
+    assert last.locator("select").first.is_hidden()
+    last.locator("[data-kind=attention]").click()
+    assert last.locator("[data-kind=attention]").get_attribute("aria-pressed") == "true"
+    assert_shows(tab, 4, map_of(results, 4, "attention")[10])
+    for layer, head in [(2, None), (2, 3), (None, 3), (0, 0)]:
+        last.locator("[data-part=layer]").select_option("mean" if layer is None else str(layer))
+        last.locator("[data-part=head]").select_option("mean" if head is None else str(head))
+        assert_shows(tab, 4, map_of(results, 4, "attention", layer, head)[10])
+    assert_shows(tab, 3, map_of(results, 3, "influence")[10])  # each stage keeps its own
+    last.locator("[data-kind=influence]").click()
+    assert_shows(tab, 4, map_of(results, 4, "influence")[10])
+
+
+def test_keys_switch_stage_map_layer_and_head(show):
+    results = results_of()
+    tab = show(results)
+    token_of(tab, 1, 10).focus()
+    tab.keyboard.press("End")
+    tab.keyboard.press("4")
+    assert [stage_of(tab, stage).is_visible() for stage in TITLES] == [False, False, False, True]
+    assert tab.evaluate("document.activeElement.closest('section').dataset.stage") == NAMES[4]
+    for key, layer, head in [("a", None, None), ("l", 0, None), ("l", 1, None), ("h", 1, 0), ("h", 1, 1), ("h", 1, 2)]:
+        tab.keyboard.press(key)
+        assert_shows(tab, 4, map_of(results, 4, "attention", layer, head)[13])
+    assert "attention, layer 2, head 3" in tab.locator("#spoken").inner_text()
+    for head in (3, None, 0):  # after the last one, the mean again
+        tab.keyboard.press("h")
+        assert_shows(tab, 4, map_of(results, 4, "attention", 1, head)[13])
+    tab.keyboard.press("A")
+    assert_shows(tab, 4, map_of(results, 4, "influence")[13])
+    tab.keyboard.press("0")
+    assert all(stage_of(tab, stage).is_visible() for stage in TITLES)
+    tab.keyboard.press("Control+4")
+    assert all(stage_of(tab, stage).is_visible() for stage in TITLES)
+
+
+def test_a_token_that_may_look_at_nothing_is_told_so(show):
+    tab = show(results_of())
+    stage_of(tab, 3).locator("[data-kind=attention]").click()
+    token_of(tab, 3, 0).click()
+    assert marks(tab, 3).max() == 0
+    assert "nothing before it" in stage_of(tab, 3).locator(".most").inner_text()
+
+
+def test_what_is_chosen_is_said(show):
+    results = results_of()
+    tab = show(results, **PHONE)
+    token_of(tab, 1, 5).tap()
+    assert tab.locator("#spoken").get_attribute("aria-live") == "polite"
+    most = int(map_of(results, 1, "influence")[5].argmax())
+    guess = results["prompt"]["stages"][0]["next"][5][0]["token"].replace("\n", "↵")
+    said = tab.locator("#spoken").inner_text()
+    assert said.startswith("Token 6, “to”. RNN, influence. Most influence: ")
+    assert f"“{WORDS[most]}” ({most + 1})" in said and f"Likeliest next: “{guess}”" in said
+    assert "LSTM" not in said  # it is not shown
+
+
+def test_the_guesses_and_what_followed_are_those_of_the_results(show):
+    results = results_of()
+    tab = show(results)
+    token_of(tab, 2, 8).click()
+    given = results["prompt"]["stages"][1]
+    words = stage_of(tab, 2).locator(".word").evaluate_all("all => all.map(word => word.firstChild.data)")
+    assert words == [guess["token"].replace("\n", "↵") for guess in given["next"][8]]
+    bars = (
+        stage_of(tab, 2)
+        .locator(".fill")
+        .evaluate_all("all => all.map(bar => bar.offsetWidth / bar.parentNode.clientWidth)")
+    )
+    np.testing.assert_allclose(bars, [guess["probability"] for guess in given["next"][8]], atol=0.02)
+    actual = f"{100 * given['actual_next'][8]:.{int(given['actual_next'][8] < 0.1)}f}%"
+    assert stage_of(tab, 2).locator(".followed").inner_text() == f"Then came “that”, to which it gave {actual}."
+    ticks = stage_of(tab, 2).locator(".word").evaluate_all("all => all.map(word => word.textContent.includes('✓'))")
+    assert ticks == [word == "that" for word in words] and any(ticks)
+    token_of(tab, 2, 13).click()
+    assert stage_of(tab, 2).locator(".followed").inner_text() == "The text ends here."
+
+
+def test_tokens_read_next_and_later_look_different_without_colour(show):
+    tab = show(results_of())
+    token_of(tab, 1, 6).click()
+    style = "(token, name) => getComputedStyle(token)[name]"
+    styles = [token_of(tab, 1, at).evaluate(f"token => ({style})(token, 'borderTopStyle')") for at in (6, 7)]
+    assert styles == ["solid", "dashed"]
+    strongest, weakest = marks(tab, 1)[:7].argmax(), marks(tab, 1)[:7].argmin()
+    bars = [
+        token_of(tab, 1, int(at)).evaluate("token => getComputedStyle(token).boxShadow") for at in (strongest, weakest)
+    ]
+    heights = [-float(re.findall(r"(-?[\d.]+)px", bar)[1]) for bar in bars]
+    assert heights[0] > heights[1] + 1
+
+
+def test_gates_are_shown_at_the_chosen_token_where_a_stage_has_them(show):
+    results = results_of()
+    tab = show(results)
+    token_of(tab, 2, 4).click()
+    given = results["prompt"]["stages"][1]["gates"]
+    assert stage_of(tab, 2).locator(".gate .amount").all_inner_texts() == [
+        f"{values[4]:.2f}" for values in given.values()
+    ]
+    assert stage_of(tab, 2).locator(".gate svg > line").first.get_attribute("x1") == "4"
+    points = stage_of(tab, 2).locator(".gate polyline").first.get_attribute("points").split()
+    np.testing.assert_allclose([1 - float(point.split(",")[1]) for point in points], given["input"])
+    assert stage_of(tab, 1).locator(".gate").count() == 0
+
+
+def test_faithfulness_stands_beside_attention_and_nowhere_else(show):
+    tab = show(results_of())
+    for stage in (3, 4):
+        assert stage_of(tab, stage).locator(".facts dd").all_inner_texts() == ["4.066", "4.121", "+0.055", "0.31"]
+        assert "−0.12 to 0.66" in stage_of(tab, stage).inner_text()
+    assert stage_of(tab, 1).locator(".facts").count() == 0
+    assert tab.locator("#about-agreement").is_visible()
+
+
+def test_influence_is_never_called_attention(show):
+    tab = show(results_of(stages=(1, 2)))
+    assert set(re.findall(r".*\battention\b.*", tab.locator("#reader").inner_text())) == {
+        "Influence. This model has no attention."
+    }
+
+
+@pytest.mark.parametrize("stages", [(1,), (2, 4), (1, 2, 3)])
+def test_any_stages_can_be_shown_each_with_its_own_number(show, stages):
+    tab = show(results_of(stages=stages))
+    assert tab.locator(".stage h3").all_inner_texts() == [f"{stage} {TITLES[stage]}" for stage in stages]
+    token_of(tab, stages[-1], 3).click()
+    assert [chosen(tab, stage) for stage in stages] == [3] * len(stages)
+    assert tab.locator(".chart").count() == 5
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_short_prompt_can_be_read(show, count):
+    tab = show(results_of(WORDS[:count]))
+    token_of(tab, 4, count - 1).focus()
+    for key in ("End", "ArrowRight", "ArrowUp", "Home", "a", "l", "h"):
+        tab.keyboard.press(key)
+    assert chosen(tab) == 0 and f"of {count}" in tab.locator("#chosen").inner_text()
+
+
+def test_in_a_long_prompt_the_chosen_token_stays_in_sight_and_the_page_still(show):
+    results = results_of((WORDS * 15)[:200])
+    results["prompt"]["cut"] = "60 tokens at the beginning are not shown"
+    tab = show(results)
+    assert tab.locator("#cut").inner_text() == results["prompt"]["cut"]
+    token_of(tab, 1, 0).focus()
+    before = tab.evaluate("scrollY")
+    for key in ("End", "Home", "End"):
+        tab.keyboard.press(key)
+        inside = """texts => texts.every(text => {
+            const [box, token] = [text, text.querySelector('[aria-current]')].map(one => one.getBoundingClientRect());
+            return token.top >= box.top && token.bottom <= box.bottom;
+        })"""
+        assert tab.locator(".text").evaluate_all(inside)
+    assert tab.evaluate("scrollY") == before
+
+
+def test_a_text_does_not_slide_away_below_the_mouse(show):
+    tab = show(results_of((WORDS * 15)[:200]))
+    half = token_of(tab, 1, 120)  # to be seen in part, at the lower edge
+    half.evaluate("token => (token.parentNode.scrollTop = token.offsetTop + 15 - token.parentNode.clientHeight)")
+    tops = [text.evaluate("text => text.scrollTop") for text in tab.locator(".text").all()]
+    stage_of(tab, 1).locator(".text").scroll_into_view_if_needed()
+    box = half.bounding_box()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + 8)
+    assert chosen(tab) == 120
+    assert stage_of(tab, 1).locator(".text").evaluate("text => text.scrollTop") == tops[0]
+    assert stage_of(tab, 2).locator(".text").evaluate("text => text.scrollTop") != tops[1]  # the others follow
+
+
+def test_hostile_words_are_shown_as_they_are(show):
+    results = hostile_results()
+    tab = show(results, {HOSTILE: PICTURE})
+    tab.locator("details").evaluate_all("all => all.forEach(details => (details.open = true))")
+    texts = stage_of(tab, 1).locator(".token").evaluate_all("all => all.map(token => token.textContent)")
+    expected = [word.replace(" ", "␣") or "∅" for word in results["prompt"]["tokens"]]
+    assert texts[0] == HOSTILE and texts[4:] == expected[4:]
+    assert tab.locator("#cut").inner_text() == HOSTILE
+    assert tab.locator("script").count() == 2 and tab.locator("[onclick]").count() == 0
+    assert tab.locator(".token b, td b, th b, li b, figcaption b").count() == 0
+    assert HOSTILE in tab.locator("#figures figcaption").inner_text()
+
+
+def test_missing_values_are_a_dash_and_nothing_fails(show):
+    results = results_of()
+    for row in results["table"]:
+        row |= {name: None for name in row if name not in ("stage", "title", "runs")}
+    for stage in results["prompt"]["stages"]:
+        stage["actual_next"] = [None] * len(WORDS)
+        stage["next"][3] = [{"token": "be", "probability": None}]
+        stage["influence"][3] = [None] * len(WORDS)
+        for gate in stage["gates"] or {}:
+            stage["gates"][gate][3] = None
+        if stage["faithfulness"]:
+            stage["faithfulness"] = {name: None for name in stage["faithfulness"]}
+    results["tokenizer"] |= {"share_unknown_validation": None, "share_unknown_test": None}
+    results["curves"]["learning"] = [{"stage": NAMES[1], "tokens": [], "seconds": [], "validation_loss": []}]
+    results["curves"]["context"]["stages"][0]["nats"][4] = None
+    results["curves"]["gradient"]["stages"][0]["norms"][5:] = [None] * 60
+    tab = show(results)
+    token_of(tab, 2, 3).click()
+    assert stage_of(tab, 2).locator(".gate .amount").all_inner_texts() == ["–"] * 4
+    assert "to which it gave –" in stage_of(tab, 2).locator(".followed").inner_text()
+    assert stage_of(tab, 4).locator(".facts dd").all_inner_texts() == ["–"] * 4
+    assert {text for row in cells(tab, "#table tbody tr") for text in row[1:]} == {"–", "1", "3"}
+    assert tab.locator(".chart").count() == 3
+    for word in ("NaN", "null", "undefined", "Infinity"):
+        assert word not in tab.locator("body").inner_text()
+        assert word not in tab.locator("#charts").inner_html()
+
+
+def test_the_results_are_in_the_table_with_what_they_mean(show):
+    results = results_of()
+    tab = show(results)
+    rows = {row[0]: row[1:] for row in cells(tab, "#table tbody tr")}
+    table = results["table"]
+    assert cells(tab, "#table thead tr") == [["", *(row["title"] for row in table)]]
+    assert rows["Test perplexity"] == [f"{row['test_perplexity']:.1f}" for row in table]
+    low, high = table[2]["validation_perplexity_spread"]
+    assert rows["Validation perplexity"][2] == f"{table[2]['validation_perplexity']:.1f}\n{low:.1f} to {high:.1f}"
+    assert rows["Parameters"] == ["–", "5.51 M", "6.21 M", "6.91 M", "7.61 M"]
+    assert rows["State after 16 tokens"][1] == "2.05 kB" and rows["State after 1,024 tokens"][4] == "524 kB"
+    assert rows["Time in training"] == ["7 s", "5.3 min", "5.7 min", "6.0 min", "6.3 min"]
+    caption = tab.locator("#table caption").inner_text()
+    assert (
+        "Tokenizer: word, a vocabulary of 17,706; <unk> is 3.5% of the validation text and 4.1% of the test" in caption
+    )
+    assert results["command"] in tab.locator("#machine").inner_text()
+
+
+def test_curves_differ_by_dashes_and_are_named(show):
+    tab = show(results_of())
+    for chart in tab.locator(".chart").all():
+        dashes = chart.locator("[data-series] .line").evaluate_all(
+            "all => all.map(line => line.getAttribute('stroke-dasharray'))"
+        )
+        assert len(dashes) == 4 == len(set(dashes))
+        names = chart.locator("text.name").all_text_contents()
+        assert {f"{stage} {TITLES[stage]}" for stage in TITLES} <= set(names)
+        places = sorted(
+            chart.locator("text.name:not([text-anchor])").evaluate_all(
+                "all => all.map(name => name.getBoundingClientRect().top)"
+            )
+        )
+        assert np.diff(places).min() >= 12  # no name upon another
+
+
+def test_a_curve_is_where_its_numbers_say(show):
+    results = results_of()
+    tab = show(results)
+    chart = tab.locator(".chart").nth(2)
+    for stage, given in zip(TITLES, results["curves"]["context"]["stages"]):
+        path = chart.locator(f"[data-series={NAMES[stage]}] .line").get_attribute("d")
+        drawn = np.array(re.findall(r"([\d.]+) ([\d.]+)", path), dtype=float)
+        for place, values in [(0, np.log(results["curves"]["context"]["lengths"])), (1, given["nats"])]:
+            correlation = np.corrcoef(drawn[:, place], values)[0, 1]
+            assert abs(correlation) > 0.9999 and (correlation > 0) == (place == 0)
+
+
+def test_the_numbers_of_a_curve_can_be_read(show):
+    results = results_of()
+    tab = show(results)
+    context, learning = tab.locator(".chart").nth(2), tab.locator(".chart").nth(1)
+    context.locator("summary").click()
+    learning.locator("summary").click()
+    rows = context.locator("tbody tr").all_inner_texts()
+    given = results["curves"]["context"]["stages"][3]
+    assert len(rows) == 10 and rows[9].split("\t")[-1] == f"{given['nats'][9]:.4g} ± 0.09"
+    assert len(learning.locator("tbody tr").all()) == 4 * 6  # measured at different moments: a line each
+
+
+def test_positions_are_averaged_by_doublings_and_by_counts(show):
+    results = results_of(stages=(1,))
+    results["curves"]["position"]["stages"] = [
+        {"stage": NAMES[1], "length": 5, "nats": [5, 4, 3, 1, 2], "counts": [9, 9, 3, 1, 1]}
+    ]
+    tab = show(results)
+    chart = tab.locator(".chart").nth(3)
+    chart.locator("summary").click()
+    assert [row.split("\t") for row in chart.locator("tbody tr").all_inner_texts()] == [
+        ["1", "5"],
+        ["2", "4"],
+        ["4", "2.5"],
+        ["5", "2"],
+    ]
+
+
+def test_curves_are_drawn_anew_when_the_window_changes(show):
+    tab = show(results_of())
+    tab.set_viewport_size({"width": 500, "height": 800})
+    tab.wait_for_function("document.querySelector('.chart svg').clientWidth <= 470")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 500
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_stands_out_from_its_ground(show, scheme):
+    tab = show(results_of(), {"map": PICTURE}, color_scheme=scheme)
+    stage_of(tab, 3).locator("[data-kind=attention]").click()
+    tab.locator("details").evaluate_all("all => all.forEach(details => (details.open = true))")
+    found = tab.evaluate(CONTRASTS)
+    assert len(found) > 300
+    assert [one for one in found if one["contrast"] < 4.5] == []
+
+
+def test_text_that_does_not_stand_out_would_be_seen(show, monkeypatch):
+    read = page_module._read
+    monkeypatch.setattr(page_module, "_read", lambda name: read(name).replace("--soft: #5f5b53", "--soft: #9a968e"))
+    tab = show(results_of())
+    assert min(one["contrast"] for one in tab.evaluate(CONTRASTS)) < 4.5
+
+
+def test_headings_go_down_one_step_at_a_time_and_every_control_has_a_name(show):
+    tab = show(results_of(), {"map": PICTURE})
+    levels = tab.locator("h1, h2, h3, h4").evaluate_all(
+        "all => all.filter(one => one.offsetParent).map(one => Number(one.tagName[1]))"
+    )
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert max(np.diff(levels)) <= 1
+    names = "all => all.map(one => one.getAttribute('aria-label') || one.innerText || one.textContent)"
+    assert all(name.strip() for name in tab.locator("button, select, summary, a").evaluate_all(names))
+    assert [tab.locator(landmark).count() for landmark in ("header", "main", "nav", "footer")] == [1, 1, 1, 1]
+    assert tab.locator("[onclick], div[role=button]").count() == 0
+
+
+@pytest.mark.parametrize("motion, scrolling", [("reduce", "auto"), ("no-preference", "smooth")])
+def test_who_prefers_no_motion_gets_none(show, motion, scrolling):
+    tab = show(results_of(), reduced_motion=motion)
+    duration = token_of(tab, 1, 0).evaluate("token => parseFloat(getComputedStyle(token).transitionDuration)")
+    assert (duration == 0) == (motion == "reduce")
+    assert tab.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == scrolling
+
+
+def test_on_paper_the_text_is_whole_and_black_on_white_even_in_dark_mode(show):
+    tab = show(results_of((WORDS * 8)[:100]), color_scheme="dark")
+    tab.emulate_media(media="print")
+    assert tab.locator(".text").evaluate_all("all => all.every(text => text.scrollHeight <= text.clientHeight + 1)")
+    assert tab.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert tab.locator("#views button").first.is_hidden()
