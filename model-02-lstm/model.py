@@ -19,6 +19,7 @@ class GatedLayer(nn.Module):
 
     num_gates: int
     num_states: int
+    traced: tuple[str, ...]  # names of what `gates` returns, and of the memory behind them
 
     def __init__(self, input_size: int, hidden_size: int):
         super().__init__()
@@ -40,11 +41,22 @@ class GatedLayer(nn.Module):
             hidden.append(state[0])
         return torch.stack(hidden, dim=1), state
 
+    def trace(self, x: Tensor) -> dict[str, Tensor]:
+        """What the gates do and what the memory holds after each token of one text: x (T, E) -> arrays (T, H)."""
+        state = (x.new_zeros(self.hidden_size),) * self.num_states
+        steps = []
+        for x_t in F.linear(x, self.weight_ih_l0, self.bias_ih_l0):
+            gates = self.gates(x_t, state[0])
+            state = self.cell(x_t, *state)
+            steps.append(torch.stack([*gates, state[-1]]))
+        return dict(zip(self.traced, torch.stack(steps, dim=1)))  # (T, H) each
+
 
 class LSTMLayer(GatedLayer):
     """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000)."""
 
     num_gates, num_states = 4, 2
+    traced = ("input", "forget", "candidate", "output", "cell")
 
     def gates(self, x_t: Tensor, h: Tensor) -> tuple[Tensor, ...]:
         """The input's share (B, 4 H) and the last hidden state (B, H) -> i, f, g, o, each (B, H)."""
@@ -66,13 +78,18 @@ class GRULayer(GatedLayer):
     """
 
     num_gates, num_states = 3, 1
+    traced = ("reset", "update", "candidate", "hidden")
 
-    def cell(self, x_t: Tensor, h: Tensor) -> tuple[Tensor]:
-        """h_t = (1 - z) * n + z * h, all (B, H)."""
+    def gates(self, x_t: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+        """The input's share (B, 3 H) and the last hidden state (B, H) -> r, z, n, each (B, H)."""
         x_r, x_z, x_n = x_t.chunk(3, dim=-1)
         h_r, h_z, h_n = F.linear(h, self.weight_hh_l0, self.bias_hh_l0).chunk(3, dim=-1)
         r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
-        n = torch.tanh(x_n + r * h_n)
+        return r, z, torch.tanh(x_n + r * h_n)
+
+    def cell(self, x_t: Tensor, h: Tensor) -> tuple[Tensor]:
+        """h_t = (1 - z) * n + z * h, all (B, H)."""
+        _, z, n = self.gates(x_t, h)
         return ((1 - z) * n + z * h,)
 
 
@@ -93,6 +110,7 @@ class LSTM(LanguageModel):
         implementation: str = "torch",
     ):
         super().__init__(vocab_size, hidden_size, embedding_size, dropout)
+        self.cell = cell
         layer = {"scratch": SCRATCH_LAYERS, "torch": LIBRARY_LAYERS}[implementation][cell]
         sizes = [self.embedding.embedding_dim] + [hidden_size] * num_layers
         self.layers = nn.ModuleList(map(layer, sizes[:-1], sizes[1:]))
@@ -109,3 +127,14 @@ class LSTM(LanguageModel):
             x = self.dropout(x)
             states.append(layer_state)
         return x, tuple(states), None
+
+    @torch.no_grad()
+    def trace(self, tokens: Tensor) -> dict[str, Tensor]:
+        """The top layer's gates and memory: tokens (1, T) -> named arrays (T, H). The model is to be in eval mode."""
+        x = self.embedding(tokens)  # (1, T, E)
+        for layer in self.layers[:-1]:
+            x, _ = layer(x, None)  # (1, T, H)
+        # PyTorch's layers do not tell what their gates do, but their weights fit the layers written out above.
+        top = SCRATCH_LAYERS[self.cell](x.size(-1), self.layers[-1].hidden_size).to(x)
+        top.load_state_dict(self.layers[-1].state_dict())
+        return top.trace(x[0])

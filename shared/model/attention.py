@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-# Keys from which on a CPU, too, takes the fused kernel. For fewer, in bfloat16, it is slower than writing the weights out.
+# Keys from which on a CPU, too, takes the fused kernel. With fewer, in bfloat16, writing the weights out is faster.
 FUSED_FROM = 512
 
 UNIFORM = ContextVar("uniform", default=False)  # see uniform_attention

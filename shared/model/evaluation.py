@@ -66,7 +66,7 @@ def _stretch_losses(model, ids: Tensor, starts: Tensor, warm_up: int, length: in
     for first in range(warm_up, warm_up + length, chunk):
         part = slice(first, first + chunk)
         nats, state = model.loss(tokens[:, part], targets[:, part], state, reduction="none")
-        losses.append(nats.double().cpu())
+        losses.append(nats.cpu().double())
     return torch.cat(losses, dim=1)
 
 

@@ -24,24 +24,32 @@ def influence(model: LanguageModel, tokens: Tensor, num_rows: int | None = None,
         features, _, _ = model.features(tokens[None], None, False)
         likeliest = model.logits(features[0, -1]).argmax()
     following = torch.cat([tokens[1:], likeliest[None]])  # (T)
-    parts = [_gradient_sizes(model, tokens, following, part) for part in rows.split(rows_at_once)]
+    # The same text once per row, so that one backward pass gives every row its own gradient.
+    parts = [
+        gradient_sizes(model, tokens.expand(len(part), -1), part.to(device), following[part.to(device)])
+        for part in rows.split(rows_at_once)
+    ]
     model.train(was_training)
     sizes = torch.cat(parts)
     return sizes / sizes.sum(-1, keepdim=True).clamp(min=torch.finfo(sizes.dtype).tiny)
 
 
-def _gradient_sizes(model: LanguageModel, tokens: Tensor, following: Tensor, rows: Tensor) -> Tensor:
-    """The same text once per row, so that one backward pass gives every row its own gradient: -> (rows, T)."""
+def gradient_sizes(model: LanguageModel, tokens: Tensor, last: Tensor, following: Tensor) -> Tensor:
+    """|| d log p(following | tokens up to `last`) / d (embedding of each token) ||, in each of several texts.
+
+    tokens (N, T), last and following (N): the place of the token just read, and the token predicted after it.
+    All on the device of the model, which is to be in eval mode. -> (N, T) float64, on the CPU.
+    """
     embedded = []
     hook = model.embedding.register_forward_hook(lambda module, inputs, output: embedded.append(output))
     try:
         # cuDNN's recurrent kernels have no backward pass in eval mode.
         with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-            features, _, _ = model.features(tokens.expand(len(rows), -1), None, False)  # (rows, T, feature_size)
-            each, rows = torch.arange(len(rows), device=tokens.device), rows.to(tokens.device)
-            logits = model.logits(features[each, rows])  # (rows, V)
-            log_probabilities = logits.log_softmax(-1)[each, following[rows]]  # (rows)
-            gradients = torch.autograd.grad(log_probabilities.sum(), embedded)[0]  # (rows, T, E)
+            features, _, _ = model.features(tokens, None, False)  # (N, T, feature_size)
+            each = torch.arange(len(tokens), device=tokens.device)
+            logits = model.logits(features[each, last])  # (N, V)
+            log_probabilities = logits.log_softmax(-1)[each, following]  # (N)
+            gradients = torch.autograd.grad(log_probabilities.sum(), embedded)[0]  # (N, T, E)
     finally:
         hook.remove()
-    return gradients.norm(dim=-1).cpu()
+    return gradients.cpu().double().norm(dim=-1)  # in float32 the square of a small number would be 0

@@ -327,3 +327,223 @@ def _one_entry_a_label(panels):
         for handle, label in zip(*axes.get_legend_handles_labels()):
             entries.setdefault(label, handle)
     return list(entries.values()), list(entries)
+
+
+# -------------------------------------------------------------------------------------------- stages beside each other
+
+GRADIENT_FLOOR = 1e-12  # beside a gradient of 1, less than this is lost in float32's rounding many times over
+
+
+def learning_comparison_figure(curves, titles):
+    """Every stage's validation loss against the tokens read, and against the seconds spent.
+
+    curves: dicts of `stage`, `tokens`, `seconds` and `validation_loss` (nats per token), lists of one length, which is
+    0 where a run left no records; titles: stage -> its name. Returns a Figure.
+    """
+    figure = _new_figure(8.0, "Learning curves", "The loss on the validation text while training went on.")
+    panels = figure.subplots(2, 1, sharey=True)
+    for axes, name in zip(panels, ("tokens", "seconds")):
+        for index, curve in enumerate(curves):
+            axes.plot(curve[name], curve["validation_loss"], label=titles[curve["stage"]], **_recall_style(index))
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        _prepare_loss_panel(axes, {"tokens": "tokens read in training", "seconds": "seconds of training"}[name])
+    return figure
+
+
+def context_figure(context, titles):
+    """The loss of the same tokens against how many tokens before them the model was given.
+
+    context: `lengths`, `targets` (how many tokens are scored) and `stages`: dicts of `stage`, `nats` and
+    `standard_error`, a number a length. Returns a Figure.
+    """
+    caption = (
+        f"At every length the same {context['targets']:,} tokens are predicted, each by a model that starts from "
+        "nothing and reads exactly so many tokens before it. Where a curve is flat, more past is of no use. Bars: one "
+        "standard error; the stages' errors go together, since the tokens are the same."
+    )
+    figure = _new_figure(5.5, "How much past each memory can use", caption)
+    axes = figure.add_subplot()
+    for index, curve in enumerate(context["stages"]):
+        label, style = titles[curve["stage"]], _recall_style(index)
+        errors = np.array(curve["standard_error"], dtype=float)  # None, for a single token, becomes NaN: no bar
+        axes.errorbar(context["lengths"], curve["nats"], errors, label=label, elinewidth=0.8, **style)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(context["lengths"], [str(length) for length in context["lengths"]])
+    axes.xaxis.set_minor_locator(NullLocator())
+    _prepare_loss_panel(axes, "tokens of context")
+    return figure
+
+
+def position_figure(stages, titles):
+    """The loss at each place of a window that is read from nothing; drawn as means over ever longer stretches.
+
+    stages: dicts of `stage`, `nats` and `counts` (tokens behind each mean), a number a place. Returns a Figure.
+    """
+    caption = (
+        "The validation text in windows, each read from nothing. A point is the mean of the places from the last point "
+        "to this one, each weighted by its tokens."
+    )
+    figure = _new_figure(5.5, "Loss by position in a window", caption)
+    axes = figure.add_subplot()
+    for index, stage in enumerate(stages):
+        nats, counts = np.array(stage["nats"], dtype=float), np.array(stage["counts"])
+        ends = np.unique(np.geomspace(1, len(nats), 14).round().astype(int))
+        starts = np.concatenate([[0], ends[:-1]])
+        means = np.add.reduceat(nats * counts, starts) / np.add.reduceat(counts, starts)
+        axes.plot(ends, means, label=titles[stage["stage"]], **_recall_style(index))
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    _prepare_loss_panel(axes, "position in the window (1: after the first token)")
+    return figure
+
+
+def gradient_figure(gradient, titles):
+    """The size of a prediction's gradient against how long ago the token was read, all stages on one axis.
+
+    gradient: `distances` (0: the token just read), `targets`, and `stages`: dicts of `stage` and `norms`, a number a
+    distance. Returns a Figure.
+    """
+    caption = (
+        "How much the log probability of the next token changes with the embedding of a token so far back: the length "
+        f"of the gradient, as it is, mean over {gradient['targets']} places of the validation text. Where a curve "
+        "falls off the picture or ends, nothing comes through."
+    )
+    figure = _new_figure(5.5, "Gradient against distance", caption)
+    axes = figure.add_subplot()
+    every = max(1, len(gradient["distances"]) // 10)
+    for index, stage in enumerate(gradient["stages"]):
+        norms = np.array(stage["norms"], dtype=float)
+        norms[norms == 0] = np.nan  # a logarithm has no place for it
+        axes.plot(
+            gradient["distances"], norms, label=titles[stage["stage"]], markevery=(index * every // 4, every),
+            **_recall_style(index),
+        )  # fmt: skip
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=max(GRADIENT_FLOOR, axes.get_ylim()[0]))
+    axes.set_xlabel("distance back from the token just read (tokens)", fontsize=12)
+    axes.set_ylabel("length of the gradient", fontsize=12)
+    axes.tick_params(labelsize=11)
+    axes.grid(color="0.9")
+    axes.legend(fontsize=11, handlelength=4)
+    return figure
+
+
+def influence_comparison_figure(maps, tokens):
+    """Every stage's influence map, side by side on one scale.
+
+    maps: a name -> influence (T, T), rows summing to 1; tokens: T visible strings. Returns a Figure.
+    ValueError: the shapes do not fit together, or a value is not a number.
+    """
+    maps = {name: np.asarray(influence, dtype=float) for name, influence in maps.items()}
+    for influence in maps.values():
+        _check_map(influence, tokens, dimensions=2)
+    caption = (
+        "Each row: how much the prediction made after reading that row's token would change with each token's "
+        "embedding, as shares of 1. Rows: token just read; columns: token that mattered. Blank: not yet read."
+    )
+    rows = -(-len(maps) // 2)
+    figure = _new_figure(1.6 + 3.9 * rows, "Influence", caption)
+    areas = figure.add_gridspec(2, 1, height_ratios=[0.2, 3.9 * rows])
+    scale = _colour_scale()
+    _draw_colour_bar(figure, figure.add_subplot(areas[0]), "share of influence", scale)
+    panels = areas[1].subgridspec(rows, 2).subplots(squeeze=False)
+    for axes, name in zip(panels.flat, maps):
+        _draw_map(axes, maps[name], len(tokens), scale)
+        axes.set_title(name, fontsize=12)
+    _label_outer_panels(panels, len(maps), tokens[-TOKENS_SHOWN:])
+    return figure
+
+
+def gates_figure(gates, tokens, title):
+    """What gates and memory did along a text: a line each, the mean over the units of their absolute values.
+
+    gates: name -> T numbers; tokens: T visible strings. Returns a Figure.
+    """
+    caption = (
+        "After each token, the mean over all units of the top layer. A gate is between 0, shut, and 1, open; other "
+        "values count without their sign."
+    )
+    figure = _new_figure(5.5, f"{title}: gates and memory", caption)
+    axes = figure.add_subplot()
+    for index, (name, values) in enumerate(gates.items()):
+        style = _recall_style(index) | {"color": colormaps[COLOUR_MAP](0.95 * index / len(gates))}
+        axes.plot(values[-TOKENS_SHOWN:], label=name, **style)
+    axes.set_ylim(0, max(1.0, *(1.05 * max(values) for values in gates.values())))
+    _write_tokens(axes.xaxis, tokens[-TOKENS_SHOWN:])
+    axes.set_xlabel("token just read", fontsize=12)
+    axes.set_ylabel("mean size", fontsize=12)
+    axes.grid(color="0.9")
+    axes.legend(fontsize=11, handlelength=4, ncols=len(gates), loc="lower center", bbox_to_anchor=(0.5, 1))
+    return figure
+
+
+def _prepare_loss_panel(axes, what):
+    """Name the axes, nats on the left and perplexity on the right."""
+    axes.set_xlabel(what, fontsize=12)
+    axes.set_ylabel("loss (nats per token)", fontsize=12)
+    axes.tick_params(labelsize=11)
+    axes.grid(color="0.9")
+    axes.legend(fontsize=11, handlelength=4)
+    right = axes.secondary_yaxis("right")
+    right.yaxis.set_major_formatter(FuncFormatter(lambda nats, _: _perplexity(nats)))
+    right.set_ylabel("perplexity per token", fontsize=12)
+    right.tick_params(labelsize=11)
+
+
+def _label_outer_panels(panels, count, tokens):
+    """Write the tokens at the left of each row of panels and under each column; take away the panels without a map."""
+    columns = panels.shape[1]
+    for index, axes in enumerate(panels.flat):
+        if index >= count:
+            axes.remove()
+            continue
+        axes.set(xticks=[], yticks=[])
+        if index % columns == 0:
+            _write_tokens(axes.yaxis, tokens, 5, 9)
+        if index + columns >= count:
+            _write_tokens(axes.xaxis, tokens, 5, 9)
+
+
+def _write_tokens(axis, tokens, smallest=7, largest=12):
+    """Every token at its place along an axis."""
+    size = float(np.clip(250 / len(tokens), smallest, largest))
+    labels = [_label(token) for token in tokens]
+    axis.set_ticks(range(len(labels)), labels, fontsize=size, family=FONT, parse_math=False)
+    if axis.axis_name == "x":
+        axis.set_tick_params(rotation=90)
+
+
+ALIGNMENT_SHOWN = 60  # single characters are narrower than words
+
+
+def alignment_figure(weights, written, read, title):
+    """Where a decoder looked in its source: a row for each symbol written, a column for each one read.
+
+    weights (T, S): from 0 to 1; a row that is all 0 is left blank: nothing was looked up for that symbol. written, read:
+    T and S visible strings. Returns a Figure. ValueError: the shapes do not fit, or a weight is not a number.
+    """
+    weights = np.asarray(weights, dtype=float)
+    if weights.shape != (len(written), len(read)) or weights.size == 0 or not np.isfinite(weights).all():
+        raise ValueError(f"weights of shape {weights.shape} do not fit {len(written)} x {len(read)} symbols")
+    caption = "Each row: how the model spread its attention over the source when it wrote that row's symbol."
+    if max(weights.shape) > ALIGNMENT_SHOWN:
+        caption += f" Showing the first {ALIGNMENT_SHOWN} symbols of each side."
+        weights, written, read = (part[:ALIGNMENT_SHOWN] for part in (weights[:, :ALIGNMENT_SHOWN], written, read))
+    blank = ~weights.any(axis=1, keepdims=True) & np.ones(weights.shape, dtype=bool)
+    if blank.any():
+        caption += " White rows: nothing was looked up for that symbol."
+    height = float(np.clip(WIDTH * len(written) / len(read), 2.5, 9.0))  # inches; about square cells
+    figure = _new_figure(1.9 + height, title, caption)
+    areas = figure.add_gridspec(2, 1, height_ratios=[0.2, height])
+    bar, axes = figure.add_subplot(areas[0]), figure.add_subplot(areas[1])
+    scale = _colour_scale()
+    _draw_colour_bar(figure, bar, "attention weight", scale)
+    axes.imshow(np.ma.array(weights, mask=blank), cmap=COLOUR_MAP, norm=scale, interpolation="nearest", aspect="auto")
+    _write_tokens(axes.xaxis, read)
+    _write_tokens(axes.yaxis, written)
+    axes.tick_params(axis="x", rotation=0)
+    axes.set_xlabel("symbol read", fontsize=12)
+    axes.set_ylabel("symbol written", fontsize=12)
+    return figure

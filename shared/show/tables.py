@@ -1,4 +1,4 @@
-"""What a benchmark measured -> tables in plain text."""
+"""What a benchmark or a comparison measured -> tables in plain text."""
 
 # A column's title -> the figure it shows, and how.
 COLUMNS = {
@@ -88,3 +88,47 @@ def scaling_tables(points: list[dict]) -> str:
             peaks.append([stage, *(cell(point, "peak_mib", "{:,.0f}") for point in row)])
         parts.append(aligned(times + ([] if writing else peaks)))
     return "\n\n".join(parts)
+
+
+# A comparison's measures, one a line of its table -> where in a stage's row the figure is, and how it is shown.
+MEASURES = {
+    "perplexity, validation": (("validation_perplexity",), "{:.1f}"),
+    "    over seeds, least": (("validation_perplexity_spread", 0), "{:.1f}"),
+    "    over seeds, most": (("validation_perplexity_spread", 1), "{:.1f}"),
+    "perplexity, test": (("test_perplexity",), "{:.1f}"),
+    "bits per character, validation": (("validation_bits_per_character",), "{:.3f}"),
+    "bits per character, test": (("test_bits_per_character",), "{:.3f}"),
+    "parameters": (("parameters",), "{:,}"),
+    "training, tokens": (("training_tokens",), "{:,.0f}"),
+    "training, seconds": (("training_seconds",), "{:,.0f}"),
+    "training, tokens/s": (("training_tokens_per_second",), "{:,.0f}"),
+    "generation, tokens/s": (("generation_tokens_per_second",), "{:,.0f}"),
+    "checkpoint, bytes": (("checkpoint_bytes",), "{:,.0f}"),
+    "state after 16 tokens, bytes": (("state_bytes", "16"), "{:,}"),
+    "state after 256 tokens, bytes": (("state_bytes", "256"), "{:,}"),
+    "state after 1,024 tokens, bytes": (("state_bytes", "1024"), "{:,}"),
+    "runs": (("runs",), "{}"),
+}
+
+
+def comparison_lines(rows: list[dict]) -> list[list[str]]:
+    """A comparison's table: stages across, measures down; a measure that no stage has is left out."""
+    lines = [["", *(row["title"] for row in rows)]]
+    for name, (path, style) in MEASURES.items():
+        figures = [figure_at(row, path) for row in rows]
+        if any(figure is not None for figure in figures):
+            lines.append([name, *("-" if figure is None else style.format(figure) for figure in figures)])
+    return lines
+
+
+def figure_at(row: dict, path: tuple):
+    """What lies in nested dicts and lists at the end of a path; None where the path ends early."""
+    for step in path:
+        row = None if row is None else row[step]
+    return row
+
+
+def markdown(lines: list[list[str]]) -> str:
+    """The same lines as a table in Markdown, the first column to the left."""
+    rule = ["---", *["---:"] * (len(lines[0]) - 1)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [lines[0], rule, *lines[1:]])

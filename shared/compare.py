@@ -1,0 +1,276 @@
+"""Lay trained stages side by side: one table, their learning curves, how far each memory reaches, what each looks at.
+
+    python -m shared.compare                            the stages that have been trained, from their checkpoints/
+    python -m shared.compare --prompt "To be or not"    maps of your own text
+    python -m shared.compare --train                    train all four under one budget first, kept apart: the same
+                                                        text, number of tokens and, by width, number of parameters
+    python -m shared.compare --checkpoints PATH ...     other runs; several seeds of a stage become one row
+
+Writes comparison/index.html, and beside it results.json with every number shown, table.md and the pictures.
+"""
+
+import base64
+import hashlib
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from shared.errors import UserError
+from shared.model.evaluation import Evaluation
+from shared.ngram import KneserNey, mean_nats
+from shared.run import comparison
+from shared.run.budget import Budget, train_missing
+from shared.run.cli import ArgumentParser, log, number, run_main
+from shared.run.comparison import HeldOut, Trained, plain
+from shared.run.device import DEVICES, choose_device
+from shared.run.generation import encode_prompt
+from shared.run.results import machine, read_json, write_json
+from shared.show import plots
+from shared.show.page import page
+from shared.show.tables import aligned, comparison_lines, markdown
+from shared.stages import ROOT, STAGES
+from shared.text.corpus import NAMES, Corpus, load_corpus
+from shared.text.tokenizer import TOKENIZERS, Tokenizer, tokenizer_from_dict
+
+# From a test play, so no stage has learned it.
+PROMPT = """\
+If music be the food of love, play on,
+Give me excess of it; that, surfeiting,
+The appetite may sicken and so die."""
+TRAINING_TOKENS = 2_000_000
+ORDER = 8  # the longest n-gram counted
+
+
+def main() -> None:
+    """Find the runs, measure them, write the files."""
+    began = time.perf_counter()
+    flags = parse_flags()
+    make_folder(flags.out)
+    device = choose_device(flags.device)
+    runs = [comparison.load_trained(path, device) for path in find_checkpoints(flags)]
+    comparison.check_comparable(runs)
+    corpus, tokenizer = load_corpus_of(runs, flags.data), tokenizer_from_dict(runs[0].saved["tokenizer"])
+    results = measure(runs, corpus, tokenizer, flags)
+    write_all(plain(results), flags.out)
+    log(f"{time.perf_counter() - began:.0f} s; open {(flags.out / 'index.html').resolve()}")
+
+
+def parse_flags():
+    """The command line."""
+    parser = ArgumentParser(prog="python -m shared.compare", description=__doc__)
+    add = parser.add_argument
+    add("--prompt", default=PROMPT, help="the text whose maps are drawn [a line from a test play]")
+    add("--out", type=Path, default=ROOT / "comparison", metavar="DIR", help="where to write [comparison]")
+    add("--device", choices=DEVICES, default="auto", help="where to compute [auto]")
+    add(
+        "--data",
+        help="the text that the runs have read, where it no longer lies where it was; with --train the one to read: "
+        f"{', '.join(NAMES)} or a file's path [shakespeare]",
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--checkpoints", type=Path, nargs="+", metavar="PATH", help="files best.pt, or folders that hold one"
+    )
+    which.add_argument("--train", action="store_true", help="compare runs under one budget, and train those missing")
+    whole = number(int, low=1)
+    add("--tokens", type=whole, help=f"with --train: tokens each stage reads [{TRAINING_TOKENS:,}]")
+    add("--tokenizer", choices=sorted(TOKENIZERS), help="with --train: what a token is [word]")
+    add("--seed", type=number(int, low=0, high=1e9), help="with --train: another seed is kept beside the first [1]")
+    flags = parser.parse_args()
+    for name in ("tokens", "tokenizer", "seed"):
+        if getattr(flags, name) is not None and not flags.train:
+            parser.error(f"--{name} says how to train; add --train, or leave it away")
+    return flags
+
+
+def make_folder(folder: Path) -> None:
+    """Have the folder before the work, and not find out afterwards that it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {folder}: {error.strerror}; name another with --out") from error
+
+
+# ------------------------------------------------------------------------------------------------------ what to compare
+
+
+def find_checkpoints(flags) -> list[Path]:
+    """The checkpoints to compare, in the order of the stages; at least one."""
+    if flags.train:
+        budget = Budget(
+            data=flags.data or NAMES[0],
+            tokenizer=flags.tokenizer or "word",
+            tokens=flags.tokens or TRAINING_TOKENS,
+            seed=1 if flags.seed is None else flags.seed,
+            device=flags.device,
+        )
+        return train_missing(budget, flags.out / "checkpoints")
+    if flags.checkpoints:
+        return list(dict.fromkeys(path.resolve() for path in flags.checkpoints))
+    paths = {stage: ROOT / stage / "checkpoints" / "best.pt" for stage in STAGES}
+    missing = [stage for stage, path in paths.items() if not path.is_file()]
+    if len(missing) == len(STAGES):
+        raise UserError(
+            f"no stage has been trained; train one: cd {missing[0]} && python train.py, "
+            "or all under one budget: python -m shared.compare --train"
+        )
+    for stage in missing:
+        log(f"missing     {stage}, not compared; train it: cd {stage} && python train.py")
+    return [path for path in paths.values() if path.is_file()]
+
+
+def load_corpus_of(runs: list[Trained], data: str | None) -> Corpus:
+    """The text that the runs have read, by its hash: where --data says, or where the first run found it."""
+    saved = runs[0].saved
+    place = data or saved["settings"]["data"]
+    if data is None and place not in NAMES and not Path(place).is_file():
+        raise UserError(f"the runs read {saved['corpus']['name']}; say where it lies now: --data PATH")
+    corpus = load_corpus(place, at_blank_line=saved["tokenizer"]["name"] == "word")
+    if corpus.sha256 != saved["corpus"]["sha256"]:
+        raise UserError(f"{place} is not the text that the runs read, {saved['corpus']['name']}; name that with --data")
+    return corpus
+
+
+# ------------------------------------------------------------------------------------------------------------- measure
+
+
+def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, flags) -> dict:
+    """Everything that the page shows: the table, the curves and the prompt's maps."""
+    texts = {name: comparison.held_out(tokenizer, getattr(corpus, name)) for name in ("validation", "test")}
+    validation = texts["validation"].ids
+    prompt = encode_prompt(tokenizer, flags.prompt)
+    stages = [[run for run in runs if run.stage == stage] for stage in STAGES]
+    stages = [of_stage for of_stage in stages if of_stage]
+    firsts = [of_stage[0] for of_stage in stages]
+    log("measuring   counting")
+    rows = [counting(corpus, tokenizer, texts, flags.out / "counting.json")]
+    for of_stage in stages:
+        log(f"measuring   {of_stage[0].stage}: perplexity and cost")
+        rows.append(comparison.table_row(of_stage, texts))
+    log("measuring   how far each memory reaches")
+    curves = {
+        "learning": [comparison.learning_curve(run) for run in firsts],
+        "context": comparison.context_curves(firsts, validation),
+        "position": {"stages": [comparison.position_curve(run, validation) for run in firsts]},
+        "gradient": comparison.gradient_curves(firsts, validation),
+    }
+    log("measuring   the prompt's maps")
+    maps = [comparison.prompt_maps(of_stage, tokenizer, prompt, validation) for of_stage in stages]
+    return comparison.text_facts(corpus, tokenizer, texts) | {
+        "machine": machine(),
+        "command": shlex.join(["python", "-m", "shared.compare", *sys.argv[1:]]),
+        "table": rows,
+        "curves": curves,
+        "prompt": comparison.prompt_facts(tokenizer, flags.prompt, prompt) | {"stages": maps},
+    }
+
+
+def counting(corpus: Corpus, tokenizer: Tokenizer, texts: dict[str, HeldOut], kept: Path) -> dict:
+    """Rung 0's row: the order of n-grams that does best on the validation text. Kept, since it is always the same."""
+    vocabulary = json.dumps(tokenizer.to_dict(), sort_keys=True).encode("utf-8")
+    key = {"corpus": corpus.sha256, "tokenizer": hashlib.sha256(vocabulary).hexdigest(), "order": ORDER}
+    known = read_json(kept) if kept.is_file() else {}
+    if known.get("key") == key:
+        return known["row"]
+    row = count_ngrams(np.array(tokenizer.encode(corpus.train)), tokenizer.vocab_size, texts)
+    write_json(kept, {"key": key, "row": plain(row)})
+    return row
+
+
+def count_ngrams(train: np.ndarray, vocab_size: int, texts: dict[str, HeldOut]) -> dict:
+    """Count, choose the order on the validation text, score it there and on the test text."""
+    began = time.perf_counter()
+    model = KneserNey(train, vocab_size, ORDER)
+    seconds = time.perf_counter() - began
+    nats = {name: mean_nats(model.probabilities(text.ids.numpy())) for name, text in texts.items() if len(text.ids) > 1}
+    best = int(nats["validation"].argmin())
+    row = {
+        "stage": "counting",
+        "title": f"counting, {best + 1}-grams",
+        "runs": 1,
+        "validation_perplexity_spread": None,
+        "parameters": None,
+        "training_tokens": len(train),
+        "training_seconds": seconds,
+        "training_tokens_per_second": len(train) / seconds,
+        "generation_tokens_per_second": None,
+        "checkpoint_bytes": None,
+        # What it carries is the last tokens' ids.
+        "state_bytes": {str(length): 8 * min(best, length) for length in comparison.STATE_LENGTHS},
+    }
+    for name, text in texts.items():
+        count = len(text.ids) - 1
+        score = Evaluation(float(nats[name][best]) * count, count, text.characters) if name in nats else None
+        row[f"{name}_perplexity"] = score and score.perplexity
+        row[f"{name}_bits_per_character"] = score and score.bits_per_character
+    return row
+
+
+# --------------------------------------------------------------------------------------------------------------- write
+
+
+def write_all(results: dict, folder: Path) -> None:
+    """results.json, table.md, the pictures, and the page that shows them all; the table to stdout."""
+    lines = comparison_lines(results["table"])
+    print(f"{caption(results)}\n\n{aligned(lines)}", flush=True)
+    write_json(folder / "results.json", results)
+    write_text(folder / "table.md", f"{caption(results)}\n\n{markdown(lines)}\n")
+    addresses = {}
+    for name, figure in figures_of(results).items():
+        path = folder / f"{name}.png"
+        plots.save_figure(figure, path)
+        addresses[name] = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+    write_text(folder / "index.html", page(results, addresses))
+
+
+def caption(results: dict) -> str:
+    """The text, the tokenizer, what it lacks and the machine: without them the table means nothing."""
+    corpus, tokenizer = results["corpus"], results["tokenizer"]
+    shares = [tokenizer[f"share_unknown_{name}"] for name in ("validation", "test")]
+    unknown = ["{} {:.1%}".format(*pair) for pair in zip(("validation", "test"), shares) if pair[1] is not None]
+    machine = "{cores} cores ({cpu}), {system}, Python {python}, PyTorch {torch}".format(**results["machine"])
+    return (
+        f"{corpus['name']}, tokens: {tokenizer['name']}, a vocabulary of {tokenizer['vocab_size']:,}"
+        + (f"; <unk> is {', '.join(unknown)} of the text" if unknown else "")
+        + f". Measured on {machine}; training as each run noted it, until its best.pt was written."
+    )
+
+
+def figures_of(results: dict) -> dict:
+    """Name -> figure."""
+    curves, prompt = results["curves"], results["prompt"]
+    titles = {row["stage"]: row["title"] for row in results["table"]}
+    figures = {
+        "learning": plots.learning_comparison_figure(curves["learning"], titles),
+        "context": plots.context_figure(curves["context"], titles),
+        "position": plots.position_figure(curves["position"]["stages"], titles),
+        "gradient": plots.gradient_figure(curves["gradient"], titles),
+        "influence": plots.influence_comparison_figure(
+            {stage["title"]: stage["influence"] for stage in prompt["stages"]}, prompt["tokens"]
+        ),
+    }
+    for stage in prompt["stages"]:
+        name, tokens = stage["stage"], prompt["tokens"]
+        if stage["attention"]:
+            figures[f"attention-{name}"] = plots.attention_figure(
+                stage["attention"], tokens, len(tokens), stage["title"]
+            )
+        if stage["gates"]:
+            figures[f"gates-{name}"] = plots.gates_figure(stage["gates"], tokens, stage["title"])
+    return figures
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file; UserError where that cannot be done."""
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; name another folder with --out") from None
+
+
+if __name__ == "__main__":
+    run_main(main)

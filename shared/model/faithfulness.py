@@ -1,0 +1,48 @@
+"""How far attention tells what a prediction rests on: against uniform attention, and against influence.
+
+Attention is where a model looks. Whether what it found there mattered is another question (Jain & Wallace 2019,
+"Attention is not Explanation"; Wiegreffe & Pinter 2019, "Attention is not not Explanation"), and these are two answers.
+"""
+
+import torch
+from torch import Tensor
+
+from shared.model.attention import uniform_attention
+from shared.model.evaluation import Evaluation, evaluate
+from shared.model.language_model import LanguageModel
+
+LEAST = 3  # tokens in a row; fewer have hardly an order
+
+
+def evaluate_uniform(model: LanguageModel, ids: Tensor, context_length: int) -> Evaluation:
+    """Score a text as `evaluate` does, with the same weight on everything that the model may attend to."""
+    with uniform_attention():
+        return evaluate(model, ids, context_length)
+
+
+def ranks(values: Tensor) -> Tensor:
+    """1 for the smallest, and so on; equal ones share the mean of their ranks. (n) -> (n) float64.
+
+    >>> ranks(torch.tensor([5, 1, 5])).tolist()
+    [2.5, 1.0, 2.5]
+    """
+    smaller = (values[:, None] > values).sum(-1)
+    equal = (values[:, None] == values).sum(-1)  # itself included
+    return smaller + (equal + 1).double() / 2
+
+
+def rank_correlation(attention: Tensor, influence: Tensor) -> float | None:
+    """Spearman's correlation of two maps (T, T), row by row over the tokens before the one just read, then the mean.
+
+    The own token is left out: some attention may not look at it, and its influence dwarfs all others. Row by row, since
+    early rows have large entries in any map. None where no row has an order in both. Near tokens lead in most maps, so
+    a part of any correlation is nearness.
+    """
+    found = []
+    for row in range(LEAST, len(attention)):
+        pair = torch.stack([ranks(attention[row, :row]), ranks(influence[row, :row])])  # (2, row)
+        pair = pair - pair.mean(-1, keepdim=True)
+        sizes = pair.norm(dim=-1)
+        if sizes.all():
+            found.append((pair.prod(0).sum() / sizes.prod()).item())
+    return sum(found) / len(found) if found else None

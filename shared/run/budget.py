@@ -1,0 +1,113 @@
+"""Training all stages under one budget: the same text and number of tokens, and widths with equal parameters."""
+
+import subprocess
+import sys
+from bisect import bisect_left
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from shared.errors import UserError
+from shared.run.cli import log
+from shared.run.interrupts import StopSignal
+from shared.run.language_modeling import Stage
+from shared.run.results import differing_setting, read_json
+from shared.stages import STAGES, load_stage
+from shared.text.corpus import NAMES, load_corpus
+from shared.text.tokenizer import train_tokenizer
+
+WIDTHS = range(8, 4096, 8)  # any number of heads that the stages have by default divides these
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every stage gets alike."""
+
+    data: str
+    tokenizer: str
+    tokens: int
+    seed: int
+    device: str
+
+
+def parameters(stage: Stage, settings: dict, vocab_size: int) -> int:
+    """How many numbers a stage's model learns with these settings; none of them is made."""
+    with torch.device("meta"):
+        model = stage.model(vocab_size, **{name: settings[name] for name in stage.model_settings})
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def fit_width(stage: Stage, settings: dict, vocab_size: int, goal: int) -> int:
+    """The hidden size with which the model has nearest to `goal` parameters."""
+
+    def size(width: int) -> int:
+        return parameters(stage, settings | {"hidden_size": width}, vocab_size)
+
+    place = bisect_left(WIDTHS, goal, lo=1, hi=len(WIDTHS) - 1, key=size)
+    return min(WIDTHS[place - 1 : place + 1], key=lambda width: abs(size(width) - goal))
+
+
+def budget_settings(budget: Budget, vocab_size: int) -> dict[str, dict]:
+    """Stage -> its settings. Widths bring every model to the median size of the stages' defaults, which stay else."""
+    described = {stage: load_stage(stage) for stage in STAGES}
+    defaults = {stage: each.settings(budget.tokenizer) for stage, each in described.items()}
+    goal = median(parameters(described[stage], defaults[stage], vocab_size) for stage in STAGES)
+    found = {}
+    for stage, settings in defaults.items():
+        found[stage] = settings | {
+            "hidden_size": fit_width(described[stage], settings, vocab_size, goal),
+            "max_steps": max(1, round(budget.tokens / (settings["batch_size"] * settings["context_length"]))),
+            "seed": budget.seed,
+        }
+    return found
+
+
+def train_missing(budget: Budget, folder: Path) -> list[Path]:
+    """Train every stage whose run under this budget is not yet in `folder` -> all best.pt there, of all seeds.
+
+    Runs are kept as <stage>/seed<N>/. An unfinished one is resumed, and one of another budget is a UserError.
+    """
+    corpus = load_corpus(budget.data, at_blank_line=budget.tokenizer == "word")
+    vocab_size = train_tokenizer(budget.tokenizer, corpus.train).vocab_size
+    log(f"budget      {budget.tokens:,} tokens of {corpus.name} for each stage, by {budget.tokenizer}")
+    wanted = budget_settings(budget, vocab_size)
+    for stage, settings in wanted.items():  # before any training, which takes long
+        for summary in kept_runs(folder / stage):
+            check_budget(read_json(summary), settings, corpus.sha256, summary.parent)
+    for stage, settings in wanted.items():
+        out_dir = (folder / stage / f"seed{budget.seed}").resolve()
+        if not (out_dir / "summary.json").is_file():
+            run_training(stage, settings, budget, out_dir)
+    return [summary.with_name("best.pt") for stage in wanted for summary in kept_runs(folder / stage)]
+
+
+def kept_runs(folder: Path) -> list[Path]:
+    """The summaries of a stage's finished runs, in the order of their seeds."""
+    return sorted(folder.glob("seed*/summary.json"), key=lambda path: (len(path.parent.name), path))
+
+
+def check_budget(summary: dict, settings: dict, sha256: str, folder: Path) -> None:
+    """UserError where a finished run is not what this budget asks for."""
+    difference = differing_setting(summary, settings)
+    if summary["corpus"]["sha256"] != sha256:
+        difference = "it read another text"
+    if difference:
+        raise UserError(f"{folder} holds a run of another budget ({difference}); move it away or give another --out")
+
+
+def run_training(stage: str, settings: dict, budget: Budget, out_dir: Path) -> None:
+    """The stage's own train.py, in a process of its own; KeyboardInterrupt where it was stopped."""
+    data = budget.data if budget.data in NAMES else str(Path(budget.data).resolve())
+    flags = {"data": data, "tokenizer": budget.tokenizer, "device": budget.device, "out-dir": str(out_dir)}
+    flags |= {name: settings[name.replace("-", "_")] for name in ("hidden-size", "max-steps", "seed")}
+    command = [sys.executable, "train.py", *(f"--{name}={value}" for name, value in flags.items())]
+    command += ["--resume"] * (out_dir / "last.pt").is_file()
+    log(f"training    {stage}: hidden size {settings['hidden_size']}, {settings['max_steps']:,} steps, in {out_dir}")
+    with StopSignal() as stop:  # Ctrl-C reaches the training as well, which then saves what it has
+        code = subprocess.call(command, cwd=load_stage(stage).folder, stdout=sys.stderr)
+    if stop.requested:
+        raise KeyboardInterrupt
+    if code:
+        raise UserError(f"{stage} could not be trained; its last line says why")

@@ -1,0 +1,331 @@
+"""What is measured of trained stages to lay them side by side: plain numbers and lists, ready for JSON.
+
+A `Trained` is one finished run. What needs several seeds takes a list of runs, all of one stage; curves and maps are of
+the first of them.
+"""
+
+import json
+import math
+import re
+import time
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from shared.errors import UserError
+from shared.model.evaluation import evaluate
+from shared.model.faithfulness import evaluate_uniform, rank_correlation
+from shared.model.influence import influence
+from shared.model.language_model import LanguageModel, state_bytes
+from shared.model.memory import context_losses, gradient_by_distance, position_losses, spread_targets
+from shared.model.sampling import generate
+from shared.run.checkpoint import load_checkpoint
+from shared.run.generation import MAP_TOKENS
+from shared.run.results import differing_setting
+from shared.stages import STAGES, model_class
+from shared.text.corpus import Corpus
+from shared.text.tokenizer import Tokenizer
+
+STATE_LENGTHS = (16, 256, 1024)  # tokens read before the state is measured
+CONTEXT_LENGTHS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
+CONTEXT_TARGETS = 1000
+WINDOW = 128  # tokens, for the loss by position: more than any stage reads at once in training
+POSITION_TOKENS = 32_768  # of the validation text, for the loss by position
+DISTANCES = 300  # how far back gradients are followed: further than stage 4's layers together can see by default
+GRADIENT_TARGETS = 64
+FAITHFUL_TOKENS = 16_384  # of the validation text, for the loss without a choice in attention
+FILLED, GENERATED = 512, 200  # tokens read before generation is timed, and tokens generated
+LIKELIEST = 5
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A stage's best.pt, ready to be asked, and the records of its training where metrics.jsonl lies beside it."""
+
+    stage: str
+    path: Path
+    saved: dict
+    model: LanguageModel
+    records: list[dict]
+
+    @property
+    def title(self) -> str:
+        """The model's name in words: "Mini Transformer"."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", STAGES[self.stage])
+
+    @property
+    def context_length(self) -> int:
+        return self.saved["settings"]["context_length"]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Ids of a text that no stage has learned from, and its characters where the tokenizer is lossless."""
+
+    ids: Tensor
+    characters: int | None
+
+
+# ------------------------------------------------------------------------------------------------------------- loading
+
+
+def load_trained(path: Path, device: torch.device) -> Trained:
+    """The run whose best.pt (or whose folder) this is."""
+    path = path / "best.pt" if path.is_dir() else path
+    saved = load_checkpoint(path, device)
+    if saved["stage"] not in STAGES:
+        raise UserError(f"{path} holds {saved['stage']}, which is none of the stages; name one of {', '.join(STAGES)}")
+    model = model_class(saved["stage"])(**saved["model_settings"]).to(device)
+    model.load_state_dict(saved["weights"])
+    return Trained(saved["stage"], path, saved, model.eval(), read_records(path.with_name("metrics.jsonl")))
+
+
+def read_records(path: Path) -> list[dict]:
+    """The lines of a metrics.jsonl, but for one that a crash cut off; none where there is no such file."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def check_comparable(runs: list[Trained]) -> None:
+    """UserError where two runs read another text, cut it otherwise, or are no repetitions of one run of their stage."""
+    first = runs[0]
+    for run in runs[1:]:
+        for what in ("corpus", "tokenizer"):
+            if identity(run, what) != identity(first, what):
+                sides = [f"{each.stage} has {described(each, what)}" for each in (first, run)]
+                raise UserError(
+                    f"the {what} differs: {', '.join(sides)}; name runs on the same {what} with --checkpoints"
+                )
+        twin = next(other for other in runs if other.stage == run.stage)
+        if difference := differing_setting(run.saved, twin.saved["settings"]):
+            raise UserError(f"two runs of {run.stage} are no repetitions of one run: {difference}; name one of them")
+
+
+def identity(run: Trained, what: str) -> Any:
+    """What must be equal in runs that are compared; a corpus is known by its hash, whatever its name."""
+    return run.saved["corpus"]["sha256"] if what == "corpus" else run.saved["tokenizer"]
+
+
+def described(run: Trained, what: str) -> str:
+    """The corpus or the tokenizer of a run, in words that show how it differs from another."""
+    if what == "corpus":
+        return "{name} (sha256 {sha256:.8}...)".format(**run.saved["corpus"])
+    return f"{run.saved['tokenizer']['name']} with {run.saved['model_settings']['vocab_size']:,} tokens"
+
+
+def held_out(tokenizer: Tokenizer, text: str) -> HeldOut:
+    """A text as ids."""
+    ids = tokenizer.encode(text)
+    return HeldOut(torch.tensor(ids), len(tokenizer.decode(ids[1:])) if tokenizer.lossless else None)
+
+
+def text_facts(corpus: Corpus, tokenizer: Tokenizer, texts: dict[str, HeldOut]) -> dict:
+    """What all stages have read, and how much of each held-out text is unknown; None where nothing can be."""
+    shares = {}
+    for name, text in texts.items():
+        defined = tokenizer.unk_id is not None and len(text.ids)
+        shares[f"share_unknown_{name}"] = tokenizer.share_unknown(text.ids.tolist()) if defined else None
+    return {
+        "corpus": {"name": corpus.name, "sha256": corpus.sha256},
+        "tokenizer": {"name": tokenizer.name, "vocab_size": tokenizer.vocab_size} | shares,
+    }
+
+
+# ----------------------------------------------------------------------------------------------------------- the table
+
+
+def table_row(runs: list[Trained], texts: dict[str, HeldOut]) -> dict:
+    """A stage's row: means over its runs, and how far their validation perplexities spread.
+
+    Tokens and seconds of training are those until best.pt was written, validations included.
+    """
+    rows = [costs(run) | scores(run, texts) for run in runs]
+    row = {name: mean_or_none([row[name] for row in rows]) for name in rows[0]}
+    perplexities = [row["validation_perplexity"] for row in rows]
+    return {
+        "stage": runs[0].stage,
+        "title": runs[0].title,
+        "runs": len(runs),
+        "seeds": [run.saved["settings"]["seed"] for run in runs],
+        "validation_perplexity_spread": [min(perplexities), max(perplexities)] if len(runs) > 1 else None,
+        "parameters": sum(parameter.numel() for parameter in runs[0].model.parameters()),
+        "state_bytes": {str(length): carried_bytes(runs[0].model, length) for length in STATE_LENGTHS},
+    } | row
+
+
+def costs(run: Trained) -> dict:
+    """What training took, by the run's own notes; what generating takes here; and what has to be kept."""
+    progress = run.saved["progress"]
+    return {
+        "training_tokens": progress["tokens"],
+        "training_seconds": progress["seconds"],
+        "training_tokens_per_second": progress["tokens"] / progress["seconds"],
+        "generation_tokens_per_second": generation_rate(run.model),
+        "checkpoint_bytes": run.path.stat().st_size,
+    }
+
+
+def generation_rate(model: LanguageModel) -> float:
+    """Tokens a second, one text alone, sampling included, when it is already longer than any window."""
+    steps = generate(model, [0] * FILLED)
+    next(steps)
+    began = time.perf_counter()
+    for _ in islice(steps, GENERATED):
+        pass
+    return GENERATED / (time.perf_counter() - began)
+
+
+def scores(run: Trained, texts: dict[str, HeldOut]) -> dict:
+    """Perplexity and bits per character on each text; None where there is no text, or where they are not defined."""
+    found = {}
+    for name, text in texts.items():
+        there = len(text.ids) > 1
+        score = evaluate(run.model, text.ids, run.context_length, text.characters) if there else None
+        found[f"{name}_perplexity"] = score.perplexity if there else None
+        found[f"{name}_bits_per_character"] = score.bits_per_character if there else None
+    return found
+
+
+@torch.no_grad()
+def carried_bytes(model: LanguageModel, length: int) -> int:
+    """The size of the state after so many tokens; which ones makes no difference."""
+    tokens = torch.zeros(1, length, dtype=torch.long, device=model.embedding.weight.device)
+    return state_bytes(model.features(tokens, None, False)[1])
+
+
+def mean_or_none(values: list) -> float | None:
+    """The mean, or None where a value is missing."""
+    return None if None in values else mean(values)
+
+
+# ----------------------------------------------------------------------------------------------------------- the curves
+
+
+def learning_curve(run: Trained) -> dict:
+    """Validation losses in nats per token, and what had been read and spent by then."""
+    measured = [record for record in run.records if "validation_loss" in record]
+    names = ("tokens", "seconds", "validation_loss")
+    return {"stage": run.stage} | {name: [record[name] for record in measured] for name in names}
+
+
+def context_curves(runs: list[Trained], ids: Tensor) -> dict:
+    """The loss of the same targets, when the model was given the last 1, 2, 4, ... tokens before them."""
+    lengths = [length for length in CONTEXT_LENGTHS if length == 1 or length <= len(ids) // 2]
+    targets = spread_targets(len(ids), lengths[-1], CONTEXT_TARGETS)
+    curves = []
+    for run in runs:
+        losses = context_losses(run.model, ids, targets, lengths)  # (L, K)
+        nats = losses.mean(-1)
+        curves.append({
+            "stage": run.stage,
+            "nats": nats,
+            "perplexity": nats.exp(),
+            "standard_error": losses.std(-1) / math.sqrt(len(targets)),
+        })  # fmt: skip
+    return {"lengths": lengths, "targets": len(targets), "stages": curves}
+
+
+def position_curve(run: Trained, ids: Tensor) -> dict:
+    """The loss by position in a window that is read from nothing."""
+    nats, counts = position_losses(run.model, ids[:POSITION_TOKENS], WINDOW)
+    return {"stage": run.stage, "length": len(nats), "nats": nats, "counts": counts}
+
+
+def gradient_curves(runs: list[Trained], ids: Tensor) -> dict:
+    """The size of the gradient at the token read 0, 1, 2, ... places before the newest."""
+    length = min(DISTANCES, len(ids) // 2)
+    targets = spread_targets(len(ids), length, CONTEXT_TARGETS)
+    targets = targets[:: math.ceil(len(targets) / GRADIENT_TARGETS)]
+    norms = [gradient_by_distance(run.model, ids, targets, length) for run in runs]
+    stages = [{"stage": run.stage, "norms": norm} for run, norm in zip(runs, norms)]
+    return {"distances": list(range(length)), "targets": len(targets), "stages": stages}
+
+
+# ------------------------------------------------------------------------------------------------------------ the maps
+
+
+def prompt_facts(tokenizer: Tokenizer, text: str, ids: list[int]) -> dict:
+    """The prompt as the maps show it: its last tokens, and a notice where there were more."""
+    left_out = len(ids) - MAP_TOKENS
+    cut = f"the first {left_out} of {len(ids)} tokens of the prompt were left out" if left_out > 0 else None
+    return {"text": text, "tokens": [tokenizer.glyph(token) for token in ids[-MAP_TOKENS:]], "cut": cut}
+
+
+def prompt_maps(runs: list[Trained], tokenizer: Tokenizer, ids: list[int], validation: Tensor) -> dict:
+    """What the first run of a stage looked at, what mattered to it and what it expected, at each token of the prompt.
+
+    ids: the T tokens that are shown. Row t of a map belongs to the token just read.
+    """
+    run, tokens = runs[0], torch.tensor(ids[-MAP_TOKENS:])
+    tokens = tokens.to(run.model.embedding.weight.device)
+    attention = attention_map(run.model, tokens)
+    gates = {name: values.abs().mean(-1) for name, values in run.model.trace(tokens[None]).items()}
+    return {
+        "stage": run.stage,
+        "title": run.title,
+        "influence": influence(run.model, tokens),
+        "attention": attention,
+        "gates": gates or None,
+        "faithfulness": None if attention is None else faithfulness(runs, tokens, validation),
+    } | expectations(run.model, tokenizer, tokens)
+
+
+@torch.no_grad()
+def attention_map(model: LanguageModel, tokens: Tensor) -> Tensor | None:
+    """tokens (T) -> weights (layers, heads, T, T), or None where a model has none."""
+    _, _, attention = model(tokens[None], return_attention=True)
+    return None if attention is None else attention[0].float().cpu()
+
+
+@torch.no_grad()
+def expectations(model: LanguageModel, tokenizer: Tokenizer, tokens: Tensor) -> dict:
+    """After each token, the likeliest next ones, and how likely the one was that came."""
+    probabilities = model(tokens[None])[0][0].softmax(-1).cpu()  # (T, V)
+    values, likeliest = probabilities.topk(min(LIKELIEST, tokenizer.vocab_size))  # (T, k) both
+    following = [
+        [{"token": tokenizer.glyph(token), "probability": p} for token, p in zip(*row)]
+        for row in zip(likeliest.tolist(), values.tolist())
+    ]
+    actual = probabilities[range(len(tokens) - 1), tokens[1:].cpu()].tolist()
+    return {"next": following, "actual_next": [*actual, None]}
+
+
+def faithfulness(runs: list[Trained], tokens: Tensor, validation: Tensor) -> dict:
+    """How far a stage's attention tells what its predictions rest on."""
+    model, ids = runs[0].model, validation[:FAITHFUL_TOKENS]
+    score = evaluate(model, ids, runs[0].context_length)
+    correlations = [map_correlation(run.model, tokens) for run in runs]
+    spread = len(runs) > 1 and None not in correlations
+    return {
+        "loss": score.loss,
+        "loss_uniform": evaluate_uniform(model, ids, runs[0].context_length).loss,
+        "tokens": score.count,
+        "correlation": correlations[0],
+        "correlation_spread": [min(correlations), max(correlations)] if spread else None,
+    }
+
+
+def map_correlation(model: LanguageModel, tokens: Tensor) -> float | None:
+    """Attention, as the mean of all layers and heads, against influence; tokens (T)."""
+    return rank_correlation(attention_map(model, tokens).mean((0, 1)), influence(model, tokens))
+
+
+# --------------------------------------------------------------------------------------------------------------- plain
+
+
+def plain(value: Any) -> Any:
+    """Tensors as lists, floats to eight figures, None for what is no finite number: what JSON can hold."""
+    if isinstance(value, Tensor):
+        return plain(value.tolist())
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, float):
+        return float(f"{value:.8g}") if math.isfinite(value) else None
+    return value

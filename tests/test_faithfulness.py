@@ -1,0 +1,176 @@
+"""Uniform attention reaches every kind of attention, and the two answers to whether attention tells the truth."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from options import ALL_OPTIONS, WITH_ATTENTION, build, random_tokens
+
+from shared.model import attention as toolbox
+from shared.model.attention import AdditiveAttention, DotAttention, MultiHeadAttention, attend, uniform_attention
+from shared.model.evaluation import evaluate
+from shared.model.faithfulness import evaluate_uniform, rank_correlation, ranks
+
+SIZE = 6
+KINDS = {
+    "additive": lambda: AdditiveAttention(SIZE, SIZE, 4),
+    "dot": lambda: DotAttention(),
+    "multi-head": lambda: MultiHeadAttention(SIZE, SIZE, num_heads=2),
+    "multi-head with dropout": lambda: MultiHeadAttention(SIZE, SIZE, num_heads=2, dropout=0.5),
+}
+
+
+def randn(*shape, seed=1):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def built(kind):
+    torch.manual_seed(0)
+    return KINDS[kind]().double()
+
+
+# --------------------------------------------------------------------------------------------------- uniform attention
+MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 0, 1, 0, 0], [0, 0, 0, 0, 0]], dtype=torch.bool)
+SHARES = torch.tensor([[0.2] * 5, [0.5, 0, 0.5, 0, 0], [0.0] * 5], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_within_it_every_key_that_may_be_seen_has_the_same_weight(kind, training):
+    attention = built(kind).train(training)
+    queries, keys = randn(2, 3, SIZE), randn(2, 5, SIZE, seed=2)
+    with uniform_attention():
+        _, weights = attention(queries, keys, keys, MASK, return_weights=True)
+        _, unmasked = attention(queries, keys, keys, None, return_weights=True)
+    torch.testing.assert_close(weights, SHARES.expand_as(weights), rtol=0, atol=1e-12)
+    torch.testing.assert_close(unmasked, torch.full_like(unmasked, 0.2), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "multi-head with dropout"])
+def test_within_it_the_context_is_the_same_whether_or_not_weights_are_asked_for(kind):
+    attention = built(kind)
+    queries, keys = randn(2, 3, SIZE), randn(2, 5, SIZE, seed=2)
+    with uniform_attention():
+        with_weights, _ = attention(queries, keys, keys, MASK, return_weights=True)
+        without, none = attention(queries, keys, keys, MASK)
+    assert none is None
+    torch.testing.assert_close(without, with_weights, rtol=0, atol=1e-12)
+
+
+def test_the_fused_kernel_gives_the_mean_of_the_values_too(monkeypatch):
+    calls, kernel = [], F.scaled_dot_product_attention
+
+    def fused(*arguments, **options):
+        calls.append(1)
+        return kernel(*arguments, **options)
+
+    monkeypatch.setattr(toolbox.F, "scaled_dot_product_attention", fused)
+    monkeypatch.setattr(toolbox, "FUSED_FROM", 1)  # on a CPU, only many keys are worth it
+    queries, keys, values = randn(2, 3, SIZE), randn(2, 5, SIZE, seed=2), randn(2, 5, 4, seed=3)
+    chosen, _ = attend(queries, keys, values, MASK)
+    with uniform_attention():
+        context, weights = attend(queries, keys, values, MASK)
+    assert len(calls) == 2 and weights is None
+    torch.testing.assert_close(context, SHARES @ values, rtol=0, atol=1e-12)
+    assert (chosen - context).abs().max() > 0.01
+
+
+def test_an_attention_with_a_softmax_of_its_own_would_be_seen():
+    """A broken twin: it takes no part in this file's masked softmax, so it would go on choosing."""
+
+    class Twin(DotAttention):
+        def forward(self, queries, keys, values, mask=None, return_weights=False):
+            weights = (queries @ keys.mT).masked_fill(~mask, -math.inf).softmax(-1)
+            return weights @ values, weights[:, None]
+
+    queries, keys = randn(2, 2, SIZE), randn(2, 5, SIZE, seed=2)
+    for attention, uniform in ((DotAttention(), True), (Twin(), False)):
+        with uniform_attention():
+            _, weights = attention(queries, keys, keys, MASK[:2], return_weights=True)
+        assert torch.allclose(weights, SHARES[:2].expand_as(weights)) == uniform
+
+
+def test_it_ends_with_its_block_even_where_that_fails_and_may_be_nested():
+    queries, keys = randn(1, 3, SIZE), randn(1, 5, SIZE, seed=2)
+    before, _ = attend(queries, keys, keys)
+    with pytest.raises(RuntimeError, match="on purpose"), uniform_attention():
+        raise RuntimeError("on purpose")
+    with uniform_attention():
+        with uniform_attention():
+            pass
+        inside, _ = attend(queries, keys, keys)
+    after, _ = attend(queries, keys, keys)
+    assert torch.equal(before, after) and not torch.allclose(before, inside)
+
+
+@pytest.mark.parametrize("name", ALL_OPTIONS)
+def test_it_changes_a_model_that_attends_and_no_other(name):
+    """In the weights that it returns, too: each row is uniform over the window."""
+    model, tokens = build(name), random_tokens(2, 30)
+    with torch.no_grad():
+        plain, _, _ = model(tokens)
+        with uniform_attention():
+            changed, _, attention = model(tokens, return_attention=True)
+    assert torch.equal(plain, changed) == (name not in WITH_ATTENTION)
+    if attention is not None:
+        seen = (attention > 0).double()
+        expected = seen / seen.sum(-1, keepdim=True).clamp(min=1)
+        torch.testing.assert_close(attention, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["1", "3-lstm-additive", "3-lstm-dot", "3-gru-multi-head", "4-rotary", "4-learned"])
+def test_the_uniform_loss_is_that_of_the_same_model_with_every_score_zero(name, monkeypatch):
+    """The oracle makes the scores zero by the weights that they come from, or in the softmax itself."""
+    model, ids = build(name), random_tokens(150)
+    found, before = evaluate_uniform(model, ids, 10), evaluate(model, ids, 10)
+    original = toolbox.masked_softmax
+    monkeypatch.setattr(toolbox, "masked_softmax", lambda scores, mask: original(0 * scores, mask))
+    expected = evaluate(model, ids, 10)
+    assert found.count == expected.count == 149
+    assert found.nats == pytest.approx(expected.nats, abs=1e-9)
+    assert (found.nats == pytest.approx(before.nats)) == (name not in WITH_ATTENTION)
+
+
+# --------------------------------------------------------------------------------------------------------- correlation
+def slow_ranks(values):
+    """By counting: of equal values, each gets the middle of the places that they take."""
+    return [sum(v < x for v in values) + (1 + sum(v == x for v in values)) / 2 for x in values]
+
+
+def slow_correlation(a, b):
+    """Pearson's formula, in plain Python, on ranks."""
+    a, b = slow_ranks(a), slow_ranks(b)
+    mean_a, mean_b = sum(a) / len(a), sum(b) / len(b)
+    both = sum((x - mean_a) * (y - mean_b) for x, y in zip(a, b))
+    sizes = math.sqrt(sum((x - mean_a) ** 2 for x in a) * sum((y - mean_b) ** 2 for y in b))
+    return both / sizes
+
+
+@pytest.mark.parametrize("values", [[3, 1, 2], [1, 1, 1, 1], [5, 1, 5, 0], [0.5]])
+def test_equal_values_share_their_ranks(values):
+    assert ranks(torch.tensor(values)).tolist() == slow_ranks(values)
+    assert sum(slow_ranks(values)) == len(values) * (len(values) + 1) / 2
+
+
+def test_the_correlation_of_maps_is_the_mean_of_their_rows_over_past_tokens():
+    attention, influence = randn(9, 9).abs().tril().round(decimals=1), randn(9, 9, seed=2).abs().tril()
+    rows = [slow_correlation(attention[t, :t].tolist(), influence[t, :t].tolist()) for t in range(3, 9)]
+    assert rank_correlation(attention, influence) == pytest.approx(sum(rows) / 6, abs=1e-12)
+
+
+def test_a_map_agrees_with_itself_and_contradicts_its_reverse():
+    attention = randn(8, 8).abs().tril(-1)
+    assert rank_correlation(attention, attention**3) == pytest.approx(1)
+    assert rank_correlation(attention, -attention) == pytest.approx(-1)
+
+
+def test_the_own_token_does_not_count():
+    attention, influence = randn(8, 8).abs().tril(), randn(8, 8, seed=2).abs().tril()
+    assert rank_correlation(attention, influence) == rank_correlation(attention.tril(-1), influence + 9 * torch.eye(8))
+
+
+def test_where_nothing_has_an_order_there_is_no_correlation():
+    uniform = torch.ones(6, 6).tril(-1)
+    assert rank_correlation(uniform, randn(6, 6).abs()) is None
+    assert rank_correlation(randn(3, 3).abs(), randn(3, 3).abs()) is None
