@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import mean
 
 from shared.errors import UserError
-from shared.run.results import in_minutes, machine, read_json, spread, thin, write_json
+from shared.run.results import in_minutes, machine, read_json, shared_command, spread, thin, write_json
 
 CURVE_FIELDS = ("step", "seconds", "train_loss", "validation_loss")
 
@@ -29,7 +29,8 @@ def file_name(result: dict) -> str:
 def kept_lab_run(summary: dict, records: list[dict]) -> dict:
     """What is kept of a finished run of a lab: its summary and its learning curve."""
     curve = [{name: record[name] for name in CURVE_FIELDS if name in record} for record in thin(records)]
-    return summary | {"curve": curve}
+    command = shared_command(summary["command"], summary["settings"].get("data", ""))
+    return summary | {"command": command, "curve": curve}
 
 
 def keep_baseline(folder: Path, command: str, table: str, row: str, scores: dict[str, float]) -> Path:

@@ -1,0 +1,71 @@
+"""Two answers to the question which words mattered: where attention dwells, and what the gradient says.
+
+B batch, T time, C classes
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shared.model.attention import padding_mask
+
+
+def explain(model, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """words (B, T) or (B, T, C), lengths (B) -> log p (B, C), attention (B, T), gradient times input (B, T).
+
+    attention[b, s]: how much word s is looked at, as the mean over layers, heads and the words that look; sums to 1.
+    gradient[b, s]: d log p(answer) / d e_s . e_s, e_s the word's embedding, answer the likeliest class. Were log p
+    linear, it would fall by that much if the word went; below zero the word speaks against the answer.
+    Padding has 0 in both. ValueError: the model has no attention.
+    """
+    if not model.blocks:
+        raise ValueError("a model without attention has nothing to compare the gradient with")
+    was_training = model.training
+    model.eval()
+    embedded = model.embedding(words).detach().requires_grad_()  # (B, T, C)
+    with torch.enable_grad():
+        logits, weights = model.read(embedded, lengths, return_attention=True)
+        log_p = logits.log_softmax(-1)  # (B, C)
+        gradients = torch.autograd.grad(log_p.max(-1).values.sum(), embedded)[0]  # (B, T, C)
+    model.train(was_training)
+    return log_p.detach(), received(weights.detach(), lengths), (gradients * embedded.detach()).sum(-1)
+
+
+def received(weights: Tensor, lengths: Tensor) -> Tensor:
+    """How much each word is looked at: weights (B, layers, heads, T, T), lengths (B) -> (B, T), each row with sum 1."""
+    real = padding_mask(lengths, weights.size(-1)).transpose(1, 2)  # (B, T, 1): the words that look
+    return weights.mean((1, 2)).masked_fill(~real, 0.0).sum(1) / lengths[:, None]
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """The rank of each value, from 1; equal values share the mean of their ranks.
+
+    >>> ranks(np.array([20, 10, 10])).tolist()
+    [3.0, 1.5, 1.5]
+    """
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (counts.cumsum() - (counts - 1) / 2)[inverse]
+
+
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's: 1 if both put the words in the same order, 0 if their orders have nothing to do with each other.
+
+    Where all values of one side are equal there is no order to agree with, and it is 0.
+    """
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(np.corrcoef(ranks(first), ranks(second))[0, 1])
+
+
+def correlations(model, examples: list[tuple[Tensor, int]], device="cpu") -> list[float]:
+    """For each passage, the rank correlation of attention with the size of gradient times input.
+
+    None at all for a model without attention.
+    """
+    if not model.blocks:
+        return []
+    found = []
+    for words, _ in examples:
+        _, attention, gradient = explain(model, words[None].to(device), torch.tensor([len(words)], device=device))
+        found.append(rank_correlation(attention[0].cpu().numpy(), gradient[0].abs().cpu().numpy()))
+    return found
