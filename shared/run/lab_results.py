@@ -59,7 +59,7 @@ def lab_tables(results: list[dict]) -> str:
     for result in results:
         by_table[result["table"]].append(result)
     parts = [lab_table(name, by_table[name]) for name in sorted(by_table)]
-    machines = sorted({"{cores} threads ({cpu}), {system}, PyTorch {torch}".format(**result["machine"])
+    machines = sorted({"{system} ({cpu}), threads: {cores}, PyTorch {torch}".format(**result["machine"])
                        for result in results})  # fmt: skip
     return "\n\n".join([*parts, f"Means over the seeds, least and most in parentheses. Run on {'; '.join(machines)}."])
 
