@@ -1,0 +1,130 @@
+"""What forecasts without a network reach, kept for the lab's tables:  python baselines.py --data etth1"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
+
+import torch
+from losses import absolute_error, squared_error
+from parts import season_ago
+from series import DIP, PRESSURE, Series, Windows, series_of
+from torch import Tensor
+from train import FOLDER, add_series_flags, defaults_for, table_name
+
+from shared.run.cli import ArgumentParser, run_main
+from shared.run.experiment import command_line
+from shared.run.lab_results import keep_baseline
+from shared.run.results import shared_command
+
+DAY, DAYS = 24, 3  # hours; and how many days the mean is of
+RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # penalties tried, per window
+
+
+class LinearForecast:
+    """Ridge regression for each target: its own past less the last value, and the known columns of past and future.
+
+    One set of weights a target and future step; the penalty is the one that does best on the validation part.
+    """
+
+    def __init__(self, training: Windows, validation: Windows):
+        self.series = training.series
+        self.weights = [self.fit(target, training, validation) for target in range(self.series.num_targets)]
+
+    def inputs(self, past: Tensor, future: Tensor, target: int) -> Tensor:
+        """-> (B, features), with a 1 for the constant."""
+        own, known = past[..., target], past[..., past.size(-1) - future.size(-1) :]
+        columns = [own[:, :-1] - own[:, -1:], known.flatten(1), future.flatten(1), torch.ones(len(past), 1)]
+        return torch.cat(columns, dim=1).double()
+
+    def equations(self, windows: Windows, target: int) -> tuple[Tensor, Tensor, float]:
+        """The least-squares sums X'X, X'Y and y'y over all windows; Y is the change since the last value."""
+        gram = product = square = 0.0
+        for batch in windows.batches(1024):
+            x = self.inputs(*batch.inputs, target)
+            y = (batch.targets[..., target] - batch.past[:, -1:, target]).double()  # (B, Tf)
+            gram, product, square = gram + x.T @ x, product + x.T @ y, square + (y**2).sum()
+        return gram, product, square
+
+    def fit(self, target: int, training: Windows, validation: Windows) -> Tensor:
+        """-> weights (features, Tf)."""
+        gram, product, _ = self.equations(training, target)
+        held_gram, held_product, held_square = self.equations(validation, target)
+        candidates = []
+        for ridge in RIDGES:
+            penalty = ridge * len(training) * torch.eye(len(gram), dtype=gram.dtype)
+            weights = torch.linalg.solve(gram + penalty, product)
+            # Sum of (y - xw)^2, from the sums alone.
+            error = held_square - 2 * (weights * held_product).sum() + (weights * (held_gram @ weights)).sum()
+            candidates.append((error.item(), ridge, weights))
+        return min(candidates, key=lambda candidate: candidate[0])[2]
+
+    def __call__(self, past: Tensor, future: Tensor) -> Tensor:
+        """(B, Tp, Fp), (B, Tf, Ff) -> (B, Tf, O)."""
+        columns = [
+            (self.inputs(past, future, target) @ weights).float() + past[:, -1:, target]
+            for target, weights in enumerate(self.weights)
+        ]
+        return torch.stack(columns, dim=-1)
+
+
+def season(steps: int, num_targets: int, count: int = 1):
+    """A forecast that repeats what was `steps` steps ago, or the mean of what was 1 .. `count` times as long ago."""
+    return lambda past, future: season_ago(past[..., :num_targets], future.size(1), steps, count)
+
+
+def rule(series: Series):
+    """The forecast of someone who knows how flow-pressure was made: what is left is noise."""
+
+    def forecast(past: Tensor, future: Tensor) -> Tensor:
+        flow = torch.cat([past[..., 1], future[..., 0]], dim=1)  # (B, Tp + Tf)
+        steps = torch.arange(past.size(1), flow.size(1)) - series.lag
+        spikes = flow[:, steps] * series.deviations[1] + series.means[1]
+        return ((PRESSURE - DIP * spikes - series.means[0]) / series.deviations[0])[..., None]
+
+    return forecast
+
+
+def errors(forecast, windows: Windows) -> dict[str, float]:
+    """Mean squared and absolute error over every window."""
+    squares = absolutes = count = 0
+    for batch in windows.batches(1024):
+        prediction = forecast(*batch.inputs)
+        squares += squared_error(prediction, batch.targets)[0].item()
+        absolutes += absolute_error(prediction, batch.targets)[0].item()
+        count += batch.targets.numel()
+    return {"MSE": squares / count, "MAE": absolutes / count}
+
+
+def baselines(series: Series, settings: dict) -> dict:
+    """Row -> forecast(past, future), for this series."""
+    sizes = settings["past_length"], settings["horizon"]
+    training, validation = (Windows(series, part, *sizes) for part in ("training", "validation"))
+    rows = {"last value": season(1, series.num_targets)}
+    if series.lag is None:
+        rows[f"{DAY} steps ago"] = season(DAY, series.num_targets)
+        rows[f"mean of {DAYS} seasons of {DAY}"] = season(DAY, series.num_targets, DAYS)
+    else:
+        rows["mean"] = lambda past, future: torch.zeros(*future.shape[:2], 1)
+        rows["the rule itself"] = rule(series)
+    return rows | {"linear": LinearForecast(training, validation)}
+
+
+def main() -> None:
+    parser = ArgumentParser(description="Keep the errors of forecasts without a network in results/.")
+    add_series_flags(parser)
+    given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+    settings = defaults_for(given.get("data")) | given
+    series = series_of(settings)
+    windows = Windows(series, "test", settings["past_length"], settings["horizon"])
+    for row, forecast in baselines(series, settings).items():
+        scores = errors(forecast, windows)
+        if series.noise_variance is not None:
+            scores = {"MSE / noise": scores["MSE"] / series.noise_variance}
+        command = shared_command(command_line(), series.name)
+        path = keep_baseline(FOLDER, command, table_name(series, settings), row, scores)
+        print(f"{row:16} " + ", ".join(f"{name} {score:.3f}" for name, score in scores.items()) + f"  in {path.name}")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,44 @@
+"""How many steps back a forecast finds its answer, measured in three ways:  python explain.py checkpoints/best.pt"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
+
+from forecast import load_forecaster
+from measures import MEASURES, profiles
+from plots import lag_figure
+from series import Windows
+
+from shared.run.cli import ArgumentParser, run_main
+from shared.run.results import write_json
+from shared.show.plots import save_figure
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    parser = ArgumentParser(description="Measure how many steps back each model finds its answer, in three ways.")
+    parser.add_argument(
+        "checkpoints", nargs="*", default=[str(FOLDER / "checkpoints" / "best.pt")], help="[checkpoints/best.pt]"
+    )
+    parser.add_argument("--data", help="the series, where the one that a model was trained on has moved")
+    parser.add_argument("--picture", default="lag.png", help="where to draw the shares [lag.png]")
+    parser.add_argument("--json", help="write the shares to this file too")
+    flags = parser.parse_args()
+    found = {}
+    for path in flags.checkpoints:
+        model, row, series, settings = load_forecaster(Path(path), flags.data)
+        shares = profiles(model, Windows(series, "test", settings["past_length"], settings["horizon"]), "cpu")
+        found[row] = {name: shares[name].tolist() for name in MEASURES if name in shares}
+        for name, profile in found[row].items():
+            lag = max(range(len(profile)), key=profile.__getitem__)
+            print(f"{row:32} {name:10} most on lag {lag:2}: {profile[lag]:6.1%}")
+    if flags.json:
+        write_json(Path(flags.json), {"lag": series.lag, "shares": found})
+    save_figure(lag_figure(found, series.lag), flags.picture)
+    print(f"drawn in {flags.picture}")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,218 @@
+"""Train a forecaster:  python train.py"""
+
+import sys
+from argparse import BooleanOptionalAction
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
+
+import torch
+from losses import quantile_error, squared_error
+from model import MODELS, Forecaster
+from scores import EVALUATION_BATCH, lab_scores
+from series import Batch, Series, Windows, series_of
+
+from shared.errors import UserError
+from shared.run.cli import ArgumentParser, log, number, run_main
+from shared.run.device import autocast
+from shared.run.experiment import Run, add_flag, add_training_flags, command_line, probe, start_run
+from shared.run.results import shared_command
+from shared.run.training import Task
+
+FOLDER = Path(__file__).resolve().parent
+
+DEFAULTS = dict(
+    data="flow-pressure", target=None, known_future=None, past_only=None, lag=5, past_length=72, horizon=24,
+    quantiles=None, model="attention-lstm", hidden_size=32, num_layers=1, num_heads=4, num_blocks=2, gating=True,
+    causal=True, season=0, num_seasons=1, linear=False,
+    max_steps=600, batch_size=32, learning_rate=0.01, dropout=0.0, seed=1, device="auto", precision="float32",
+    eval_interval=None, optimizer="adamw", weight_decay=0.0, warmup_steps=50, decay_share=0.6, gradient_clip=1.0,
+)  # fmt: skip
+# Hours of temperatures are few and noisy, and most of what can be known of them is what was at this hour before.
+TABLES = dict(past_length=96, season=24, num_seasons=3, dropout=0.3, learning_rate=0.003, weight_decay=1.0)
+QUICK = dict(max_steps=300)
+
+
+def add_series_flags(parser: ArgumentParser) -> None:
+    """Which series, and how it is cut into windows."""
+    whole = number(int, low=1)
+
+    def flag(name: str, why: str, **options) -> None:
+        add_flag(parser, name, why, DEFAULTS, **options)
+
+    flag("--data", "flow-pressure (made here), etth1 (downloaded once) or the path of a CSV file")
+    flag("--target", "columns to forecast; of etth1 by default all", nargs="+", metavar="COLUMN")
+    flag("--known-future", "columns known of the future; dates become hour and weekday", nargs="+", metavar="COLUMN")
+    flag("--past-only", "columns that are known of the past only", nargs="+", metavar="COLUMN")
+    flag("--lag", "flow-pressure: how many steps after a spike pressure dips", type=number(int, low=0))
+    flag("--past-length", "steps that a forecast looks back on", type=whole)
+    flag("--horizon", "steps that are forecast at once", type=whole)
+
+
+def parse_flags():
+    """The flags given; what was not given is None and comes from the defaults, which depend on --data."""
+    parser = ArgumentParser(description="Train a forecaster. No flags are needed.")
+    add_training_flags(parser, FOLDER, DEFAULTS)
+    add_series_flags(parser)
+    whole = number(int, low=1)
+
+    def flag(name: str, why: str, **options) -> None:
+        add_flag(parser, name, why, DEFAULTS, **options)
+
+    flag("--model", "which forecaster", choices=MODELS)
+    share = number(float, above=0, high=0.999)
+    flag("--quantiles", "shares of all outcomes to forecast, not the mean: 0.1 0.5 0.9", nargs="+", type=share)
+    flag("--season", "forecast the change since so many steps ago; 0: the value itself", type=number(int, low=0))
+    flag("--num-seasons", "since the mean of so many seasons", type=whole)
+    flag("--linear", "a linear map of each target's past beside the network", action=BooleanOptionalAction)
+    flag("--num-heads", "heads of attention; must divide --hidden-size", type=whole)
+    flag("--num-blocks", "blocks of transformer-lstm", type=whole)
+    flag("--gating", "GateAddNorm around attention, or plain add-and-norm", action=BooleanOptionalAction)
+    flag("--causal", "a forecast step sees no known column of a later step", action=BooleanOptionalAction)
+    return parser.parse_args()
+
+
+def defaults_for(data: str | None) -> dict:
+    """Defaults for this series: what was tuned for the synthetic one is too little for measured ones."""
+    return DEFAULTS if data in (None, "flow-pressure") else DEFAULTS | TABLES
+
+
+def check(settings: dict, series: Series) -> None:
+    """UserError where settings contradict each other."""
+    if series.lag is not None and series.lag > settings["past_length"]:
+        raise UserError(f"--lag {series.lag} lies before --past-length {settings['past_length']}; give a longer past")
+    quantiles = settings["quantiles"]
+    if quantiles and (len(quantiles) % 2 == 0 or sorted(set(quantiles)) != quantiles):
+        raise UserError("--quantiles must rise, and be odd in number, so that one of them is in the middle")
+
+
+def model_settings(settings: dict, series: Series) -> dict:
+    """What the model's constructor takes."""
+    _, _, fixed, names = MODELS[settings["model"]]
+    sizes = dict(past_size=series.values.size(1), future_size=series.num_known, num_targets=series.num_targets)
+    sizes |= dict(num_quantiles=len(settings["quantiles"] or []), season=settings["season"])
+    sizes["num_seasons"] = settings["num_seasons"]
+    if settings["linear"]:
+        sizes["linear"] = (settings["past_length"], settings["horizon"])
+    return sizes | fixed | {name: settings[name] for name in names}
+
+
+def make_model(settings: dict, constructor: dict) -> Forecaster:
+    """The model, its weights drawn with the run's seed."""
+    torch.manual_seed(settings["seed"])
+    try:
+        return MODELS[settings["model"]][1](**constructor)
+    except ValueError as error:
+        raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
+
+
+def error_of(prediction, batch: Batch, quantiles: list[float] | None):
+    """Summed loss and number of terms: squared errors or, with quantiles, pinball losses."""
+    if quantiles:
+        return quantile_error(prediction, batch.targets, quantiles)
+    return squared_error(prediction, batch.targets)
+
+
+def table_name(series: Series, settings: dict) -> str:
+    """The table in which runs on this series belong."""
+    if series.lag is not None:
+        return f"flow-pressure, lag {series.lag}"
+    return f"{series.name}, {settings['horizon']} steps"
+
+
+def introduce(run: Run, series: Series, windows: Windows, model: Forecaster, step_seconds: float) -> None:
+    """Say what is going to happen before it does."""
+    settings = run.settings
+    minutes = max(0.1, settings["max_steps"] * step_seconds * 1.2 / 60)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    log(f"{MODELS[settings['model']][0]} on {run.device}, {parameters:,} parameters, optimizer {settings['optimizer']}")
+    log(f"series      {series.name}: {len(series.values):,} rows of {', '.join(series.columns)}")
+    log(f"windows     {len(windows):,} for training: {windows.past_length} steps back, {windows.horizon} ahead")
+    log(f"training    {settings['max_steps']:,} steps of {settings['batch_size']} windows: about {minutes:.1f} minutes")
+
+
+def learning(model: Forecaster, training: Windows, validation: Windows, settings: dict, device) -> Task:
+    """What the loop needs to know: random windows of the training part, and the error on the validation part."""
+    quantiles = settings["quantiles"]
+
+    def batch(step: int) -> Batch:
+        generator = torch.Generator().manual_seed(settings["seed"] * 1_000_003 + step)
+        return training.batch(torch.randint(len(training), (settings["batch_size"],), generator=generator)).to(device)
+
+    def step(batch: Batch, carry):
+        with autocast(device, settings["precision"]):
+            prediction = model(*batch.inputs)
+        return *error_of(prediction.float(), batch, quantiles), None
+
+    def evaluate() -> float:
+        model.eval()
+        total = count = 0
+        with torch.no_grad():
+            for batch in validation.batches(EVALUATION_BATCH, step=settings["horizon"]):
+                batch = batch.to(device)
+                error, terms = error_of(model(*batch.inputs), batch, quantiles)
+                total, count = total + error.item(), count + terms
+        return total / count
+
+    return Task(batch, step, evaluate, lambda loss: f"{unit_of(settings)} {loss:.4f}", unit="forecasts")
+
+
+def unit_of(settings: dict) -> str:
+    """What the loss is in; both are on the scale of training, on which a column's variance is 1."""
+    return "pinball loss" if settings["quantiles"] else "mean squared error"
+
+
+def main() -> None:
+    flags = parse_flags()
+    run = start_run("lab-forecast", flags, defaults_for(flags.data), QUICK)
+    settings, device = run.settings, run.device
+    series = series_of(settings)
+    check(settings, series)
+    if run.saved and run.saved["series"]["sha256"] != series.sha256:
+        raise UserError(f"{settings['data']} is not the series that the saved run read; train anew without --resume")
+    parts = ("training", "validation", "test")
+    training, validation, test = (Windows(series, part, settings["past_length"], settings["horizon"]) for part in parts)
+    constructor = model_settings(settings, series)
+    model = make_model(settings, constructor).to(device)
+    task = learning(model, training, validation, settings, device)
+
+    def trial_step(precision: str) -> None:
+        with autocast(device, precision):
+            prediction = model(*task.batch(0).inputs)
+        error_of(prediction.float(), task.batch(0), settings["quantiles"])[0].backward()
+
+    introduce(run, series, training, model, probe(model, settings, device, trial_step))
+    run.train(model, task, {
+        "model_settings": constructor,
+        "series": {"name": series.name, "sha256": series.sha256},
+        "scale": {"means": series.means, "deviations": series.deviations},
+    })  # fmt: skip
+    run.load_best(model)
+    finish(run, model, series, lab_scores(model, series, test, settings["quantiles"], device))
+
+
+def row_name(settings: dict) -> str:
+    """The row of a run in its table."""
+    season, count = settings["season"], settings["num_seasons"]
+    since = "from the last value" if season == count == 1 else f"from {count} season{'s' * (count > 1)} of {season}"
+    more = [since] * bool(season)
+    more += ["linear part"] * settings["linear"] + ["quantiles"] * bool(settings["quantiles"])
+    return ", ".join([MODELS[settings["model"]][0], *more])
+
+
+def finish(run: Run, model: Forecaster, series: Series, found: dict) -> None:
+    """Write the summary, with no path of this machine in it, and say how good the model is and what to type next."""
+    run.finish(
+        model, unit_of(run.settings), table=table_name(series, run.settings), row=row_name(run.settings), **found,
+        command=shared_command(command_line(), series.name), settings=run.settings | {"data": series.name},
+        series={"name": series.name, "sha256": series.sha256},
+    )  # fmt: skip
+    for name, score in found["scores"].items():
+        print(f"{name:22} {score:.3f}")
+    print(f"kept in {run.out_dir / 'best.pt'}")
+    checkpoint = "" if run.out_dir == FOLDER / "checkpoints" else f" --checkpoint {run.out_dir / 'best.pt'}"
+    print(f"next: python forecast.py --visualize{checkpoint}")
+
+
+if __name__ == "__main__":
+    run_main(main)

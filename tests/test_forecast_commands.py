@@ -1,0 +1,176 @@
+"""The forecasting lab as a learner uses it: train, forecast, explain and baselines, in a copy of the course."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from forecasting import FOLDER, lab
+
+from shared.run.cli import run_main
+from shared.stages import ROOT
+
+SMALL = "--max-steps 4 --eval-interval 2 --hidden-size 8 --batch-size 4 --past-length 8 --horizon 3 --device cpu"
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The lab's folder in a copy of what it needs, with a table in it."""
+    root = tmp_path_factory.mktemp("course")
+    made_later = shutil.ignore_patterns("checkpoints", "__pycache__", "*.png", "results")
+    shutil.copytree(ROOT / "shared", root / "shared", ignore=made_later)
+    copy = root / FOLDER.relative_to(ROOT)
+    shutil.copytree(FOLDER, copy, ignore=made_later)
+    rows = "".join(f"2024-01-{1 + i // 24:02} {i % 24:02}:00,{i % 24},{i * i % 7}\n" for i in range(240))
+    (copy / "own.csv").write_text("time,heat,wind\n" + rows, encoding="utf-8", newline="\n")
+    return copy
+
+
+def typed(folder, line: str, code: int = 0):
+    """What a command prints, and that it ends with this exit status, and never with a traceback."""
+    done = subprocess.run(
+        [sys.executable, *shlex.split(line)], cwd=folder, capture_output=True, encoding="utf-8",
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr and "Warning" not in done.stderr, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def trained(folder):
+    typed(folder, f"train.py {SMALL} --lag 2")
+    return folder
+
+
+def test_training_leaves_a_model_a_curve_and_a_summary_with_the_tables_row(trained):
+    out = trained / "checkpoints"
+    assert {"best.pt", "last.pt", "metrics.jsonl", "learning_curve.png", "summary.json"} <= set(os.listdir(out))
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert (summary["table"], summary["row"]) == ("flow-pressure, lag 2", "AttentionLSTM")
+    shares = {f"{name} on the lag" for name in ("weight", "gradient", "occlusion")}
+    assert set(summary["scores"]) == {"MSE / noise"} | shares and 0 <= summary["gradient_peak"] <= 8
+    assert summary["scores"]["MSE / noise"] > 0.8
+
+
+def test_a_forecast_prints_a_line_a_step_and_draws_both_pictures(trained):
+    done = typed(trained, "forecast.py --visualize pictures --window 5")
+    lines = done.stdout.splitlines()
+    assert len(lines) == 1 + 3 and lines[0].split() == ["step", "truth", "forecast"]
+    series = lab.series.flow_pressure(2)
+    truth = series.in_units(lab.series.Windows(series, "test", 8, 3).batch(torch.tensor([5])).targets)[0, :, 0]
+    for step, (line, expected) in enumerate(zip(lines[1:], truth.tolist())):
+        number, shown, _ = line.split()
+        assert int(number) == step and abs(float(shown) - expected) < 1e-3
+    for name in ("forecast.png", "attention.png"):
+        assert (trained / "pictures" / name).read_bytes().startswith(PNG)
+
+
+def test_a_forecast_can_be_made_from_a_shorter_past(trained):
+    assert len(typed(trained, "forecast.py --past-length 3").stdout.splitlines()) == 4
+
+
+def test_explain_prints_three_measures_and_draws_them(trained):
+    done = typed(trained, "explain.py --picture lag.png --json lag.json")
+    assert [line.split()[1] for line in done.stdout.splitlines()[:3]] == ["weight", "gradient", "occlusion"]
+    assert (trained / "lag.png").read_bytes().startswith(PNG)
+    assert json.loads((trained / "lag.json").read_text(encoding="utf-8"))["lag"] == 2
+
+
+def test_a_resumed_run_ends_as_one_that_was_never_stopped(folder):
+    whole, halves = (f"train.py {SMALL} --lag 2 --dropout 0.2 --out-dir {name}" for name in ("whole", "halves"))
+    typed(folder, whole)
+    stop = "import sys, train, shared.run.training as t; from shared.run.cli import run_main\n"
+    stop += "class Stop(t.StopSignal):\n  n = 0\n  @property\n  def requested(self): Stop.n += 1; return Stop.n > 2\n"
+    stop += "  @requested.setter\n  def requested(self, value): pass\n"
+    stop += f"t.StopSignal = Stop; sys.argv = {shlex.split(halves)!r}; run_main(train.main)"
+    assert "--resume" in typed(folder, f"-c {shlex.quote(stop)}", code=130).stderr
+    typed(folder, halves + " --resume")
+    first, second = (torch.load(folder / name / "last.pt", weights_only=True) for name in ("whole", "halves"))
+    assert first["progress"]["step"] == second["progress"]["step"] == 4
+    assert all(torch.equal(value, second["weights"][name]) for name, value in first["weights"].items())
+
+
+def test_a_table_of_ones_own_is_learned_with_quantiles_and_forecast_in_its_units(folder):
+    line = "--data own.csv --target heat --known-future time --past-only wind --quantiles 0.1 0.5 0.9 --out-dir own"
+    typed(folder, f"train.py {SMALL} {line} --model transformer-lstm --season 1")
+    summary = json.loads((folder / "own" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["row"] == "TransformerLSTM, from 3 seasons of 1, quantiles" and set(summary["scores"]) == {
+        "MSE",
+        "MAE",
+        "inside 0.1 to 0.9",
+    }
+    assert "--out-dir" not in summary["command"] and summary["settings"]["data"] == "own.csv"
+    done = typed(folder, "forecast.py --checkpoint own/best.pt --visualize own")
+    lines = done.stdout.splitlines()
+    assert len(lines) == 4 and all(len(line.split()) == 6 for line in lines[1:])
+    assert [float(line.split()[1]) for line in lines[1:]] == [(192 + i) % 24 for i in range(3)]
+    assert (folder / "own" / "forecast.png").read_bytes().startswith(PNG)
+
+
+def called(module, line: str, capsys, monkeypatch, code: int = 0):
+    """As `typed`, in this process, which saves loading torch again."""
+    monkeypatch.setattr(sys, "argv", shlex.split(line))
+    try:
+        run_main(module.main)
+        status = 0
+    except SystemExit as end:
+        status = end.code
+    told = capsys.readouterr()
+    assert status == code, told.err
+    return told
+
+
+@pytest.mark.parametrize("model", ["encoder-decoder-lstm", "query-attention", "stacked-literal", "stacked-residual"])
+def test_every_other_model_trains_and_forecasts(model, tmp_path, capsys, monkeypatch):
+    called(lab.train, f"train.py {SMALL} --lag 1 --model {model} --out-dir {tmp_path}", capsys, monkeypatch)
+    line = f"forecast.py --checkpoint {tmp_path}/best.pt --visualize {tmp_path}"
+    told = called(lab.forecast, line, capsys, monkeypatch)
+    assert ("attends to nothing" in told.err) == (model == "encoder-decoder-lstm")
+    assert (tmp_path / "attention.png").exists() == (model != "encoder-decoder-lstm")
+
+
+def test_baselines_are_kept_as_results(folder):
+    typed(folder, "baselines.py --lag 2 --past-length 8 --horizon 3")
+    kept = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in (folder / "results").glob("*.json")}
+    assert set(kept) == {
+        f"flow-pressure-lag-2-{row}.json" for row in ("last-value", "mean", "the-rule-itself", "linear")
+    }
+    assert kept["flow-pressure-lag-2-linear.json"]["scores"]["MSE / noise"] < 1.2
+    typed(folder, "baselines.py --data own.csv --target heat --past-length 48 --horizon 3")
+    day = json.loads((folder / "results" / "own-csv-3-steps-24-steps-ago.json").read_text(encoding="utf-8"))
+    assert day["scores"] == {"MSE": 0.0, "MAE": 0.0}  # every day is alike
+
+
+MISTAKES = {
+    "train.py --data none.csv": "cannot read none.csv",
+    "train.py --data own.csv": "name it with --target, out of: time, heat, wind",
+    "train.py --data own.csv --target heet": "did you mean 'heat'?",
+    "train.py --data own.csv --target heat --horizon 100": "too few for one window",
+    "train.py --lag 90": "--lag 90 lies before --past-length 72",
+    "train.py --quantiles 0.1 0.9": "odd in number",
+    "train.py --quantiles 0.9 0.5 0.1": "must rise",
+    "train.py --hidden-size 9": "no such model",
+    "train.py --model lstm": "invalid choice",
+    "forecast.py --checkpoint none.pt": "train first",
+    "forecast.py --checkpoint checkpoints/best.pt --window 99999999": "give a lower one",
+    "forecast.py --checkpoint checkpoints/best.pt --column flow": "--column can be: pressure",
+    "forecast.py --checkpoint checkpoints/best.pt --data own.csv": "--target",
+}
+
+
+@pytest.mark.parametrize("line", MISTAKES)
+def test_a_mistake_is_told_in_one_line(line, trained, capsys, monkeypatch):
+    monkeypatch.chdir(trained)
+    module = lab.train if line.startswith("train") else lab.forecast
+    told = called(module, line + " --out-dir mistakes" * (module is lab.train), capsys, monkeypatch, code=2)
+    assert MISTAKES[line] in told.err and len(told.err.strip().splitlines()) == 1
+
+
+def test_a_mistake_ends_a_command_with_status_2_and_no_traceback(folder):
+    assert "cannot read none.csv" in typed(folder, "train.py --data none.csv", code=2).stderr
