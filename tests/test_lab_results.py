@@ -92,3 +92,8 @@ def test_a_finished_lab_run_is_kept_where_its_lab_is(tmp_path):
     path = results.keep(out_dir, "default", tmp_path)
     assert path == tmp_path / LAB / "results" / "copy-with-attention-seed2.json"
     assert json.loads(path.read_text(encoding="utf-8"))["curve"] == [{"step": 5, "seconds": 2.0, "train_loss": 1.0}]
+
+
+def test_tables_are_in_the_order_of_their_numbers():
+    page = lab_tables([run(table=f"lag {lag}") for lag in (20, 5, 100)])
+    assert [line for line in page.splitlines() if line.startswith("**")] == ["**lag 5**", "**lag 20**", "**lag 100**"]

@@ -58,10 +58,15 @@ def lab_tables(results: list[dict]) -> str:
     by_table = defaultdict(list)
     for result in results:
         by_table[result["table"]].append(result)
-    parts = [lab_table(name, by_table[name]) for name in sorted(by_table)]
+    parts = [lab_table(name, by_table[name]) for name in sorted(by_table, key=by_number)]
     machines = sorted({"{system} ({cpu}), threads: {cores}, PyTorch {torch}".format(**result["machine"])
                        for result in results})  # fmt: skip
     return "\n\n".join([*parts, f"Means over the seeds, least and most in parentheses. Run on {'; '.join(machines)}."])
+
+
+def by_number(name: str) -> list:
+    """A key to sort names by, in which lag 5 stands before lag 20."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 def lab_table(name: str, results: list[dict]) -> str:
