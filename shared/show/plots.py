@@ -245,7 +245,7 @@ def _draw_validation(figure, axes, records, unit):
     best = f"step {step:,}: " + (f"perplexity {_perplexity(loss)}" if unit == NATS else f"{loss:.3g}")
     axes.plot(*zip(*measured), "o-", color="tab:orange", linewidth=1, markersize=5, label="validation")
     axes.plot(step, loss, "*", color="tab:red", markersize=16, linestyle="none", label=f"best, {best}")
-    _set_caption(figure, f"Best validation loss at {best}, {loss:.3f} {unit}.")
+    _set_caption(figure, f"Best validation loss at {best}{f', {loss:.3f} ' if unit == NATS else ' '}{unit}.")
 
 
 def _is_measured(record):
@@ -274,7 +274,7 @@ def recall_figure(tasks, title):
         raise ValueError("a recall figure needs at least one task")
     stages = list(dict.fromkeys(stage for task in tasks.values() for stage in task["stages"]))
     caption = (
-        "Distance: tokens between the one just read and the answer, up to this number (from the last). Dotted: a "
+        "Distance: how many tokens before the one just read the answer stands, up to the number given. Dotted: a "
         "guess. Attention: weight on the answer's own place, in the head that does best on other questions."
     )
     figure = _new_figure(2.1 + 2.9 * len(tasks), title, caption)

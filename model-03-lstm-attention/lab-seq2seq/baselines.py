@@ -1,0 +1,45 @@
+"""What can be had without a model: copy every word, or look up its commonest modern form:  python baselines.py"""
+
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
+
+from examples import Pair, read_pairs
+from tasks import split_scores
+
+from shared.run.cli import ArgumentParser, run_main
+from shared.run.experiment import command_line
+from shared.run.lab_results import keep_baseline
+
+
+def copied(lines: list[list[Pair]]) -> list[str]:
+    """Every old word as it stands."""
+    return [old for line in lines for old, _ in line]
+
+
+def most_frequent(train: list[list[Pair]], lines: list[list[Pair]]) -> list[str]:
+    """For every old word the modern form that it has most often in training; a word never seen there is copied."""
+    forms = defaultdict(Counter)
+    for line in train:
+        for old, modern in line:
+            forms[old][modern] += 1
+    return [forms[old].most_common(1)[0][0] if old in forms else old for old in copied(lines)]
+
+
+def main() -> None:
+    """Score both on the held-out plays and keep the scores beside the runs'."""
+    ArgumentParser(description=__doc__).parse_args()
+    splits = read_pairs()
+    methods = {"copy unchanged": copied, "most frequent form": lambda lines: most_frequent(splits["train"], lines)}
+    for row, predict in methods.items():
+        scores = split_scores(splits, predict)
+        path = keep_baseline(FOLDER, command_line(), "spelling", row, scores)
+        print(f"{row}: " + ", ".join(f"{name} {score:.4f}" for name, score in scores.items()))
+        print(f"kept in {path.relative_to(FOLDER)}")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,63 @@
+"""How well models copy or reverse strings of each length:  python lengths.py checkpoints/copy checkpoints/copy-none
+
+Draws figures/lengths-TASK.png, the longest strings first trained on marked by a line, and prints what it draws.
+"""
+
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
+
+from examples import held_out_strings
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from scores import exact
+from tasks import load_model, row_name
+
+from shared.errors import UserError
+from shared.run.cli import ArgumentParser, run_main
+from shared.show.plots import DPI, WIDTH, save_figure
+
+EACH = 100  # held-out strings of every length
+BEYOND = 10  # letters more than in training
+
+
+def lengths_figure(curves: dict[str, list[float]], trained: int, task: str) -> Figure:
+    """A curve for each name: share of exact outputs at 1, 2, ... letters; a line at the longest in training."""
+    figure = Figure(figsize=(WIDTH, 5.0), layout="constrained", dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    figure.suptitle(f"{task}: held-out strings that come out exactly", fontsize=14)
+    axes = figure.add_subplot()
+    for (name, shares), marker in zip(curves.items(), "osD^v<>"):
+        axes.plot(range(1, len(shares) + 1), shares, marker=marker, label=name)
+    axes.axvline(trained + 0.5, color="0.4", linestyle=":", label="longest in training")
+    axes.set(xlabel="letters", ylabel="share exact", ylim=(-0.03, 1.03))
+    axes.grid(color="0.9")
+    axes.legend(fontsize=11)
+    return figure
+
+
+def main() -> None:
+    """Measure, print and draw."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path, help="the --out-dir of each run, all of one task")
+    models = [load_model(run / "best.pt") for run in parser.parse_args().runs]
+    tasks = {(settings["task"], settings["longest"]) for _, _, settings in models}
+    if len(tasks) > 1 or "spelling" in {task for task, _ in tasks}:
+        raise UserError("these runs cannot be compared by length; name runs of --task copy, or of --task reverse")
+    ((task, trained),) = tasks
+    curves = {}
+    for model, _, settings in models:
+        right = exact(model, held_out_strings(task, list(range(1, trained + BEYOND + 1)), EACH))
+        curves[row_name(settings["attention"])] = right.view(-1, EACH).double().mean(1).tolist()
+    for name, shares in curves.items():
+        print(f"{name:12} " + " ".join(f"{share:.2f}" for share in shares))
+    path = FOLDER / "figures" / f"lengths-{task}.png"
+    path.parent.mkdir(exist_ok=True)
+    save_figure(lengths_figure(curves, trained, task), path)
+    print(f"drawn        {path.relative_to(FOLDER)}")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,97 @@
+"""The lab's tasks, in one form: where a training batch comes from, what is held out, and what is scored at the end.
+
+Every task has `symbols`, `batch(step)`, `held_out` (Examples), `table` and `row` (where its results belong) and
+`scores(model)` (column -> share).
+"""
+
+from pathlib import Path
+
+import torch
+from examples import (
+    LETTERS,
+    SPELLING_SYMBOLS,
+    SpellingBatches,
+    Symbols,
+    encoded,
+    held_out_strings,
+    read_pairs,
+    string_batch,
+    windows,
+)
+from model import Seq2Seq
+from scores import modernised, string_scores, word_scores
+
+from shared.run.checkpoint import load_checkpoint
+
+NAME = "lab-seq2seq"
+SYMBOLS = {"spelling": SPELLING_SYMBOLS, "copy": LETTERS, "reverse": LETTERS}
+
+HELD_OUT_WORDS = 5000  # of the validation plays, by which the best weights are chosen; the end scores all words
+HELD_OUT_STRINGS = 20  # of every length
+
+
+class StringTask:
+    """Copy or reverse random strings: nothing to know but where to look."""
+
+    def __init__(self, settings: dict):
+        self.settings = settings
+        self.symbols = Symbols(SYMBOLS[settings["task"]])
+        self.held_out = held_out_strings(settings["task"], list(range(1, settings["longest"] + 1)), HELD_OUT_STRINGS)
+        self.table, self.row = settings["task"], row_name(settings["attention"])
+
+    def batch(self, step: int):
+        """The training batch of a step."""
+        return string_batch(self.settings, step)
+
+    def scores(self, model) -> dict[str, float]:
+        """On held-out strings of the lengths trained."""
+        return string_scores(model, self.settings["task"], self.settings["longest"])
+
+
+class SpellingTask:
+    """The First Folio's words to modern ones; whole plays are held out."""
+
+    def __init__(self, settings: dict):
+        self.context = settings["context"]
+        self.symbols = Symbols(SYMBOLS["spelling"])
+        self.splits = read_pairs()
+        self.batch = SpellingBatches(self.splits["train"], self.symbols, settings)
+        pairs = windows(self.splits["validation"], self.context)
+        self.held_out = encoded(pairs[:: max(1, len(pairs) // HELD_OUT_WORDS)], self.symbols)
+        context = {0: "word alone", 1: "one neighbour"}.get(self.context, f"{self.context} neighbours")
+        self.table, self.row = "spelling", f"{row_name(settings['attention'])}, {context}"
+
+    def scores(self, model) -> dict[str, float]:
+        """On all words of the held-out plays, and on those never seen in training."""
+
+        def predict(lines) -> list[str]:
+            return modernised(model, lines, self.symbols, self.context)
+
+        return split_scores(self.splits, predict)
+
+
+def split_scores(splits: dict, predict) -> dict[str, float]:
+    """Column -> share of right words; `predict(lines)` gives a modern form for every word of the lines."""
+    seen = {old for line in splits["train"] for old, _ in line}
+    scores = {}
+    for split in ("validation", "test"):
+        scores[split], scores[f"{split}, unseen"] = word_scores(splits[split], predict(splits[split]), seen)
+    return scores
+
+
+def row_name(attention: str) -> str:
+    """What a table calls a kind of attention."""
+    return "no attention" if attention == "none" else attention
+
+
+def make_task(settings: dict) -> StringTask | SpellingTask:
+    """The task that the settings name."""
+    return SpellingTask(settings) if settings["task"] == "spelling" else StringTask(settings)
+
+
+def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[Seq2Seq, Symbols, dict]:
+    """A trained model in eval mode, its symbols and its settings, from a checkpoint of this lab."""
+    saved = load_checkpoint(path, device, NAME)
+    model = Seq2Seq(**saved["model_settings"]).to(device)
+    model.load_state_dict(saved["weights"])
+    return model.eval(), Symbols(SYMBOLS[saved["settings"]["task"]]), saved["settings"]

@@ -1,0 +1,139 @@
+"""Train a model that modernises the First Folio's spelling, or that copies or reverses strings:  python train.py"""
+
+import shlex
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
+
+import torch
+from examples import Examples
+from model import ATTENTION, PAD, Seq2Seq
+from scores import mean_loss, outputs
+from tasks import NAME, make_task
+
+from shared.errors import UserError
+from shared.run.cli import ArgumentParser, log, number, run_main
+from shared.run.experiment import add_flag, add_training_flags, probe, start_run
+from shared.run.training import Task
+
+DEFAULTS = dict(
+    task="spelling", attention="additive", num_heads=4, context=1, longest=20, max_steps=1300, batch_size=256,
+    hidden_size=128, embedding_size=64, dropout=0.1, learning_rate=0.01, seed=1, device="auto", precision="float32",
+    optimizer="muon", eval_interval=None, weight_decay=0.01, warmup_steps=50, decay_share=0.6, gradient_clip=1.0,
+)  # fmt: skip
+STRINGS = dict(max_steps=800, batch_size=128, hidden_size=64, dropout=0.0)
+QUICK = dict(max_steps=250)
+MODEL_SETTINGS = ("hidden_size", "embedding_size", "attention", "num_heads", "dropout")
+SHOWN = 5  # outputs, at each evaluation
+
+
+def parse_flags():
+    """The flags of train.py."""
+    parser = ArgumentParser(
+        description="Train a model that modernises the First Folio's spelling, or that copies or reverses strings. No "
+        "flags are needed. Defaults in brackets are those for spelling."
+    )
+    add_flag(
+        parser,
+        "--task",
+        "spelling is the real one; of copy and reverse the truth is known: where attention has to look",
+        DEFAULTS,
+        choices=("spelling", "copy", "reverse"),
+    )
+    add_flag(
+        parser,
+        "--attention",
+        "how the decoder looks back; none leaves it the encoder's last state, to see what attention is worth",
+        DEFAULTS,
+        choices=tuple(ATTENTION),
+    )
+    add_flag(
+        parser, "--num-heads", "heads of multi-head attention; must divide --hidden-size", DEFAULTS,
+        type=number(int, low=1),
+    )  # fmt: skip
+    add_flag(
+        parser, "--context", "spelling: words read with a word on either side, to tell then from than", DEFAULTS,
+        type=number(int, low=0, high=3),
+    )  # fmt: skip
+    add_flag(
+        parser, "--longest", "copy, reverse: letters of the longest string", DEFAULTS, type=number(int, low=1, high=40)
+    )  # fmt: skip
+    flags = {name: value for name, value in DEFAULTS.items() if name != "precision"}  # sums this small gain nothing
+    add_training_flags(parser, FOLDER, flags)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, score the best weights, say what to type next."""
+    flags = parse_flags()
+    defaults = DEFAULTS if flags.task in (None, "spelling") else DEFAULTS | STRINGS
+    run = start_run(NAME, flags, defaults, QUICK)
+    task = make_task(run.settings)
+    torch.manual_seed(run.settings["seed"])
+    model_settings = {name: run.settings[name] for name in MODEL_SETTINGS} | {"vocab_size": task.symbols.vocab_size}
+    try:
+        model = Seq2Seq(**model_settings).to(run.device)
+    except ValueError as error:
+        raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
+    seconds = probe(model, run.settings, run.device, lambda _: summed_loss(model, task.batch(0))[0].backward())
+    introduce(run, model, seconds)
+    loop_task = Task(
+        batch=task.batch,
+        step=lambda batch, carry: (*summed_loss(model, batch), None),
+        evaluate=lambda: mean_loss(model, task.held_out),
+        describe=lambda loss: f"loss {loss:.4f} nats per symbol",
+        look=lambda: show_outputs(model, task.held_out, task.symbols),
+        unit="symbols",
+    )
+    run.train(model, loop_task, {"model_settings": model_settings})
+    run.load_best(model)
+    scores = task.scores(model)
+    run.finish(model, unit="nats per symbol", table=task.table, row=task.row, scores=scores)
+    conclude(run, task, scores)
+
+
+def summed_loss(model: Seq2Seq, batch) -> tuple[torch.Tensor, int]:
+    """Nats over a batch's real symbols, and how many those are."""
+    device = model.embedding.weight.device
+    source, lengths, targets = (tensor.to(device) for tensor in batch)
+    return model.loss(source, lengths, targets), int(targets.ne(PAD).sum())
+
+
+def introduce(run, model: Seq2Seq, seconds: float) -> None:
+    """Say what is going to happen before it does."""
+    settings = run.settings
+    minutes = max(settings["max_steps"] * seconds * 1.15 / 60, 0.1)
+    log(f"{run.name}, {settings['task']} on {run.device}, optimizer {settings['optimizer']}")
+    log(f"parameters  {sum(parameter.numel() for parameter in model.parameters()):,}")
+    log(f"training    {settings['max_steps']:,} steps of {settings['batch_size']} pairs: about {minutes:.1f} minutes")
+
+
+def show_outputs(model: Seq2Seq, held_out: Examples, symbols) -> None:
+    """What the model makes of a few held-out sources, of which the output is no part."""
+    texts = [[symbols.decode(ids) for ids in table.tolist()] for table in (held_out.sources, held_out.targets)]
+    changed = torch.tensor([place for place, (source, target) in enumerate(zip(*texts)) if target not in source])
+    few = changed[torch.linspace(0, len(changed) - 1, SHOWN).long()] if len(changed) else torch.arange(1)
+    found = outputs(model, Examples(held_out.sources[few], held_out.targets[few]))
+    for place, output in zip(few.tolist(), found.tolist()):
+        log(f"  | {texts[0][place]}  ->  {symbols.decode(output)}")
+
+
+def conclude(run, task, scores: dict[str, float]) -> None:
+    """The scores, where the run is kept, and the command that uses it."""
+    for name, score in scores.items():
+        print(f"{name:20} {score:.4f}")
+    default = run.out_dir == FOLDER / "checkpoints"
+    text = "Loue lookes not with the eyes, but with the minde" if task.table == "spelling" else "remember"
+    print(f"kept                 {run.out_dir / 'best.pt'}, with metrics.jsonl and learning_curve.png beside it")
+    print(f'next                 python translate.py "{text}" --visualize' + checkpoint_flag(run.out_dir, default))
+
+
+def checkpoint_flag(out_dir: Path, default: bool) -> str:
+    """What translate.py has to be told where the run is not in its usual place."""
+    return "" if default else f" --checkpoint {shlex.quote(str(out_dir / 'best.pt'))}"
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,173 @@
+"""Modern spelling for a line of the First Folio:  python translate.py "Loue lookes not with the eyes" --visualize
+
+With a model that copies or reverses, the text is a string of small letters.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
+
+import torch
+from examples import Symbols, encoded, window
+from model import Seq2Seq, shifted
+from scores import outputs
+from tasks import load_model
+from torch import Tensor
+
+from shared.errors import UserError
+from shared.run.cli import ArgumentParser, log, number, run_main
+from shared.run.device import DEVICES, choose_device
+from shared.show.plots import alignment_figure, save_figure
+
+WORD = re.compile(r"'?[^\W\d_]+(?:['-][^\W\d_]+)*'?|&")
+OLD_PRINT = str.maketrans("\u2018\u2019\u017f", "''s")  # round quotation marks, the long s
+SPACE, END = "\u2423", "end"  # a space that can be seen; the end of a string
+
+
+def parse_flags():
+    """The flags of translate.py."""
+    parser = ArgumentParser(description="Put a line of the First Folio into modern spelling.")
+    add = parser.add_argument
+    add("text", help="the line, or several of them; for a model that copies or reverses, a string of small letters")
+    why = "outputs kept side by side while they grow; 1 is greedy, and more seldom changes a word [1]"
+    add("--beam", type=number(int, low=1, high=100), default=1, help=why)
+    why = "draw into PATH what the model looked at in the first line [alignment.png]"
+    add("--visualize", nargs="?", const="alignment.png", metavar="PATH", help=why)
+    path = FOLDER / "checkpoints" / "best.pt"
+    add("--checkpoint", default=str(path), help="the model to use [checkpoints/best.pt]")
+    add("--device", choices=DEVICES, default="cpu", help="a line is too little work for a GPU to pay [cpu]")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Print what the model makes of the text; draw where it looked, if asked."""
+    flags = parse_flags()
+    model, symbols, settings = load_model(Path(flags.checkpoint), choose_device(flags.device))
+    lines = [line.strip().translate(OLD_PRINT) for line in flags.text.splitlines() if line.strip()]
+    if not lines:
+        raise UserError('there is no text; give a line, as in: python translate.py "Loue lookes not with the eyes"')
+    work = translate_line if settings["task"] == "spelling" else translate_string
+    results = [work(model, symbols, settings, line, flags.beam) for line in lines]
+    print("\n".join(written for written, _ in results))
+    if flags.visualize is not None:
+        draw(results[0][1](), settings, Path(flags.visualize))
+
+
+def best_outputs(model: Seq2Seq, symbols: Symbols, sources: list[str], width: int) -> list[str]:
+    """The model's output for each source."""
+    found = outputs(model, encoded([(source, "") for source in sources], symbols), width)
+    return [symbols.decode(ids) for ids in found.tolist()]
+
+
+@torch.no_grad()
+def looked_at(model: Seq2Seq, symbols: Symbols, source: str, output: str) -> Tensor | None:
+    """With which weights, mean over heads, the model wrote each letter of its output and the end: (T, S) or None."""
+    device = model.embedding.weight.device
+    source_ids, output_ids = (torch.tensor([symbols.encode(text)], device=device) for text in (source, output))
+    lengths = torch.tensor([source_ids.size(1)], device=device)
+    _, weights = model(source_ids, lengths, shifted(output_ids), return_attention=True)
+    return None if weights is None else weights[0].mean(0).cpu()
+
+
+def translate_string(model, symbols: Symbols, settings: dict, text: str, width: int):
+    """A string -> the model's output, and what draws the map: () -> weights, what was written, what was read."""
+    (output,) = best_outputs(model, symbols, [text], width)
+    return output, lambda: (looked_at(model, symbols, text, output), [*output, END], [*text, END])
+
+
+def translate_line(model, symbols: Symbols, settings: dict, line: str, width: int):
+    """A line -> the line with each word modernised and all else as it was, and what draws the map, as above."""
+    words = [word for word in WORD.finditer(line) if is_readable(word[0], symbols)]
+    if not words:
+        return line, lambda: (None, [], [])
+    old = [word[0].lower() for word in words]
+    sources = [window(old, place, settings["context"]) for place in range(len(words))]
+    forms = best_outputs(model, symbols, sources, width)
+    modern = [with_capitals_of(form, word[0]) for form, word in zip(forms, words)]
+
+    def alignment():
+        places = [window_places(words, place, settings["context"]) for place in range(len(words))]
+        weights = [looked_at(model, symbols, source, form) for source, form in zip(sources, forms)]
+        return line_map(line, modern, weights, places)
+
+    return rebuilt(line, words, modern), alignment
+
+
+def rebuilt(line: str, words: list[re.Match], modern: list[str]) -> str:
+    """The line with other words in the words' places."""
+    written, end = "", 0
+    for word, form in zip(words, modern):
+        written, end = written + line[end : word.start()] + form, word.end()
+    return written + line[end:]
+
+
+def line_map(line: str, modern: list[str], weights: list[Tensor | None], places: list[list[int | None]]):
+    """The maps of all words below each other, an empty row between two: weights (T, S), written, read."""
+    if weights[0] is None:
+        return None, [], []
+    rows, written = [], []
+    for form, word_weights, word_places in zip(modern, weights, places):
+        rows += [torch.zeros(1, len(line)), on_the_line(word_weights, word_places, len(line))]
+        written += [SPACE, *form]
+    return torch.cat(rows)[1:], written[1:], [SPACE if character == " " else character for character in line]
+
+
+def is_readable(word: str, symbols: Symbols) -> bool:
+    """Whether the model knows all letters of a word; says so if not."""
+    if set(word.lower()) <= symbols.ids.keys():
+        return True
+    log(f"the model cannot read {word!r} and leaves it as it is")
+    return False
+
+
+def with_capitals_of(word: str, old: str) -> str:
+    """The word with capital letters where the old one has them: everywhere, at the beginning or nowhere.
+
+    >>> with_capitals_of("love", "LOUE"), with_capitals_of("love", "Loue"), with_capitals_of("ay", "I")
+    ('LOVE', 'Love', 'Ay')
+    """
+    letters = [character for character in old if character.isalpha()]
+    if len(letters) > 1 and all(map(str.isupper, letters)):
+        return word.upper()
+    if letters and letters[0].isupper():
+        return re.sub(r"[^\W\d_]", lambda letter: letter[0].upper(), word, count=1)
+    return word
+
+
+def window_places(words: list[re.Match], place: int, context: int) -> list[int | None]:
+    """For each symbol of `window`, and the end, its place on the line; the marks stand for the signs beside it."""
+
+    def spans(neighbours: list[re.Match]) -> list[int]:
+        """The letters of some words, and one sign after each but the last."""
+        return [i for word in neighbours for i in range(word.start(), word.end() + 1)][:-1]
+
+    word = words[place]
+    before, after = words[max(0, place - context) : place], words[place + 1 : place + 1 + context]
+    marks = [i if 0 <= i < len(word.string) else None for i in (word.start() - 1, word.end())]
+    return [*spans(before), marks[0], *range(word.start(), word.end()), marks[1], *spans(after), None]
+
+
+def on_the_line(weights: Tensor, places: list[int | None], length: int) -> Tensor:
+    """Weights (T, S) over a window -> over the line (T - 1, length), without the row of the end."""
+    row = torch.zeros(len(weights) - 1, length)
+    for weight, place in zip(weights[:-1].unbind(1), places, strict=True):
+        if place is not None:
+            row[:, place] += weight
+    return row
+
+
+def draw(alignment, settings: dict, path: Path) -> None:
+    """Save the map."""
+    weights, written, read = alignment
+    if weights is None:
+        raise UserError("nothing was looked at; --visualize needs words, and a model trained with attention")
+    title = f"{settings['task']}, {settings['attention']} attention"
+    save_figure(alignment_figure(weights.numpy(), written, read, title), path)
+    log(f"alignment map: {path.resolve()}")
+
+
+if __name__ == "__main__":
+    run_main(main)
