@@ -521,8 +521,8 @@ ALIGNMENT_SHOWN = 60  # single characters are narrower than words
 def alignment_figure(weights, written, read, title):
     """Where a decoder looked in its source: a row for each symbol written, a column for each one read.
 
-    weights (T, S): from 0 to 1; a row that is all 0 is left blank: nothing was looked up for that symbol. written, read:
-    T and S visible strings. Returns a Figure. ValueError: the shapes do not fit, or a weight is not a number.
+    weights (T, S): from 0 to 1; a row that is all 0 is left blank: nothing was looked up for that symbol. written and
+    read: T and S visible strings. Returns a Figure. ValueError: the shapes do not fit, or a weight is not a number.
     """
     weights = np.asarray(weights, dtype=float)
     if weights.shape != (len(written), len(read)) or weights.size == 0 or not np.isfinite(weights).all():
