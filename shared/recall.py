@@ -11,7 +11,7 @@ how much attention falls on the place of the answer. That is told of the layer t
 Windows are longer than all distances.
 
 The stage with a cell and attention has the cell of stage 1 here, so that attention alone is what it has more. With an
-LSTM it learns to answer from memory first, as well as that goes, and then looks for nothing (--cell lstm shows it).
+LSTM it does not learn to look in so few steps (try --cell lstm).
 """
 
 import math
