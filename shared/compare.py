@@ -28,7 +28,7 @@ from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.comparison import HeldOut, Trained, plain
 from shared.run.device import DEVICES, choose_device
 from shared.run.generation import encode_prompt
-from shared.run.results import machine, read_json, write_json
+from shared.run.results import machine, read_json, write_json, write_text
 from shared.show import plots
 from shared.show.page import page
 from shared.show.tables import aligned, comparison_lines, markdown
@@ -262,14 +262,6 @@ def figures_of(results: dict) -> dict:
         if stage["gates"]:
             figures[f"gates-{name}"] = plots.gates_figure(stage["gates"], tokens, stage["title"])
     return figures
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file; UserError where that cannot be done."""
-    try:
-        path.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; name another folder with --out") from None
 
 
 if __name__ == "__main__":

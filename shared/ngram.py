@@ -25,6 +25,7 @@ import numpy as np
 from shared.errors import UserError
 from shared.model.evaluation import Evaluation
 from shared.run.cli import ArgumentParser, log, number, run_main
+from shared.run.results import write_text
 from shared.text.corpus import Corpus, load_corpus
 from shared.text.tokenizer import TOKENIZERS, train_tokenizer
 
@@ -327,14 +328,6 @@ def main() -> None:
     if args.json:
         write_text(args.json, as_json(args, corpus, facts, result))
     log(f"{facts['seconds']:.1f} s")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file; UserError where that cannot be done."""
-    try:
-        path.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; give a path in a folder that exists") from None
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ SAMPLE_CHARACTERS = 300  # about sixty words; counted in characters, samples of 
 def preset_settings(stage: str, preset: str, tokenizer: str) -> dict:
     """The settings that a run with this preset has; none for a preset that the stage leaves to the command line."""
     described = load_stage(stage)
-    changes = {} if preset == "default" else getattr(described, preset)
+    changes = {} if preset == "default" else getattr(described, preset, None)
     return {} if changes is None else described.settings(tokenizer, changes)
 
 

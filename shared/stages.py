@@ -2,8 +2,9 @@
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -38,17 +39,23 @@ def model_class(stage: str) -> type:
     return getattr(load_module(ROOT / stage / "model.py"), STAGES[stage])
 
 
-def load_stage(stage: str):
-    """What the stage's train.py says of it (its STAGE: defaults, presets, settings), by the name of its folder.
+def load_folder(folder: Path, names: Sequence[str]) -> SimpleNamespace:
+    """Modules of one folder that import each other by plain names, in the order in which they need one another.
 
-    Run as a script, train.py finds its neighbour model.py under the plain name `model`. Four neighbours cannot share
-    that name, so each has it only while its own train.py is read, and whoever had it before gets it back.
+    Several folders cannot share a name such as `model`. So each has it only while it is loaded here, and whoever had it
+    before gets it back.
     """
-    before = sys.modules.get("model")
-    sys.modules["model"] = load_module(ROOT / stage / "model.py")
+    before = {name: sys.modules.pop(name, None) for name in names}
     try:
-        return load_module(ROOT / stage / "train.py").STAGE
+        for name in names:
+            sys.modules[name] = load_module(folder / f"{name}.py")
+        return SimpleNamespace(**{name: sys.modules[name] for name in names})
     finally:
-        del sys.modules["model"]
-        if before is not None:
-            sys.modules["model"] = before
+        for name in names:
+            sys.modules.pop(name, None)
+        sys.modules.update({name: module for name, module in before.items() if module is not None})
+
+
+def load_stage(stage: str):
+    """What the stage's train.py says of it (its STAGE: defaults, presets, settings), by the name of its folder."""
+    return load_folder(ROOT / stage, ("model", "train")).train.STAGE

@@ -1,11 +1,8 @@
 """The forecasting lab's modules, each under a name of its own, and its models small enough to test in milliseconds."""
 
-import sys
-from types import SimpleNamespace
-
 import torch
 
-from shared.stages import ROOT, load_module
+from shared.stages import ROOT, load_folder
 
 FOLDER = ROOT / "model-03-lstm-attention" / "lab-forecast"
 MODULES = ("parts", "losses", "series", "model", "measures", "scores", "plots", "forecast", "train", "baselines")
@@ -15,22 +12,7 @@ PAST_SIZE, FUTURE_SIZE, NUM_TARGETS = 5, 2, 2
 HIDDEN_SIZE = 8
 
 
-def load_lab() -> SimpleNamespace:
-    """All modules of the lab. They import each other by plain names, which they have only while they are loaded."""
-    before = {name: sys.modules.get(name) for name in MODULES}
-    try:
-        for name in MODULES:
-            sys.modules[name] = load_module(FOLDER / f"{name}.py")
-        return SimpleNamespace(**{name: sys.modules[name] for name in MODULES})
-    finally:
-        for name, module in before.items():
-            if module is None:
-                sys.modules.pop(name, None)
-            else:
-                sys.modules[name] = module
-
-
-lab = load_lab()
+lab = load_folder(FOLDER, MODULES)
 
 # Name -> what --model calls it, options.
 OPTIONS = {

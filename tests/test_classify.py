@@ -10,38 +10,25 @@ import shutil
 import subprocess
 import sys
 from itertools import combinations
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from terminal import typed
 from torch import nn
 
 from shared.model.attention import MultiHeadAttention
 from shared.run.cli import run_main
 from shared.run.lab_results import load_lab_results
-from shared.stages import ROOT, load_module
+from shared.stages import ROOT, load_folder
 
 LAB = "model-04-mini-transformer/lab-classify"
+MODULES = ("data", "model", "encoders", "explain", "pictures", "baselines", "train", "classify")
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def load_lab() -> SimpleNamespace:
-    """The lab's modules. They know each other by plain names, which other labs use too: so only while they load."""
-    names = ("data", "model", "encoders", "explain", "pictures", "baselines", "train", "classify")
-    before = {name: sys.modules.pop(name, None) for name in names}
-    loaded = {}
-    for name in names:
-        loaded[name] = sys.modules[name] = load_module(ROOT / LAB / f"{name}.py")
-    for name, module in before.items():
-        del sys.modules[name]
-        if module is not None:
-            sys.modules[name] = module
-    return SimpleNamespace(**loaded)
-
-
-lab = load_lab()
+lab = load_folder(ROOT / LAB, MODULES)
 Passage = lab.data.Passage
 
 
@@ -484,20 +471,9 @@ def folder(tmp_path_factory):
     return root / LAB
 
 
-def typed(folder, line, code=0, stdin=""):
-    """What the command prints, and that it ends with this status and never with a traceback."""
-    done = subprocess.run(
-        [sys.executable, *shlex.split(line)[1:]], cwd=folder, input=stdin, capture_output=True, encoding="utf-8",
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr and "Warning" not in done.stderr, done.stderr
-    return done
-
-
 @pytest.fixture(scope="module")
 def trained(folder):
-    return typed(folder, f"python train.py {TINY}").stdout
+    return typed(folder, f"python train.py {TINY}").out
 
 
 def test_training_scores_every_play_by_a_model_that_has_not_read_it(folder, trained):
@@ -531,9 +507,8 @@ def test_a_resumed_training_ends_where_the_whole_one_does(folder, tmp_path):
         "train.main()"
     )
     (folder / "stopped.py").write_text(code, encoding="utf-8")
-    typed(
-        folder, f"{line.replace('train.py', 'stopped.py')} --max-steps 4 --out-dir {shlex.quote(parts.as_posix())}", 1
-    )
+    stopped = line.replace("train.py", "stopped.py")
+    typed(folder, f"{stopped} --max-steps 4 --out-dir {shlex.quote(parts.as_posix())}", code=1)
     typed(folder, f"python train.py --resume --out-dir {shlex.quote(parts.as_posix())}")
     first, second = (torch.load(path / "last.pt", weights_only=True)["weights"] for path in (whole, parts))
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -541,7 +516,7 @@ def test_a_resumed_training_ends_where_the_whole_one_does(folder, tmp_path):
 
 def test_classify_cuts_a_long_text_and_gives_probabilities(folder, trained, tmp_path):
     (tmp_path / "text.txt").write_text("The king is dead, long live the king. " * 60, encoding="utf-8")
-    shown = typed(folder, f"python classify.py {shlex.quote((tmp_path / 'text.txt').as_posix())}").stdout.splitlines()
+    shown = typed(folder, f"python classify.py {shlex.quote((tmp_path / 'text.txt').as_posix())}").out.splitlines()
     assert [line.split("  ")[0] for line in shown] == ["passage 1", "passage 2", "passage 3", "mean of 3 passages"]
     rows = np.array([[float(share) for share in re.findall(r"\d\.\d\d", line)] for line in shown])
     np.testing.assert_allclose(rows.sum(1), 1, atol=0.011)
@@ -549,23 +524,23 @@ def test_classify_cuts_a_long_text_and_gives_probabilities(folder, trained, tmp_
 
 
 def test_classify_reads_standard_input_and_ignores_speakers(folder, trained):
-    plain = typed(folder, "python classify.py", stdin="Good morrow, cousin.\nIs the day so young?\n").stdout
+    plain = typed(folder, "python classify.py", stdin="Good morrow, cousin.\nIs the day so young?\n").out
     spoken = "BENVOLIO:\nGood morrow, cousin.\n\nROMEO:\nIs the day so young?\n"
-    assert typed(folder, "python classify.py", stdin=spoken).stdout == plain
+    assert typed(folder, "python classify.py", stdin=spoken).out == plain
 
 
 def test_a_bundled_play_is_classified_by_the_model_that_held_it_out(folder, trained):
     saved = torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
     for index, fold in enumerate(saved["folds"]):
         assert lab.classify.choose_fold(saved, None, fold["plays"][0]) == index
-    assert "has read" not in typed(folder, "python classify.py --play Hamlet").stderr
+    assert "has read" not in typed(folder, "python classify.py --play Hamlet").err
     number = next(fold["number"] for fold in saved["folds"] if "Hamlet" not in fold["plays"])
-    assert "has read Hamlet" in typed(folder, f"python classify.py --play Hamlet --fold {number}").stderr
+    assert "has read Hamlet" in typed(folder, f"python classify.py --play Hamlet --fold {number}").err
 
 
 def test_visualize_draws_a_passage_and_says_how_far_the_two_agree(folder, trained, tmp_path):
     path = shlex.quote((tmp_path / "marked.png").as_posix())
-    shown = typed(folder, f"python classify.py --play Hamlet --passage 2 --visualize {path}").stderr
+    shown = typed(folder, f"python classify.py --play Hamlet --passage 2 --visualize {path}").err
     assert re.search(r"rank correlation of -?[01]\.\d\d", shown)
     assert (tmp_path / "marked.png").read_bytes().startswith(PNG)
 
@@ -596,16 +571,16 @@ def test_a_mistake_is_one_line(folder, trained, monkeypatch, capsys, program, fl
 
 
 def test_without_a_checkpoint_the_program_says_what_to_do(folder, trained):
-    shown = typed(folder, "python classify.py --text hello --checkpoint no.pt", 2).stderr.splitlines()
+    shown = typed(folder, "python classify.py --text hello --checkpoint no.pt", code=2).err.splitlines()
     assert len(shown) == 1 and "train first" in shown[0]
 
 
 def test_a_model_without_attention_trains_and_has_nothing_to_draw(folder, tmp_path):
     out = shlex.quote((tmp_path / "run").as_posix())
-    shown = typed(folder, f"python train.py {TINY} --fold 1 --num-blocks 0 --embedding learned --out-dir {out}").stdout
+    shown = typed(folder, f"python train.py {TINY} --fold 1 --num-blocks 0 --embedding learned --out-dir {out}").out
     assert "gradient" not in shown
     checkpoint = shlex.quote((tmp_path / "run" / "last.pt").as_posix())
-    said = typed(folder, f"python classify.py --text hello --visualize --checkpoint {checkpoint}", 2).stderr
+    said = typed(folder, f"python classify.py --text hello --visualize --checkpoint {checkpoint}", code=2).err
     assert "no attention" in said
 
 

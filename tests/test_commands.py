@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
+from terminal import typed
 
 from shared.model.sampling import generate
 from shared.run.checkpoint import load_checkpoint
@@ -43,22 +44,6 @@ def course(tmp_path_factory):
     text = (ROOT / "data" / "shakespeare.txt").read_text(encoding="utf-8")[:40_000]
     (root / "short.txt").write_text(text, encoding="utf-8", newline="\n")
     return root
-
-
-def typed(folder: Path, line: str, stdin: str = "", code: int = 0, **environment) -> SimpleNamespace:
-    """What the command `line` prints, and that it ends with this exit status, and never with a traceback."""
-    done = subprocess.run(
-        [sys.executable, *shlex.split(line)[1:]],
-        cwd=folder,
-        input=stdin,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
-    )
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr and "Warning" not in done.stderr, done.stderr
-    return SimpleNamespace(out=done.stdout, err=done.stderr)
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,12 @@ import json
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 
 import pytest
 import torch
 from forecasting import FOLDER, lab
+from terminal import typed
 
 from shared.run.cli import run_main
 from shared.stages import ROOT
@@ -31,20 +31,9 @@ def folder(tmp_path_factory):
     return copy
 
 
-def typed(folder, line: str, code: int = 0):
-    """What a command prints, and that it ends with this exit status, and never with a traceback."""
-    done = subprocess.run(
-        [sys.executable, *shlex.split(line)], cwd=folder, capture_output=True, encoding="utf-8",
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr and "Warning" not in done.stderr, done.stderr
-    return done
-
-
 @pytest.fixture(scope="module")
 def trained(folder):
-    typed(folder, f"train.py {SMALL} --lag 2")
+    typed(folder, f"python train.py {SMALL} --lag 2")
     return folder
 
 
@@ -59,8 +48,8 @@ def test_training_leaves_a_model_a_curve_and_a_summary_with_the_tables_row(train
 
 
 def test_a_forecast_prints_a_line_a_step_and_draws_both_pictures(trained):
-    done = typed(trained, "forecast.py --visualize pictures --window 5")
-    lines = done.stdout.splitlines()
+    done = typed(trained, "python forecast.py --visualize pictures --window 5")
+    lines = done.out.splitlines()
     assert len(lines) == 1 + 3 and lines[0].split() == ["step", "truth", "forecast"]
     series = lab.series.flow_pressure(2)
     truth = series.in_units(lab.series.Windows(series, "test", 8, 3).batch(torch.tensor([5])).targets)[0, :, 0]
@@ -72,24 +61,24 @@ def test_a_forecast_prints_a_line_a_step_and_draws_both_pictures(trained):
 
 
 def test_a_forecast_can_be_made_from_a_shorter_past(trained):
-    assert len(typed(trained, "forecast.py --past-length 3").stdout.splitlines()) == 4
+    assert len(typed(trained, "python forecast.py --past-length 3").out.splitlines()) == 4
 
 
 def test_explain_prints_three_measures_and_draws_them(trained):
-    done = typed(trained, "explain.py --picture lag.png --json lag.json")
-    assert [line.split()[1] for line in done.stdout.splitlines()[:3]] == ["weight", "gradient", "occlusion"]
+    done = typed(trained, "python explain.py --picture lag.png --json lag.json")
+    assert [line.split()[1] for line in done.out.splitlines()[:3]] == ["weight", "gradient", "occlusion"]
     assert (trained / "lag.png").read_bytes().startswith(PNG)
     assert json.loads((trained / "lag.json").read_text(encoding="utf-8"))["lag"] == 2
 
 
 def test_a_resumed_run_ends_as_one_that_was_never_stopped(folder):
-    whole, halves = (f"train.py {SMALL} --lag 2 --dropout 0.2 --out-dir {name}" for name in ("whole", "halves"))
+    whole, halves = (f"python train.py {SMALL} --lag 2 --dropout 0.2 --out-dir {name}" for name in ("whole", "halves"))
     typed(folder, whole)
     stop = "import sys, train, shared.run.training as t; from shared.run.cli import run_main\n"
     stop += "class Stop(t.StopSignal):\n  n = 0\n  @property\n  def requested(self): Stop.n += 1; return Stop.n > 2\n"
     stop += "  @requested.setter\n  def requested(self, value): pass\n"
-    stop += f"t.StopSignal = Stop; sys.argv = {shlex.split(halves)!r}; run_main(train.main)"
-    assert "--resume" in typed(folder, f"-c {shlex.quote(stop)}", code=130).stderr
+    stop += f"t.StopSignal = Stop; sys.argv = {shlex.split(halves)[1:]!r}; run_main(train.main)"
+    assert "--resume" in typed(folder, f"python -c {shlex.quote(stop)}", code=130).err
     typed(folder, halves + " --resume")
     first, second = (torch.load(folder / name / "last.pt", weights_only=True) for name in ("whole", "halves"))
     assert first["progress"]["step"] == second["progress"]["step"] == 4
@@ -98,7 +87,7 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(folder):
 
 def test_a_table_of_ones_own_is_learned_with_quantiles_and_forecast_in_its_units(folder):
     line = "--data own.csv --target heat --known-future time --past-only wind --quantiles 0.1 0.5 0.9 --out-dir own"
-    typed(folder, f"train.py {SMALL} {line} --model transformer-lstm --season 1")
+    typed(folder, f"python train.py {SMALL} {line} --model transformer-lstm --season 1")
     summary = json.loads((folder / "own" / "summary.json").read_text(encoding="utf-8"))
     assert summary["row"] == "TransformerLSTM, from 3 seasons of 1, quantiles" and set(summary["scores"]) == {
         "MSE",
@@ -106,8 +95,8 @@ def test_a_table_of_ones_own_is_learned_with_quantiles_and_forecast_in_its_units
         "inside 0.1 to 0.9",
     }
     assert "--out-dir" not in summary["command"] and summary["settings"]["data"] == "own.csv"
-    done = typed(folder, "forecast.py --checkpoint own/best.pt --visualize own")
-    lines = done.stdout.splitlines()
+    done = typed(folder, "python forecast.py --checkpoint own/best.pt --visualize own")
+    lines = done.out.splitlines()
     assert len(lines) == 4 and all(len(line.split()) == 6 for line in lines[1:])
     assert [float(line.split()[1]) for line in lines[1:]] == [(192 + i) % 24 for i in range(3)]
     assert (folder / "own" / "forecast.png").read_bytes().startswith(PNG)
@@ -136,13 +125,13 @@ def test_every_other_model_trains_and_forecasts(model, tmp_path, capsys, monkeyp
 
 
 def test_baselines_are_kept_as_results(folder):
-    typed(folder, "baselines.py --lag 2 --past-length 8 --horizon 3")
+    typed(folder, "python baselines.py --lag 2 --past-length 8 --horizon 3")
     kept = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in (folder / "results").glob("*.json")}
     assert set(kept) == {
         f"flow-pressure-lag-2-{row}.json" for row in ("last-value", "mean", "the-rule-itself", "linear")
     }
     assert kept["flow-pressure-lag-2-linear.json"]["scores"]["MSE / noise"] < 1.2
-    typed(folder, "baselines.py --data own.csv --target heat --past-length 48 --horizon 3")
+    typed(folder, "python baselines.py --data own.csv --target heat --past-length 48 --horizon 3")
     day = json.loads((folder / "results" / "own-csv-3-steps-24-steps-ago.json").read_text(encoding="utf-8"))
     assert day["scores"] == {"MSE": 0.0, "MAE": 0.0}  # every day is alike
 
@@ -173,4 +162,4 @@ def test_a_mistake_is_told_in_one_line(line, trained, capsys, monkeypatch):
 
 
 def test_a_mistake_ends_a_command_with_status_2_and_no_traceback(folder):
-    assert "cannot read none.csv" in typed(folder, "train.py --data none.csv", code=2).stderr
+    assert "cannot read none.csv" in typed(folder, "python train.py --data none.csv", code=2).err

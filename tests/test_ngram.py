@@ -306,5 +306,6 @@ def test_flags_may_be_spelled_with_underscores(monkeypatch, capsys, corpus_file)
 
 
 def test_an_unwritable_result_is_a_users_mistake(monkeypatch, corpus_file, tmp_path):
+    (tmp_path / "nowhere").write_text("a file, and no folder", encoding="utf-8")
     with pytest.raises(UserError, match="cannot write"):
         run(monkeypatch, "--data", corpus_file, "--order", 1, "--json", tmp_path / "nowhere" / "x.json")

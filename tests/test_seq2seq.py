@@ -3,11 +3,10 @@
 import hashlib
 import itertools
 import math
-import os
 import re
+import shlex
 import shutil
 import signal
-import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -16,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from terminal import typed
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -23,7 +23,7 @@ from shared.errors import UserError
 from shared.model.attention import AdditiveAttention, MultiHeadAttention
 from shared.run.cli import run_main
 from shared.show.plots import ALIGNMENT_SHOWN, alignment_figure
-from shared.stages import ROOT, load_module
+from shared.stages import ROOT, load_folder
 
 LAB = ROOT / "model-03-lstm-attention" / "lab-seq2seq"
 MODULES = ("model", "search", "examples", "scores", "tasks", "baselines", "prepare", "translate", "lengths", "train")
@@ -31,22 +31,7 @@ VOCAB_SIZE, HIDDEN_SIZE = 9, 8
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def load_lab() -> SimpleNamespace:
-    """All modules of the lab. They import each other by plain names, which they have only while they are loaded."""
-    before = {name: sys.modules.get(name) for name in MODULES}
-    try:
-        for name in MODULES:
-            sys.modules[name] = load_module(LAB / f"{name}.py")
-        return SimpleNamespace(**{name: sys.modules[name] for name in MODULES})
-    finally:
-        for name, module in before.items():
-            if module is None:
-                sys.modules.pop(name, None)
-            else:
-                sys.modules[name] = module
-
-
-lab = load_lab()
+lab = load_folder(LAB, MODULES)
 PAD, BOS, EOS = lab.model.PAD, lab.model.BOS, lab.model.EOS
 every_attention = pytest.mark.parametrize("attention", ["additive", "multi-head", "none"])
 every_direction = pytest.mark.parametrize("bidirectional", [True, False])
@@ -817,16 +802,6 @@ def test_an_alignment_figure_is_drawn_for_any_shape_and_refuses_what_does_not_fi
 SMALL = "--max-steps 4 --eval-interval 2 --hidden-size 8 --batch-size 8 --device cpu".split()
 
 
-def typed(folder, *words):
-    """What a command prints, and that it ends well and without a warning."""
-    done = subprocess.run(
-        [sys.executable, *words], cwd=folder, capture_output=True, encoding="utf-8", errors="replace",
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0 and "Warning" not in done.stderr, done.stderr
-    return SimpleNamespace(out=done.stdout, err=done.stderr)
-
-
 @pytest.fixture
 def call(monkeypatch, capsys):
     """call(module, *words, code=0): as if the module's file were run with these words -> what it prints."""
@@ -857,7 +832,9 @@ def trained(tmp_path_factory):
     blocks = [f"# {split}: {split}\n{body}\n" for split in ("train", "validation", "test")]
     (folder / "data" / "pairs.txt").write_text("\n".join(blocks), encoding="utf-8")
     return SimpleNamespace(
-        folder=folder, path=folder / "checkpoints" / "best.pt", **vars(typed(folder, "train.py", *SMALL))
+        folder=folder,
+        path=folder / "checkpoints" / "best.pt",
+        **vars(typed(folder, shlex.join(["python", "train.py", *SMALL]))),
     )
 
 
@@ -881,7 +858,7 @@ def test_training_says_what_it_does_and_ends_with_scores_and_the_next_command(tr
 
 def test_the_translation_command_works_as_typed_and_draws_its_map(trained):
     text = "Loue--lookes, NOT 3!\n\nthen"
-    done = typed(trained.folder, "translate.py", text, "--visualize")
+    done = typed(trained.folder, shlex.join(["python", "translate.py", text, "--visualize"]))
     first, second = done.out.splitlines()
     assert re.fullmatch(r".*--.*, .* 3!", first)
     assert (trained.folder / "alignment.png").read_bytes().startswith(PNG)

@@ -34,7 +34,10 @@ WHOLE, POSITIVE = number(int, low=1), number(float, above=0)
 
 # Flag -> why its default is what it is, and how argparse reads it. A command has those that it has a default for.
 FLAGS = {
-    "--max-steps": ("training steps; the default takes about five minutes on two cores", dict(type=WHOLE)),
+    "--max-steps": (
+        "training steps; by default as many as fit into five minutes on two cores, or fewer where those suffice",
+        dict(type=WHOLE),
+    ),
     "--epochs": ("passes over the training text, instead of --max-steps", dict(type=POSITIVE)),
     "--batch-size": (
         "examples side by side in a step; more is faster per example, fewer gives more steps",
@@ -78,17 +81,14 @@ def add_flag(parser: ArgumentParser, name: str, why: str, defaults: dict, **opti
     parser.add_argument(name, help=(why + shown).replace("%", "%%"), **options)
 
 
-def add_training_flags(parser: ArgumentParser, folder: Path, defaults: dict, thorough: bool = False) -> None:
+def add_training_flags(parser: ArgumentParser, folder: Path, defaults: dict) -> None:
     """The common flags that `defaults` has a value for, and those that say where a run goes and how long it takes."""
     for name, (why, options) in FLAGS.items():
         if name.lstrip("-").replace("-", "_") in defaults:
             add_flag(parser, name, why, defaults, **options)
     parser.add_argument("--out-dir", default=str(folder / "checkpoints"), help="where the run is kept [checkpoints]")
     parser.add_argument("--resume", action="store_true", help="go on from last.pt in --out-dir, with its settings")
-    presets = parser.add_mutually_exclusive_group()
-    presets.add_argument("--quick", action="store_true", help="the one-minute version, to see that everything works")
-    if thorough:
-        presets.add_argument("--thorough", action="store_true", help="the twenty-minute version, for a better model")
+    parser.add_argument("--quick", action="store_true", help="the one-minute version, to see that everything works")
 
 
 @dataclass
@@ -147,7 +147,7 @@ class Run:
         write_json(self.out_dir / "summary.json", summary | found)
 
 
-def start_run(name: str, flags: Namespace, defaults: dict, quick: dict, thorough: dict | None = None) -> Run:
+def start_run(name: str, flags: Namespace, defaults: dict, quick: dict) -> Run:
     """The run that these flags ask for: the defaults, changed by a preset, changed by the flags that were given.
 
     With --resume the saved run's settings count instead.
@@ -155,8 +155,6 @@ def start_run(name: str, flags: Namespace, defaults: dict, quick: dict, thorough
     given = {name: value for name, value in vars(flags).items() if value is not None}
     out_dir, resume = Path(given.pop("out_dir")).resolve(), given.pop("resume")
     preset = quick if given.pop("quick") else {}
-    if given.pop("thorough", False):
-        preset = thorough
     if resume:
         saved = load_checkpoint(out_dir / "last.pt", stage=name)
         return Run(name, resumed_settings(saved, preset | given), out_dir, saved)

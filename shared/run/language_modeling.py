@@ -35,8 +35,8 @@ class Stage:
     """A stage as its train.py describes it.
 
     `defaults` are for words; `by_tokenizer` overrides some of them for another tokenizer, `quick` for the one-minute
-    run, `thorough` for the twenty-minute one. `model_settings` names those that the model's constructor takes besides
-    vocab_size. `add_flags(parser)` adds the stage's own flags.
+    run. `model_settings` names those that the model's constructor takes besides vocab_size. `add_flags(parser)` adds
+    the stage's own flags.
     """
 
     folder: Path
@@ -45,7 +45,6 @@ class Stage:
     model_settings: tuple[str, ...]
     by_tokenizer: dict[str, dict] = field(default_factory=dict)
     quick: dict = field(default_factory=dict)
-    thorough: dict = field(default_factory=dict)
     add_flags: Callable[[ArgumentParser], None] = lambda parser: None
 
     def settings(self, tokenizer: str, preset: dict | None = None) -> dict:
@@ -64,7 +63,7 @@ def _train_stage(stage: Stage) -> None:
     if flags.max_steps and flags.epochs:
         raise UserError("--max-steps and --epochs both say how long to train; give one of them")
     tokenizer_name = flags.tokenizer or COMMON["tokenizer"]
-    run = start_run(stage.folder.name, flags, stage.settings(tokenizer_name), stage.quick, stage.thorough)
+    run = start_run(stage.folder.name, flags, stage.settings(tokenizer_name), stage.quick)
     settings = run.settings
     device = run.device
     corpus, tokenizer = load_text(settings, run.saved)
@@ -111,7 +110,7 @@ def parse_flags(stage: Stage) -> Namespace:
     add_flag(parser, "--tokenizer", why, defaults, choices=sorted(TOKENIZERS))
     why = "upper limit; by default every word seen twice, every character, or 1,024 byte pairs"
     add_flag(parser, "--vocab-size", why, defaults, type=WHOLE)
-    add_training_flags(parser, stage.folder, defaults, thorough=bool(stage.thorough))
+    add_training_flags(parser, stage.folder, defaults)
     stage.add_flags(parser)
     return parser.parse_args()
 

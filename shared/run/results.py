@@ -43,13 +43,18 @@ def read_json(path: Path) -> dict:
         raise UserError(f"{path} is not JSON; write it again with the command that made it") from None
 
 
-def write_json(path: Path, content: dict) -> None:
-    """Write a JSON file, its folder included; UserError where that cannot be done."""
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, its folder included; UserError where that cannot be done."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")
+        path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; give a path that you may write to") from None
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write a JSON file, as `write_text` does."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 # ------------------------------------------------------------------------------------------------------ keeping a run
