@@ -5,9 +5,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository's root, for `shared`
 
-from model import RNN
-
 from shared.run.language_modeling import Stage, train_stage
+
+from model import RNN
 
 STAGE = Stage(
     folder=Path(__file__).resolve().parent,

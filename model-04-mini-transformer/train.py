@@ -5,10 +5,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository's root, for `shared`
 
-from model import MiniTransformer
-
 from shared.run.cli import number
 from shared.run.language_modeling import Stage, train_stage
+
+from model import MiniTransformer
 
 
 def add_flags(parser) -> None:

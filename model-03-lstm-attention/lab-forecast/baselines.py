@@ -6,16 +6,17 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
 import torch
-from losses import absolute_error, squared_error
-from parts import season_ago
-from series import DIP, PRESSURE, Series, Windows, series_of
 from torch import Tensor
-from train import FOLDER, add_series_flags, defaults_for, table_name
 
 from shared.run.cli import ArgumentParser, run_main
 from shared.run.experiment import command_line
 from shared.run.lab_results import keep_baseline
 from shared.run.results import shared_command
+
+from losses import absolute_error, squared_error
+from parts import season_ago
+from series import DIP, PRESSURE, Series, Windows, series_of
+from train import FOLDER, add_series_flags, defaults_for, table_name
 
 DAY, DAYS = 24, 3  # hours; and how many days the mean is of
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # penalties tried, per window

@@ -5,14 +5,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
+from shared.run.cli import ArgumentParser, run_main
+from shared.run.results import write_json
+from shared.show.plots import save_figure
+
 from forecast import load_forecaster
 from measures import MEASURES, profiles
 from plots import lag_figure
 from series import Windows
-
-from shared.run.cli import ArgumentParser, run_main
-from shared.run.results import write_json
-from shared.show.plots import save_figure
 
 FOLDER = Path(__file__).resolve().parent
 

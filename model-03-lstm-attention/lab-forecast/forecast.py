@@ -6,16 +6,17 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
 import torch
-from measures import middle
-from model import MODELS, Forecaster
-from plots import attention_figure, forecast_figure
-from series import NOTHING, Batch, Series, Windows, series_of
 
 from shared.errors import UserError
 from shared.run.checkpoint import load_checkpoint
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.generation import make_folder
 from shared.show.plots import save_figure
+
+from measures import middle
+from model import MODELS, Forecaster
+from plots import attention_figure, forecast_figure
+from series import NOTHING, Batch, Series, Windows, series_of
 
 FOLDER = Path(__file__).resolve().parent
 

@@ -4,8 +4,9 @@ B batch, Tf future steps, O targets, Q quantiles
 """
 
 import torch
-from parts import real_steps
 from torch import Tensor
+
+from parts import real_steps
 
 
 def real_only(prediction: Tensor, target: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, int]:

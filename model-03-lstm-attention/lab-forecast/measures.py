@@ -4,9 +4,10 @@ B batch, Tp past steps, Tf future steps, O targets
 """
 
 import torch
+from torch import Tensor
+
 from model import Forecaster
 from series import Batch, Windows
-from torch import Tensor
 
 MEASURES = ("weight", "gradient", "occlusion")
 WINDOWS = 64  # of the test part, evenly spread: their mean no longer moves

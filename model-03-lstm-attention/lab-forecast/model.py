@@ -8,6 +8,10 @@ same order.
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
+from shared.model.attention import MultiHeadAttention, attend, masked_softmax
+
 from parts import (
     GateAddNorm,
     LinearPart,
@@ -20,9 +24,6 @@ from parts import (
     visible_steps,
     without_level,
 )
-from torch import Tensor, nn
-
-from shared.model.attention import MultiHeadAttention, attend, masked_softmax
 
 
 class Forecaster(nn.Module):

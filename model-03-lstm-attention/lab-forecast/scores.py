@@ -1,6 +1,7 @@
 """How good a forecaster is: its errors over every window and, where the truth is known, what the lag got."""
 
 import torch
+
 from losses import absolute_error, squared_error
 from measures import MEASURES, middle, profiles
 from model import Forecaster

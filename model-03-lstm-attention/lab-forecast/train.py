@@ -7,10 +7,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
 import torch
-from losses import quantile_error, squared_error
-from model import MODELS, Forecaster
-from scores import EVALUATION_BATCH, lab_scores
-from series import Batch, Series, Windows, series_of
 
 from shared.errors import UserError
 from shared.run.cli import ArgumentParser, log, number, run_main
@@ -18,6 +14,11 @@ from shared.run.device import autocast
 from shared.run.experiment import Run, add_flag, add_training_flags, command_line, probe, start_run
 from shared.run.results import shared_command
 from shared.run.training import Task
+
+from losses import quantile_error, squared_error
+from model import MODELS, Forecaster
+from scores import EVALUATION_BATCH, lab_scores
+from series import Batch, Series, Windows, series_of
 
 FOLDER = Path(__file__).resolve().parent
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from model import EOS, PAD
 from torch import Tensor
 
 from shared.errors import UserError
+
+from model import EOS, PAD
 
 PAIRS = Path(__file__).resolve().parent / "data" / "pairs.txt"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -9,15 +9,16 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
 
-from examples import held_out_strings
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from scores import exact
-from tasks import load_model, row_name
 
 from shared.errors import UserError
 from shared.run.cli import ArgumentParser, run_main
 from shared.show.plots import DPI, WIDTH, save_figure
+
+from examples import held_out_strings
+from scores import exact
+from tasks import load_model, row_name
 
 EACH = 100  # held-out strings of every length
 BEYOND = 10  # letters more than in training

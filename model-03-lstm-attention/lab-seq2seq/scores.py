@@ -4,10 +4,11 @@ from collections import Counter
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+
 from examples import Examples, Pair, Symbols, encoded, held_out_strings, lengths_of, windows
 from model import PAD, Seq2Seq, shifted
 from search import beam_search, greedy
-from torch import Tensor
 
 BATCH = 512
 MAX_LENGTH = 50  # of an output; none of those wanted is longer

@@ -7,10 +7,11 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from model import BOS, EOS, PAD, Seq2Seq
 from torch import Tensor
 
 from shared.model.language_model import map_tensors
+
+from model import BOS, EOS, PAD, Seq2Seq
 
 
 @torch.no_grad()

@@ -7,6 +7,9 @@ Every task has `symbols`, `batch(step)`, `held_out` (Examples), `table` and `row
 from pathlib import Path
 
 import torch
+
+from shared.run.checkpoint import load_checkpoint
+
 from examples import (
     LETTERS,
     SPELLING_SYMBOLS,
@@ -20,8 +23,6 @@ from examples import (
 )
 from model import Seq2Seq
 from scores import modernised, string_scores, word_scores
-
-from shared.run.checkpoint import load_checkpoint
 
 NAME = "lab-seq2seq"
 SYMBOLS = {"spelling": SPELLING_SYMBOLS, "copy": LETTERS, "reverse": LETTERS}

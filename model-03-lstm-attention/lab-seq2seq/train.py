@@ -8,15 +8,16 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
 
 import torch
-from examples import Examples
-from model import ATTENTION, PAD, Seq2Seq
-from scores import mean_loss, outputs
-from tasks import NAME, make_task
 
 from shared.errors import UserError
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.experiment import add_flag, add_training_flags, probe, start_run
 from shared.run.training import Task
+
+from examples import Examples
+from model import ATTENTION, PAD, Seq2Seq
+from scores import mean_loss, outputs
+from tasks import NAME, make_task
 
 DEFAULTS = dict(
     task="spelling", attention="additive", num_heads=4, context=1, longest=20, max_steps=1300, batch_size=256,

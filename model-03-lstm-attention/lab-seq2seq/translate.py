@@ -11,16 +11,17 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
 
 import torch
-from examples import Symbols, encoded, window
-from model import Seq2Seq, shifted
-from scores import outputs
-from tasks import load_model
 from torch import Tensor
 
 from shared.errors import UserError
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.device import DEVICES, choose_device
 from shared.show.plots import alignment_figure, save_figure
+
+from examples import Symbols, encoded, window
+from model import Seq2Seq, shifted
+from scores import outputs
+from tasks import load_model
 
 WORD = re.compile(r"'?[^\W\d_]+(?:['-][^\W\d_]+)*'?|&")
 OLD_PRINT = str.maketrans("\u2018\u2019\u017f", "''s")  # round quotation marks, the long s

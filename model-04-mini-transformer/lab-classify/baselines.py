@@ -14,11 +14,11 @@ from statistics import mean
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
-from encoders import CountedWords
-
-from data import GENRES, SPLITS, TABLES, Passage, read_passages
 from shared.run.cli import ArgumentParser, run_main
 from shared.run.lab_results import keep_baseline
+
+from data import GENRES, SPLITS, TABLES, Passage, read_passages
+from encoders import CountedWords
 
 
 class LargestClass:

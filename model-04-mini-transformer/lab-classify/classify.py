@@ -6,18 +6,19 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
 import torch
-from encoders import ENCODERS
-from explain import explain, rank_correlation
-from model import SETTINGS, Classifier
-from pictures import marked_words_figure
 from torch import Tensor
 
-from data import GENRES, PASSAGE_WORDS, cut, read_plays, tokenize, without_speakers
 from shared.errors import UserError
 from shared.run.checkpoint import load_checkpoint
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.show.plots import save_figure
 from shared.text.corpus import decode, read_bytes
+
+from data import GENRES, PASSAGE_WORDS, cut, read_plays, tokenize, without_speakers
+from encoders import ENCODERS
+from explain import explain, rank_correlation
+from model import SETTINGS, Classifier
+from pictures import marked_words_figure
 
 FOLDER = Path(__file__).resolve().parent
 

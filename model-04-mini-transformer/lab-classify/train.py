@@ -10,19 +10,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's
 
 import torch
 import torch.nn.functional as F
-from baselines import accuracies, share
-from encoders import ENCODERS, CountedWords, Example, LearnedWords
-from explain import correlations
-from model import SETTINGS, Classifier
-from pictures import confusion_figure, plays_figure
 from torch import Tensor, nn
 
-from data import GENRES, NUM_FOLDS, SPLITS, TABLES, Passage, read_passages
 from shared.errors import UserError
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.experiment import Run, add_flag, add_training_flags, start_run
 from shared.run.training import Task
 from shared.show.plots import save_figure
+
+from baselines import accuracies, share
+from data import GENRES, NUM_FOLDS, SPLITS, TABLES, Passage, read_passages
+from encoders import ENCODERS, CountedWords, Example, LearnedWords
+from explain import correlations
+from model import SETTINGS, Classifier
+from pictures import confusion_figure, plays_figure
 
 FOLDER = Path(__file__).resolve().parent
 UNIT = "nats per passage"
