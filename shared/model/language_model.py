@@ -65,6 +65,11 @@ class LanguageModel(nn.Module):
         """features (..., feature_size) -> logits (..., V)."""
         return self.output(self.projection(features))
 
+    def next_features(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """What the output layer needs to tell the token after the last one: tokens (B, T) -> (B, E), state."""
+        features, state, _ = self.features(tokens, state, return_attention=False)
+        return self.projection(features[:, -1]), state
+
     def loss(
         self, tokens: Tensor, targets: Tensor, state: State = None, reduction: str = "sum"
     ) -> tuple[Tensor, State]:
