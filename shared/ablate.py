@@ -1,0 +1,244 @@
+"""What is each ingredient of a recipe worth? Change one, train again, and compare:
+
+    python -m shared.ablate model-02-lstm
+
+A default run takes five minutes, so these read a third of the text, for a third of the steps: every word as often as
+there. Each variant is trained with several seeds. What results/ablation.json of the stage already holds is not run
+again, so the command can be stopped and goes on where it was.
+"""
+
+import math
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from statistics import mean
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from shared.model.evaluation import evaluate
+from shared.model.language_model import LanguageModel
+from shared.model.output import TiedOutput
+from shared.run.cli import ArgumentParser, log, number, run_main
+from shared.run.experiment import probe
+from shared.run.language_modeling import Stage, language_task, trial_step
+from shared.run.optimizers import make_optimizers
+from shared.run.results import machine, read_json, spread, write_json
+from shared.run.training import LoopSettings, Task, train
+from shared.stages import ROOT, STAGES, load_stage
+from shared.text.batches import Lanes
+from shared.text.corpus import load_corpus
+from shared.text.tokenizer import train_tokenizer
+
+PART = 3  # of the text, and of the steps
+MEMORY = 0.99  # of an average of weights: the last hundred steps count
+
+
+class LockedDropout(nn.Module):
+    """Leaves out the same numbers at every step of a text (Gal & Ghahramani 2016), not new ones at each."""
+
+    def __init__(self, p: float):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, E) -> (B, T, E)."""
+        return x * F.dropout(torch.ones_like(x[:, :1]), self.p, self.training)
+
+
+def untie(model: LanguageModel) -> None:
+    """Give the output layer a table of its own."""
+    own = nn.Embedding(*model.embedding.weight.shape)
+    own.load_state_dict(model.embedding.state_dict())
+    model.output = TiedOutput(own)
+
+
+def lock_dropout(model: LanguageModel) -> None:
+    """Put `LockedDropout` wherever the model has dropout."""
+    for module in list(model.modules()):
+        for name, part in module.named_children():
+            if isinstance(part, nn.Dropout):
+                setattr(module, name, LockedDropout(part.p))
+
+
+def nothing(model: LanguageModel) -> None:
+    """The model stays as it is."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is different from the recipe: settings, a change to the new model, the loop's treatment of it.
+
+    `steps` is how many steps it gets for one of the recipe's: models of other sizes are compared at equal time.
+    """
+
+    settings: dict = field(default_factory=dict)
+    change: Callable[[LanguageModel], None] = nothing
+    carried: bool = True
+    averaged: bool = False
+    steps: float = 1.0
+
+
+RECIPE = "the recipe"
+VARIANTS = {
+    RECIPE: Variant(),
+    "input and output tables not tied": Variant(change=untie),
+    "nothing carried from chunk to chunk": Variant(carried=False),
+    "no dropout": Variant(dict(dropout=0.0)),
+    "dropout .1": Variant(dict(dropout=0.1)),
+    "dropout .3": Variant(dict(dropout=0.3)),
+    "dropout .3, one mask for a chunk": Variant(dict(dropout=0.3), lock_dropout),
+    "AdamW for all weights, rate .003": Variant(dict(optimizer="adamw", learning_rate=0.003)),
+    "AdamW for all weights, rate .006": Variant(dict(optimizer="adamw", learning_rate=0.006)),
+    "learning rate never lowered": Variant(dict(decay_share=0.0)),
+    "weights averaged": Variant(averaged=True),
+    "learning rate never lowered, weights averaged": Variant(dict(decay_share=0.0), averaged=True),
+    "hidden size 128, twice the steps": Variant(dict(hidden_size=128), steps=2.0),
+    "hidden size 384, six tenths of the steps": Variant(dict(hidden_size=384), steps=0.6),
+    "sinusoidal positions": Variant(dict(positions="sinusoidal")),
+    "learned positions": Variant(dict(positions="learned")),
+}
+
+
+def fitting(recipe: dict) -> dict[str, Variant]:
+    """The variants that change settings which the stage has, to others than the recipe's."""
+    return {
+        name: variant
+        for name, variant in VARIANTS.items()
+        if name == RECIPE or variant.settings.keys() <= recipe.keys() and differs(variant, recipe)
+    }
+
+
+def differs(variant: Variant, recipe: dict) -> bool:
+    """Is this another training than the recipe's?"""
+    return replace(variant, settings={}) != Variant() or recipe | variant.settings != recipe
+
+
+@dataclass(frozen=True)
+class Text:
+    """A part of the bundled words, as ids."""
+
+    training: Tensor
+    validation: Tensor
+    tokenizer: object
+
+
+def read_text() -> Text:
+    """The first part of the training text, and the whole validation split in the words of that part."""
+    corpus = load_corpus("shakespeare")
+    part = corpus.train[: corpus.train.index("\n\n", len(corpus.train) // PART)]
+    tokenizer = train_tokenizer("word", part, None)
+    return Text(*(torch.tensor(tokenizer.encode(text)) for text in (part, corpus.validation)), tokenizer)
+
+
+def run_variant(stage: Stage, variant: Variant, settings: dict, text: Text) -> float:
+    """Train once from scratch -> nats per token of the validation split, with the last weights, in float32."""
+    device = torch.device("cpu")
+    lanes = Lanes(text.training, settings["batch_size"], settings["context_length"], settings["seed"])
+    model = new_model(stage, variant, settings, text)
+    optimizers = make_optimizers(model, settings["optimizer"], settings["learning_rate"], settings["weight_decay"])
+    task = language_task(model, lanes, text.validation, text.tokenizer, settings, device)
+    if not variant.carried:
+        task = without_carry(task)
+    scored = model
+    if variant.averaged:
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(MEMORY))
+        task, scored = with_average(task, model, average), average.module
+    # Scored once, at the end: to score on the way, and to choose among the scores, would favour the restless.
+    score = partial(evaluate, scored, text.validation, settings["context_length"])
+    task = replace(task, evaluate=lambda: score().loss, look=lambda: None)
+    loop = LoopSettings(**{name: settings[name] for name in LoopSettings.__dataclass_fields__})
+    with tempfile.TemporaryDirectory() as folder:
+        return train(model, optimizers, task, loop, Path(folder), {}).best_loss
+
+
+def new_model(stage: Stage, variant: Variant, settings: dict, text: Text) -> LanguageModel:
+    """The stage's model with new weights, changed as the variant says."""
+    torch.manual_seed(settings["seed"])
+    model = stage.model(text.tokenizer.vocab_size, **{name: settings[name] for name in stage.model_settings})
+    variant.change(model)
+    return model
+
+
+def without_carry(task: Task) -> Task:
+    """Every chunk starts from nothing."""
+    return replace(task, step=lambda batch, carry: task.step(batch, None))
+
+
+def with_average(task: Task, model: LanguageModel, average: AveragedModel) -> Task:
+    """Every step begins by taking the weights into their average."""
+
+    def step(batch, carry):
+        average.update_parameters(model)
+        return task.step(batch, carry)
+
+    return replace(task, step=step)
+
+
+def settle(stage: Stage, text: Text) -> dict:
+    """The recipe's settings, precision and optimizer settled by trying; every variant gets the same."""
+    settings = stage.settings("word")
+    lanes = Lanes(text.training, settings["batch_size"], settings["context_length"], seed=1)
+    model = new_model(stage, Variant(), settings, text)
+    probe(model, settings, torch.device("cpu"), trial_step(model, lanes, torch.device("cpu")))
+    return settings | {"max_steps": settings["max_steps"] // PART, "eval_interval": settings["max_steps"]}
+
+
+def ablate(name: str, seeds: list[int], path: Path) -> dict:
+    """Run what `path` does not hold yet, keeping every run there as soon as it is done -> all that it holds."""
+    kept = read_json(path) if path.exists() else {"command": f"python -m shared.ablate {name}", "runs": []}
+    stage, text = load_stage(name), read_text()
+    recipe = settle(stage, text)
+    for seed in seeds:
+        for variant_name, variant in fitting(recipe).items():
+            if any((run["variant"], run["seed"]) == (variant_name, seed) for run in kept["runs"]):
+                continue
+            steps = round(recipe["max_steps"] * variant.steps)
+            settings = recipe | variant.settings | {"seed": seed, "max_steps": steps}
+            log(f"{variant_name}, seed {seed}, {steps:,} steps")
+            began = time.perf_counter()
+            nats = run_variant(stage, variant, settings, text)
+            seconds = round(time.perf_counter() - began, 1)
+            run = {"variant": variant_name, "seed": seed, "nats_per_token": nats, "seconds": seconds}
+            kept["runs"].append(run | {"settings": settings, "machine": machine()})
+            write_json(path, kept)
+    return kept
+
+
+def table(kept: dict) -> str:
+    """Each variant's perplexity over the seeds, and by how much it is above (+) or below (-) the recipe's."""
+    found = defaultdict(list)
+    for run in kept["runs"]:
+        found[run["variant"]].append(run)
+    rows = ["| what is changed | perplexity | against the recipe | seconds |", "| --- | ---: | ---: | ---: |"]
+    recipe = mean(run["nats_per_token"] for run in found[RECIPE])
+    for variant, runs in found.items():
+        nats = [run["nats_per_token"] for run in runs]
+        against = "" if variant == RECIPE else f"{math.expm1(mean(nats) - recipe):+.1%}"
+        seconds = mean(run["seconds"] for run in runs)
+        rows.append(f"| {variant} | {spread([math.exp(each) for each in nats], 1)} | {against} | {seconds:.0f} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Read the command line, run what is missing, print the table."""
+    parser = ArgumentParser(prog="python -m shared.ablate", description=__doc__)
+    parser.add_argument("stage", choices=STAGES, help="whose recipe")
+    whole = number(int, low=0, high=1e9)
+    parser.add_argument(
+        "--seeds", type=whole, nargs="+", default=[1, 2, 3], help="a run of each variant for each [1 2 3]"
+    )
+    parser.add_argument("--json", type=Path, help="where runs are kept [the stage's results/ablation.json]")
+    flags = parser.parse_args()
+    path = flags.json or ROOT / flags.stage / "results" / "ablation.json"
+    print(table(ablate(flags.stage, flags.seeds, path)))
+
+
+if __name__ == "__main__":
+    run_main(main)

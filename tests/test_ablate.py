@@ -1,0 +1,134 @@
+"""Ablations: each variant changes what it says and nothing else, no run is made twice, and the table adds up."""
+
+import json
+import math
+import sys
+
+import pytest
+import torch
+from options import STAGE_1, STAGE_2, STAGE_4
+
+from shared import ablate
+from shared.ablate import RECIPE, VARIANTS, LockedDropout, Text, Variant, fitting, new_model, run_variant, table
+from shared.run.training import Task
+from shared.stages import load_stage
+from shared.text.tokenizer import train_tokenizer
+
+SPEECH = "O Romeo, Romeo, wherefore art thou Romeo?\nDeny thy father and refuse thy name;\n\n"
+
+
+@pytest.fixture(scope="module")
+def text():
+    tokenizer = train_tokenizer("word", SPEECH * 30, None)
+    ids = torch.tensor(tokenizer.encode(SPEECH * 30))
+    return Text(ids, ids[:60], tokenizer)
+
+
+def small(stage, **changes):
+    sizes = dict(hidden_size=8, batch_size=3, context_length=8, max_steps=4, eval_interval=100, num_heads=2)
+    return load_stage(stage).settings("word") | sizes | dict(precision="float32", optimizer="adamw") | changes
+
+
+def test_a_locked_mask_is_the_same_at_every_step_and_another_for_every_text():
+    torch.manual_seed(0)
+    dropped = LockedDropout(0.5)(torch.ones(64, 10, 16))
+    assert torch.equal(dropped, dropped[:, :1].expand(-1, 10, -1))
+    assert set(dropped.unique().tolist()) == {0.0, 2.0}
+    assert len({tuple(row) for row in dropped[:, 0].tolist()}) > 60
+    assert torch.equal(LockedDropout(0.5).eval()(torch.ones(2, 3, 4)), torch.ones(2, 3, 4))
+
+
+@pytest.mark.parametrize("stage", [STAGE_2, STAGE_4])
+def test_every_dropout_of_a_model_is_locked(stage, text):
+    settings = small(stage, dropout=0.5)
+    model = new_model(load_stage(stage), VARIANTS["dropout .3, one mask for a chunk"], settings, text)
+    assert not any(isinstance(module, torch.nn.Dropout) for module in model.modules())
+    assert any(isinstance(module, LockedDropout) and module.p == 0.5 for module in model.modules())
+
+
+def test_untied_tables_begin_equal_and_learn_apart(text):
+    model = new_model(load_stage(STAGE_1), VARIANTS["input and output tables not tied"], small(STAGE_1), text)
+    tied = new_model(load_stage(STAGE_1), Variant(), small(STAGE_1), text)
+    ids = text.training[:9][None]
+    assert torch.equal(model.eval()(ids)[0], tied.eval()(ids)[0])
+    assert len(list(model.parameters())) == len(list(tied.parameters())) + 1
+    model.loss(ids[:, :-1], ids[:, 1:])[0].backward()
+    read = ids[0, 0]
+    unread = next(token for token in range(text.tokenizer.vocab_size) if token not in ids)
+    assert model.embedding.weight.grad[read].any() and not model.embedding.weight.grad[unread].any()
+    assert model.output.embedding.weight.grad[unread].any()
+
+
+def test_nothing_is_carried_where_nothing_shall_be():
+    seen = []
+    task = Task(
+        batch=None, step=lambda batch, carry: seen.append(carry) or (0.0, 1, "state"), evaluate=None, describe=None
+    )
+    ablate.without_carry(task).step("batch", "state")
+    task.step("batch", "state")
+    assert seen == [None, "state"]
+
+
+def test_an_average_takes_in_the_weights_of_every_step():
+    model = torch.nn.Linear(1, 1, bias=False)
+    average = ablate.AveragedModel(model, multi_avg_fn=ablate.get_ema_multi_avg_fn(0.75))
+    task = ablate.with_average(Task(None, lambda batch, carry: None, None, None), model, average)
+    for weight in (1.0, 5.0, 9.0):
+        torch.nn.init.constant_(model.weight, weight)
+        task.step(None, None)
+    assert average.module.weight.item() == pytest.approx(0.75 * (0.75 * 1 + 0.25 * 5) + 0.25 * 9)
+
+
+@pytest.mark.parametrize("stage", [STAGE_1, STAGE_2, STAGE_4])
+def test_every_variant_trains_and_no_two_end_alike(stage, text):
+    recipe = small(stage, dropout=0.2, learning_rate=0.02, decay_share=0.6, warmup_steps=1)
+    scores = {}
+    for name, variant in fitting(recipe).items():
+        settings = recipe | variant.settings | {"seed": 1}
+        scores[name] = run_variant(load_stage(stage), variant, settings, text)
+    assert all(map(math.isfinite, scores.values()))
+    assert len(set(scores.values())) == len(scores) > 10
+    assert scores[RECIPE] == run_variant(load_stage(stage), Variant(), recipe | {"seed": 1}, text)
+
+
+def test_a_variant_that_is_the_recipe_itself_is_left_out():
+    names = set(fitting(small(STAGE_4, dropout=0.0)))
+    assert "no dropout" not in names and {"dropout .1", "learned positions", RECIPE} <= names
+    names = set(fitting(small(STAGE_2, dropout=0.1)))
+    assert not names & {"dropout .1", "learned positions"} and "no dropout" in names
+
+
+def test_runs_are_kept_one_by_one_and_never_repeated(text, tmp_path, monkeypatch, capsys):
+    path, trained = tmp_path / "results" / "ablation.json", []
+    monkeypatch.setattr(ablate, "read_text", lambda: text)
+    monkeypatch.setattr(ablate, "settle", lambda stage, text: small(STAGE_1))
+
+    def stop_at_the_fourth(stage, variant, settings, text):
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        trained.append(settings["seed"])
+        return 5.0
+
+    monkeypatch.setattr(ablate, "run_variant", stop_at_the_fourth)
+    with pytest.raises(KeyboardInterrupt):
+        ablate.ablate(STAGE_1, [1, 2], path)
+    assert len(json.loads(path.read_text(encoding="utf-8"))["runs"]) == 3
+    monkeypatch.setattr(ablate, "run_variant", lambda *given: trained.append(given[2]["seed"]) or 4.0)
+    monkeypatch.setattr(sys, "argv", ["ablate", STAGE_1, "--seeds", "1", "2", "--json", str(path)])
+    ablate.main()
+    variants = len(fitting(small(STAGE_1)))
+    assert trained == [1] * variants + [2] * variants
+    assert len(capsys.readouterr().out.splitlines()) == variants + 2
+    steps = {
+        run["variant"]: run["settings"]["max_steps"] for run in json.loads(path.read_text(encoding="utf-8"))["runs"]
+    }
+    assert steps["hidden size 128, twice the steps"] == 2 * steps[RECIPE]
+
+
+def test_the_table_compares_means_over_seeds():
+    runs = [(RECIPE, 60.0, 10), (RECIPE, 60.0, 12), ("no dropout", 66.0, 9), ("no dropout", 66.0, 9)]
+    runs = [dict(variant=name, nats_per_token=math.log(perplexity), seconds=s) for name, perplexity, s in runs]
+    assert table({"runs": runs}).splitlines()[2:] == [
+        "| the recipe | 60.0 (60.0 to 60.0) |  | 11 |",
+        "| no dropout | 66.0 (66.0 to 66.0) | +10.0% | 9 |",
+    ]
