@@ -45,18 +45,13 @@ SAMPLE_SEED, SAMPLE_TEMPERATURE = 1, 0.8
 SAMPLE_CHARACTERS = 300  # about sixty words; counted in characters, samples of all tokenizers are equally long
 
 
-def preset_settings(stage: str, preset: str, tokenizer: str) -> dict:
-    """The settings that a run with this preset has; none for a preset that the stage leaves to the command line."""
-    described = load_stage(stage)
-    changes = {} if preset == "default" else getattr(described, preset, None)
-    return {} if changes is None else described.settings(tokenizer, changes)
-
-
 def check_preset(run: dict, what: str) -> None:
     """A run may be called by a preset's name only if it has the settings that train.py gives to that preset now."""
-    expected = preset_settings(run["stage"], run["preset"], run["settings"]["tokenizer"])
+    if run["preset"] == "flags":
+        return
+    expected = load_stage(run["stage"]).settings(run["settings"]["tokenizer"], run["preset"])
     if difference := differing_setting(run, expected):
-        raise UserError(f"{what} is no {run['preset']} run: {difference}; train again, or name another --preset")
+        raise UserError(f"{what} is no {run['preset']} run: {difference}; train again, or keep it with --preset flags")
 
 
 @torch.no_grad()
@@ -144,7 +139,12 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True, metavar="keep | write | check")
     keeper = commands.add_parser("keep", help="copy a finished run into its stage's results/")
     keeper.add_argument("out_dir", type=Path, help="the run's --out-dir; by default a stage's checkpoints/")
-    keeper.add_argument("--preset", choices=PRESETS, default="default", help="what to call it [default]")
+    keeper.add_argument(
+        "--preset",
+        choices=PRESETS,
+        default="default",
+        help="what to call it; flags is for a run with flags of its own [default]",
+    )
     commands.add_parser("write", help="write the tables in README.md and the chapters")
     commands.add_parser("check", help="exit with an error if the tables are not what the files say")
     flags = parser.parse_args()

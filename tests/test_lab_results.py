@@ -6,7 +6,7 @@ import pytest
 
 from shared import results
 from shared.errors import UserError
-from shared.run.lab_results import file_name, keep_baseline, kept_lab_run, lab_tables, load_lab_results, slug
+from shared.run.lab_results import file_name, keep_baseline, kept_lab_run, lab_tables, load_lab_results
 from shared.run.results import write_json
 from shared.stages import LABS
 
@@ -52,7 +52,6 @@ def test_a_result_is_named_by_its_table_its_row_and_its_seed():
     )
     baseline = {"table": "copy", "row": "Guess!"}
     assert file_name(baseline) == "copy-guess.json"
-    assert slug("  A -- b ") == "a-b"
 
 
 def test_the_chapters_table_has_the_mean_over_seeds_below_the_baselines(root):

@@ -18,6 +18,7 @@ from shared.run.results import (
     in_minutes,
     kept_run,
     load_results,
+    own_flags,
     shared_command,
     spread,
     tables,
@@ -159,6 +160,31 @@ def test_a_run_with_other_settings_is_not_kept_under_a_presets_name(finished, tm
     with pytest.raises(UserError, match="is no quick run"):
         results.keep(finished, "quick", tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_with_flags_of_its_own_is_kept_under_these(finished, tmp_path):
+    path = results.keep(finished, "flags", tmp_path)
+    assert path.name.startswith("text-word-max-steps-4-hidden-size-16-") and path.name.endswith("-seed1.json")
+    assert "data" not in path.name and "out" not in path.name
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        ("python train.py", ""),
+        ("python train.py --data tinyshakespeare --tokenizer char --seed 2 --dropout .4", "--dropout .4"),
+        ("python train.py --thorough --hidden_size 64 --tokenizer word", "--thorough --hidden-size 64"),
+    ],
+)
+def test_the_flags_that_make_a_run_its_own(command, flags):
+    assert own_flags(command) == flags
+
+
+def test_runs_with_different_flags_have_different_rows_and_files():
+    first, second = (run(preset="flags") | {"command": f"python train.py --dropout {p}"} for p in (0.1, 0.4))
+    assert file_name(first) == "shakespeare-word-dropout-0-1-seed1.json" != file_name(second)
+    text = tables([first, second, run()], [])
+    assert [cells(text, "[")[1]] == ["default"] and "| `--dropout 0.1` |" in text and "| `--dropout 0.4` |" in text
 
 
 def test_a_run_that_is_not_finished_is_not_kept(finished, tmp_path):

@@ -6,18 +6,9 @@ from pathlib import Path
 from statistics import mean
 
 from shared.errors import UserError
-from shared.run.results import in_minutes, machine, read_json, shared_command, spread, thin, write_json
+from shared.run.results import in_minutes, machine, read_json, shared_command, slug, spread, thin, write_json
 
 CURVE_FIELDS = ("step", "seconds", "train_loss", "validation_loss")
-
-
-def slug(text: str) -> str:
-    """A name fit for a file.
-
-    >>> slug("ETTh1, 24 hours: LSTM")
-    'etth1-24-hours-lstm'
-    """
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def file_name(result: dict) -> str:

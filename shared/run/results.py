@@ -3,6 +3,7 @@
 import json
 import math
 import platform
+import re
 import shlex
 from collections import defaultdict
 from pathlib import Path
@@ -13,7 +14,8 @@ import torch
 from shared.errors import UserError
 from shared.text.tokenizer import TOKENIZERS
 
-PRESETS = ("default", "quick", "thorough")
+# What a kept run is called; `flags` is for runs with flags of their own, which the tables then show.
+PRESETS = ("default", "quick", "thorough", "flags")
 MARKERS = ("<!-- results -->", "<!-- /results -->")
 CURVE_POINTS = 60
 CURVE_FIELDS = ("step", "tokens", "seconds", "train_loss", "validation_loss")
@@ -106,10 +108,36 @@ def evenly(items: list, limit: int) -> list:
     return [items[round(place * (len(items) - 1) / (limit - 1))] for place in range(limit)]
 
 
+def own_flags(command: str) -> str:
+    """The flags of a command but those that every table names anyway: the text, its tokens, the seed.
+
+    >>> own_flags("python train.py --data tinyshakespeare --dropout 0.4 --seed 2")
+    '--dropout 0.4'
+    """
+    words = shlex.split(command)[2:]
+    flags = [word.replace("_", "-") if word.startswith("--") else word for word in words]
+    told = ("--data", "--tokenizer", "--seed")
+    return shlex.join(word for before, word in zip(["", *flags], flags) if not {before, word} & set(told))
+
+
+def slug(text: str) -> str:
+    """A name fit for a file.
+
+    >>> slug("ETTh1, 24 hours: LSTM")
+    'etth1-24-hours-lstm'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def label(run: dict) -> str:
+    """The name of a run's preset, or its flags."""
+    return own_flags(run["command"]) if run["preset"] == "flags" else run["preset"]
+
+
 def file_name(run: dict) -> str:
     """The name a kept run's file must have: shakespeare-word-default-seed1.json"""
     corpus, settings = Path(run["corpus"]["name"]).stem, run["settings"]
-    return f"{corpus}-{settings['tokenizer']}-{run['preset']}-seed{settings['seed']}.json"
+    return f"{corpus}-{settings['tokenizer']}-{slug(label(run))}-seed{settings['seed']}.json"
 
 
 def differing_setting(run: dict, settings: dict) -> str | None:
@@ -188,7 +216,7 @@ def table(corpus: str, tokenizer: str, runs: list[dict], counts: list[dict]) -> 
         rows.append([name, "", *shown, "", in_minutes(counts[0]["seconds"]), "", ""])
     by_row = defaultdict(list)
     for run in runs:
-        by_row[PRESETS.index(run["preset"]), run["stage"]].append(run)
+        by_row[PRESETS.index(run["preset"]), label(run), run["stage"]].append(run)
     rows += [run_row(by_row[key], lossless, counted) for key in sorted(by_row)]
     text = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     unknown = f", `<unk>` is {counts[0]['validation_share_unknown']:.1%} of it" if counts and not lossless else ""
@@ -212,7 +240,8 @@ def run_row(runs: list[dict], lossless: bool, counted: dict | None) -> list[str]
     parameters = f"{runs[0]['parameters'] / 1e6:.2f} M"
     computed = sorted({f"{run['settings']['precision']}, {run['settings']['optimizer']}" for run in runs})
     stage, duration = runs[0]["stage"], in_minutes(mean(run["command_seconds"] for run in runs))
-    return [f"[{stage}]({stage})", runs[0]["preset"], *measures, parameters, duration, " or ".join(computed),
+    name = f"`{label(runs[0])}`" if runs[0]["preset"] == "flags" else runs[0]["preset"]
+    return [f"[{stage}]({stage})", name, *measures, parameters, duration, " or ".join(computed),
             str(len(runs))]  # fmt: skip
 
 
