@@ -108,6 +108,26 @@ def test_a_processor_that_only_imitates_bfloat16_is_asked_once(clock):
     assert calls.count("bfloat16") == 1
 
 
+def test_a_processor_that_cannot_do_bfloat16_at_all_gets_float32(clock):
+    """oneDNN refuses an LSTM in bfloat16 on processors before AVX-512."""
+    trial_step, _ = trial(clock, {"float32": 1.0, "bfloat16": 1.0})
+
+    def refusing(precision):
+        if precision == "bfloat16":
+            raise RuntimeError("could not create a primitive descriptor for the LSTM forward propagation primitive")
+        trial_step(precision)
+
+    assert choose_precision("auto", CPU, refusing) == ("float32", 1.0)
+    with pytest.raises(UserError, match="bfloat16 does not work here.*leave --precision away"):
+        choose_precision("bfloat16", CPU, refusing)
+    with pytest.raises(RuntimeError, match="not of the precision"):
+        choose_precision("float32", CPU, broken)
+
+
+def broken(precision):
+    raise RuntimeError("not of the precision")
+
+
 @pytest.mark.parametrize("first", [1.0, 9.0])
 def test_the_first_call_and_the_slower_ones_do_not_count(clock, first):
     durations = iter([first, 3.0, 2.0, 4.0])

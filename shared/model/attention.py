@@ -190,11 +190,14 @@ def sliding_window(
         stop = min(start + block_size, num_queries)
         last = num_keys - num_queries + stop
         first = max(0, last - (stop - start) - reach)
-        mask = causal_mask(stop - start, last - first, window, see_self, queries.device)
+        alone = see_self and stop - start == 1  # one query may see all that it is shown
+        mask = None if alone else causal_mask(stop - start, last - first, window, see_self, queries.device)
         seen = slice(first, last)
         block, weights = attention(
             queries[..., start:stop, :], keys[..., seen, :], values[..., seen, :], mask, return_weights
         )
         blocks.append((block, F.pad(weights, (first, num_keys - last)) if return_weights else None))
+    if len(blocks) == 1:
+        return blocks[0]
     contexts, weights = zip(*blocks)
     return torch.cat(contexts, -2), torch.cat(weights, -2) if return_weights else None

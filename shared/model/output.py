@@ -40,33 +40,35 @@ class TiedOutput(nn.Module):
         self.band_vectors = nn.Parameter(torch.zeros(len(self.sizes) - 1, embedding_size))
         self.band_bias = nn.Parameter(torch.zeros(len(self.sizes) - 1))
 
-    def tables(self) -> list[tuple[Tensor, Tensor]]:
-        """A weight (classes, E) and bias (classes) for the first choice, then for each band of rarer tokens."""
-        weights = list(self.embedding.weight.split(self.sizes))
-        biases = list(self.bias.split(self.sizes))
-        if self.band_bias.numel():
-            weights[0] = torch.cat([weights[0], self.band_vectors])
-            biases[0] = torch.cat([biases[0], self.band_bias])
-        return list(zip(weights, biases))
+    def bands(self) -> list[tuple[Tensor, Tensor]]:
+        """A weight (n, E) and a bias (n) for each band of rarer tokens."""
+        return list(zip(self.embedding.weight.split(self.sizes), self.bias.split(self.sizes)))[1:]
+
+    def first_choice(self, features: Tensor) -> Tensor:
+        """Logits of the frequent tokens and then of the bands: features (..., E) -> (..., frequent + bands)."""
+        frequent = self.sizes[0]
+        logits = F.linear(features, self.embedding.weight[:frequent], self.bias[:frequent])
+        if len(self.sizes) == 1:
+            return logits
+        return torch.cat([logits, F.linear(features, self.band_vectors, self.band_bias)], dim=-1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits of all tokens: features (..., E) -> (..., V). With bands they are log probabilities."""
-        choice, *bands = (F.linear(features, weight, bias) for weight, bias in self.tables())
+        choice, bands = self.first_choice(features), self.bands()
         if not bands:
             return choice
         frequent, band_choice = choice.log_softmax(-1).split([self.sizes[0], len(bands)], dim=-1)
-        rarer = [band_choice[..., k, None] + band.log_softmax(-1) for k, band in enumerate(bands)]
+        rarer = [band_choice[..., k, None] + F.linear(features, *band).log_softmax(-1) for k, band in enumerate(bands)]
         return torch.cat([frequent, *rarer], dim=-1)
 
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
         """Cross entropy in nats: features (N, E), targets (N) -> (N). Computes a band only where a target is in it."""
-        first, *bands = self.tables()
         members = [(targets >= start) & (targets < start + size) for start, size in zip(self.starts, self.sizes)]
         choice = targets
         for k, member in enumerate(members[1:]):
             choice = choice.masked_fill(member, self.sizes[0] + k)
-        nats = F.cross_entropy(F.linear(features, *first), choice, reduction="none")
-        for (weight, bias), start, member in zip(bands, self.starts[1:], members[1:]):
+        nats = F.cross_entropy(self.first_choice(features), choice, reduction="none")
+        for (weight, bias), start, member in zip(self.bands(), self.starts[1:], members[1:]):
             rows = member.nonzero().squeeze(-1)
             within = F.cross_entropy(F.linear(features[rows], weight, bias), targets[rows] - start, reduction="none")
             nats = nats.index_add(0, rows, within.to(nats.dtype))
