@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from shared.errors import UserError
+from shared.model.evaluation import evaluate_in_windows
 from shared.model.language_model import LanguageModel
 from shared.model.sampling import generate
 from shared.run import lab_results
@@ -36,12 +37,13 @@ from shared.run.results import (
     write_json,
 )
 from shared.stages import LABS, ROOT, load_stage, model_class
-from shared.text.corpus import SHAKESPEARE
+from shared.text.corpus import SHAKESPEARE, load_corpus
 from shared.text.tokenizer import Tokenizer
 
 # A blank line: every tokenizer knows it, and in a play a new speech begins after it.
 PROMPT = "\n\n"
 SAMPLE_SEED, SAMPLE_TEMPERATURE = 1, 0.8
+WINDOWS = 256, 640  # characters in a window, and windows
 SAMPLE_CHARACTERS = 300  # about sixty words; counted in characters, samples of all tokenizers are equally long
 
 
@@ -52,6 +54,14 @@ def check_preset(run: dict, what: str) -> None:
     expected = load_stage(run["stage"]).settings(run["settings"]["tokenizer"], run["preset"])
     if difference := differing_setting(run, expected):
         raise UserError(f"{what} is no {run['preset']} run: {difference}; train again, or keep it with --preset flags")
+
+
+def nats_in_windows(model: LanguageModel, tokenizer: Tokenizer, summary: dict) -> float:
+    """The estimate that most published numbers on characters are."""
+    corpus = load_corpus(summary["settings"]["data"])
+    if corpus.sha256 != summary["corpus"]["sha256"]:
+        raise UserError(f"{summary['settings']['data']} is not the text of this run any more; train again")
+    return evaluate_in_windows(model, torch.tensor(tokenizer.encode(corpus.validation)), *WINDOWS, seed=SAMPLE_SEED)
 
 
 @torch.no_grad()
@@ -87,6 +97,8 @@ def keep(out_dir: Path, preset: str, root: Path) -> Path:
         return path
     check_preset(summary | {"preset": preset}, f"the run in {out_dir}")
     model, tokenizer = load_model(stage, model_class(stage), out_dir / "best.pt", "cpu")
+    if tokenizer.name == "char":
+        summary["validation"]["nats_in_windows"] = nats_in_windows(model, tokenizer, summary)
     run = kept_run(summary, records, preset, tokenizer.vocab_size, write_sample(model, tokenizer))
     path = root / stage / "results" / file_name(run)
     write_json(path, run)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from options import ALL_OPTIONS, VOCAB_SIZE, build, random_tokens
 from torch import nn
 
-from shared.model.evaluation import LANES, WARM_UP, Evaluation, evaluate, token_losses
+from shared.model.evaluation import LANES, WARM_UP, Evaluation, evaluate, evaluate_in_windows, token_losses
 from shared.stages import ROOT
 from shared.text.batches import Lanes
 
@@ -165,3 +165,21 @@ def test_one_lane_instead_of_many_gives_the_same_loss(name, length, text):
     one = token_losses(model, held_out, CONTEXT_LENGTH, lanes=1).mean()
     assert one < -(shares * shares.log()).sum() - 0.1, "it has learned more than how frequent each character is"
     assert abs(many - one) < 0.002
+
+
+# -------------------------------------------------------------------------------------------------------------- windows
+@every_option
+def test_a_window_is_read_without_what_comes_before_it(name):
+    model, ids = build(name), random_tokens(21)
+    [logits] = model(ids[None, :20])[0].detach()
+    expected = F.cross_entropy(logits, ids[1:]).item()
+    assert evaluate_in_windows(model, ids, 20, windows=70, seed=1) == pytest.approx(expected)  # there is only one
+
+
+def test_windows_are_drawn_by_the_seed_and_from_all_of_the_text():
+    model, ids = build("1"), random_tokens(400)
+    first, again, other = (evaluate_in_windows(model, ids, 10, 50, seed) for seed in (1, 1, 2))
+    assert first == again != other
+    many = evaluate_in_windows(model, ids, 10, 4000, seed=3)
+    nats = [evaluate_in_windows(model, ids[start : start + 11], 10, 1, 0) for start in range(390)]
+    assert many == pytest.approx(sum(nats) / len(nats), rel=0.02)

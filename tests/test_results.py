@@ -25,8 +25,9 @@ from shared.run.results import (
     thin,
     write_json,
 )
-from shared.stages import ROOT, load_stage
+from shared.stages import ROOT, load_stage, model_class
 from shared.text.corpus import load_corpus
+from shared.text.tokenizer import TOKENIZERS
 
 STAGE = "model-01-rnn"
 MARKERS = "<!-- results -->\n<!-- /results -->"
@@ -123,6 +124,17 @@ def test_a_kept_run_has_its_summary_its_curve_and_a_sample(finished, tiny_defaul
     assert kept["curve"][-1]["validation_loss"] == pytest.approx(json.loads(lines[-1])["validation_loss"], rel=1e-5)
     assert len(kept["sample"]["text"]) >= 250 and kept["sample"]["prompt"].isspace()
     assert load_results(tmp_path) == ([kept], [])
+
+
+def test_a_run_on_characters_is_scored_in_windows_on_its_own_text_only(tmp_path):
+    path, tokenizer = tmp_path / "text.txt", TOKENIZERS["char"].train("to be or not to be\n" * 400)
+    path.write_text("to be or not to be\n" * 400, encoding="utf-8")
+    model = model_class(STAGE)(tokenizer.vocab_size, hidden_size=8).eval()
+    summary = {"settings": {"data": str(path)}, "corpus": {"sha256": load_corpus(str(path)).sha256}}
+    assert 0 < results.nats_in_windows(model, tokenizer, summary) < 10
+    path.write_text("not to be or to be\n" * 400, encoding="utf-8")
+    with pytest.raises(UserError, match="is not the text of this run any more"):
+        results.nats_in_windows(model, tokenizer, summary)
 
 
 def test_keeping_a_run_twice_writes_the_same_bytes(finished, tiny_defaults, tmp_path):
@@ -228,8 +240,11 @@ def test_counting_comes_first_with_its_best_order(root):
 
 def test_lossless_tokenizers_show_nats_and_bits_per_character():
     text = tables([run(tokenizer="char", vocab_size=69)], [counting(tokenizer="char", vocab_size=69)])
-    assert cells(text, "counting")[2:4] == ["1.750", "2.500"]
-    assert cells(text, f"[{STAGE}]")[2:4] == ["1.500", f"{1.5 / 0.6931:.3f}"]
+    assert cells(text, "counting")[2:5] == ["1.750", "", "2.500"]
+    assert cells(text, f"[{STAGE}]")[2:5] == ["1.500", "", f"{1.5 / 0.6931:.3f}"]
+    with_windows = run(tokenizer="char")
+    with_windows["validation"]["nats_in_windows"] = 1.625
+    assert cells(tables([with_windows], []), f"[{STAGE}]")[3] == "1.625"
     assert "perplexity" not in text and "<unk>" not in text
 
 

@@ -74,3 +74,18 @@ def evaluate(model: LanguageModel, ids: Tensor, context_length: int, characters:
     """Score a whole text. The model is left in eval mode."""
     losses = token_losses(model, ids, context_length)
     return Evaluation(losses.sum().item(), len(losses), characters)
+
+
+@torch.no_grad()
+def evaluate_in_windows(model: LanguageModel, ids: Tensor, length: int, windows: int, seed: int) -> float:
+    """Nats per token over random windows of `length` tokens, each read without what comes before it.
+
+    A common estimate, and so here for comparison with others. It is higher than `evaluate`'s, since the first tokens of
+    a window lack their past, and it varies with the windows drawn.
+    """
+    model.eval()
+    generator = torch.Generator().manual_seed(seed)
+    starts = torch.randint(len(ids) - length, (windows,), generator=generator)
+    texts = ids[starts[:, None] + torch.arange(length + 1)].to(model.embedding.weight.device)
+    nats = [model.loss(part[:, :-1], part[:, 1:])[0].item() for part in texts.split(LANES)]
+    return sum(nats) / (windows * length)

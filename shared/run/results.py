@@ -205,12 +205,12 @@ def table(corpus: str, tokenizer: str, runs: list[dict], counts: list[dict]) -> 
     if len(counts) > 1:
         raise UserError(f"there are several n-gram results for {corpus} and {tokenizer}; keep one")
     lossless = TOKENIZERS[tokenizer].lossless
-    measures = ["nats per token", "bits per character"] if lossless else ["perplexity", "of counting"]
+    measures = ["nats per token", "in windows", "bits per character"] if lossless else ["perplexity", "of counting"]
     rows = [["model", "preset", *measures, "parameters", "training", "in", "seeds"]]
-    rows += [["---", "---"] + ["---:"] * 4 + ["---", "---:"]]
+    rows += [["---", "---"] + ["---:"] * (len(measures) + 2) + ["---", "---:"]]
     counted = counts[0]["orders"][counts[0]["best_order"] - 1] if counts else None
     if counted:
-        shown = [f"{counted['nats']:.3f}", f"{counted['bits_per_character']:.3f}"] if lossless else [
+        shown = [f"{counted['nats']:.3f}", "", f"{counted['bits_per_character']:.3f}"] if lossless else [
             f"{counted['perplexity']:.1f}", "1"]  # fmt: skip
         name = f"counting, up to {counts[0]['best_order']} tokens"
         rows.append([name, "", *shown, "", in_minutes(counts[0]["seconds"]), "", ""])
@@ -232,7 +232,9 @@ def run_row(runs: list[dict], lossless: bool, counted: dict | None) -> list[str]
             raise UserError(f"{names} are no repetitions of one run: {difference}; run one of them again")
     scores = [run["validation"] for run in runs]
     if lossless:
-        measures = [spread([score[name] for score in scores], 3) for name in ("nats_per_token", "bits_per_character")]
+        nats, bits = ([score[name] for score in scores] for name in ("nats_per_token", "bits_per_character"))
+        in_windows = [score["nats_in_windows"] for score in scores if "nats_in_windows" in score]
+        measures = [spread(nats, 3), f"{mean(in_windows):.3f}" if in_windows else "", spread(bits, 3)]
     else:
         perplexities = [score["perplexity"] for score in scores]
         share = f"{mean(perplexities) / counted['perplexity']:.2f}" if counted else ""
