@@ -212,11 +212,17 @@ def ablate(name: str, seeds: list[int], path: Path) -> dict:
 
 
 def table(kept: dict) -> str:
-    """Each variant's perplexity over the seeds, and by how much it is above (+) or below (-) the recipe's."""
+    """Each variant's perplexity over the seeds, and by how much it is above (+) or below (-) the recipe's.
+
+    Only what ran with every seed is shown, so that all means are over the same ones.
+    """
     found = defaultdict(list)
     for run in kept["runs"]:
         found[run["variant"]].append(run)
-    rows = ["| what is changed | perplexity | against the recipe | seconds |", "| --- | ---: | ---: | ---: |"]
+    seeds = {run["seed"] for run in found[RECIPE]}
+    found = {variant: runs for variant, runs in found.items() if {run["seed"] for run in runs} == seeds}
+    rows = [f"What each ingredient is worth ({len(seeds)} seeds each, `{kept['command']}`):", ""]
+    rows += ["| what is changed | perplexity | against the recipe | seconds |", "| --- | ---: | ---: | ---: |"]
     recipe = mean(run["nats_per_token"] for run in found[RECIPE])
     for variant, runs in found.items():
         nats = [run["nats_per_token"] for run in runs]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from shared.ablate import table as ablation_table
 from shared.errors import UserError
 from shared.model.evaluation import evaluate_in_windows
 from shared.model.language_model import LanguageModel
@@ -111,6 +112,8 @@ def updated_pages(root: Path) -> list[tuple[Path, str, str]]:
     contents = {root / "README.md": tables(runs, counts)}
     for stage in sorted({run["stage"] for run in runs}):
         contents[root / stage / "README.md"] = chapter([run for run in runs if run["stage"] == stage], counts)
+        if (ablated := root / stage / "results" / "ablation.json").is_file():
+            contents[root / stage / "README.md"] += f"\n\n{ablation_table(read_json(ablated))}"
     for lab in LABS:
         if kept := lab_results.load_lab_results(root / lab):
             contents[root / lab / "README.md"] = lab_results.lab_tables(kept)

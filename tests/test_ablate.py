@@ -118,7 +118,7 @@ def test_runs_are_kept_one_by_one_and_never_repeated(text, tmp_path, monkeypatch
     ablate.main()
     variants = len(fitting(small(STAGE_1)))
     assert trained == [1] * variants + [2] * variants
-    assert len(capsys.readouterr().out.splitlines()) == variants + 2
+    assert len(capsys.readouterr().out.splitlines()) == variants + 4
     steps = {
         run["variant"]: run["settings"]["max_steps"] for run in json.loads(path.read_text(encoding="utf-8"))["runs"]
     }
@@ -127,8 +127,16 @@ def test_runs_are_kept_one_by_one_and_never_repeated(text, tmp_path, monkeypatch
 
 def test_the_table_compares_means_over_seeds():
     runs = [(RECIPE, 60.0, 10), (RECIPE, 60.0, 12), ("no dropout", 66.0, 9), ("no dropout", 66.0, 9)]
-    runs = [dict(variant=name, nats_per_token=math.log(perplexity), seconds=s) for name, perplexity, s in runs]
-    assert table({"runs": runs}).splitlines()[2:] == [
+    runs += [("dropout .3", 50.0, 9)]  # with one seed only
+    runs = [
+        dict(variant=name, seed=index % 2, nats_per_token=math.log(perplexity), seconds=s)
+        for index, (name, perplexity, s) in enumerate(runs)
+    ]
+    assert table({"command": "python -m shared.ablate", "runs": runs}).splitlines() == [
+        "What each ingredient is worth (2 seeds each, `python -m shared.ablate`):",
+        "",
+        "| what is changed | perplexity | against the recipe | seconds |",
+        "| --- | ---: | ---: | ---: |",
         "| the recipe | 60.0 (60.0 to 60.0) |  | 11 |",
         "| no dropout | 66.0 (66.0 to 66.0) | +10.0% | 9 |",
     ]
