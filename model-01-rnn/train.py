@@ -22,7 +22,7 @@ STAGE = Stage(
         dropout=0.15,
         learning_rate=0.003,
     ),
-    by_tokenizer={"char": dict(max_steps=3300, context_length=64, hidden_size=384, dropout=0.05)},
+    by_tokenizer={"char": dict(max_steps=2700, context_length=64, hidden_size=384, dropout=0.05)},
     quick=dict(max_steps=400),
 )
 

@@ -27,7 +27,7 @@ STAGE = Stage(
         max_steps=2900, batch_size=32, context_length=40, hidden_size=256, num_layers=2, dropout=0.1,
         learning_rate=0.01, cell="lstm", implementation="torch",
     ),
-    by_tokenizer={"char": dict(max_steps=2600, context_length=64, hidden_size=320, dropout=0.05)},
+    by_tokenizer={"char": dict(max_steps=2100, context_length=64, hidden_size=320, dropout=0.05)},
     quick=dict(max_steps=300),
     add_flags=add_flags,
 )  # fmt: skip

@@ -11,15 +11,18 @@ from shared.model.attention import attend, sliding_window
 from shared.model.language_model import LanguageModel, State
 
 
-def rotation(length: int, size: int, device=None, dtype=torch.float32) -> tuple[Tensor, Tensor]:
-    """Cosine and sine, each (length, size / 2), of the angles position * 10000^(-2 i / size) (Su et al. 2021)."""
-    frequencies = 10000.0 ** (-torch.arange(0, size, 2, device=device, dtype=torch.float64) / size)
-    angles = torch.arange(length, device=device, dtype=torch.float64)[:, None] * frequencies
-    return angles.cos().to(dtype), angles.sin().to(dtype)
+def rotation(positions: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Cosine and sine, each (T, size / 2), of the angles position * 10000^(-2 i / size) (Su et al. 2021).
+
+    positions (T), on the CPU. In float64, so that angles stay exact however far into a text they are.
+    """
+    frequencies = 10000.0 ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
+    angles = positions[:, None] * frequencies
+    return angles.cos(), angles.sin()
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turn each pair of numbers (x_i, x_{i + D/2}) by its position's angle: x (..., T, D), cosine, sine (T, D / 2).
+    """Turn each pair of numbers (x_i, x_{i + D/2}) by its position's angle: x (..., T, D), cosine and sine (T, D / 2).
 
     A query and a key so turned have a product that depends on their distance and not on where they stand.
     """
@@ -29,8 +32,8 @@ def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 
 def sinusoids(length: int, size: int) -> Tensor:
     """The 2017 transformer's fixed positions, (length, size): sines in the even places, cosines in the odd ones."""
-    cosine, sine = rotation(length, size)
-    return torch.stack([sine, cosine], dim=-1).flatten(1)
+    cosine, sine = rotation(torch.arange(length), size)
+    return torch.stack([sine, cosine], dim=-1).flatten(1).float()
 
 
 class SelfAttention(nn.Module):
@@ -43,20 +46,18 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(hidden_size, hidden_size, bias=False)
 
     def forward(self, x: Tensor, cache: tuple[Tensor, Tensor] | None, rotations, return_weights: bool):
-        """x (B, T, E), cache of keys and values (B, heads, P, D), rotations for P + T positions or None
+        """x (B, T, E), cache of keys and values (B, heads, P, D), the new positions' rotations or None
         -> (B, T, E), the new cache, weights (B, heads, T, P + T) or None."""
-        q, k, v = self.query_key_value(x).chunk(3, dim=-1)  # (B, T, E) each
-        q, k, v = (part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in (q, k, v))  # (B, heads, T, D)
+        parts = self.query_key_value(x).unflatten(-1, (3, self.num_heads, -1))  # (B, T, 3, heads, D)
+        q_and_k, v = parts.permute(2, 0, 3, 1, 4).split([2, 1])  # (2, B, heads, T, D) and (1, B, heads, T, D)
+        if rotations is not None:
+            q_and_k = rotate(q_and_k, *rotations)
+        (q, k), [v] = q_and_k, v  # (B, heads, T, D) each
         if cache is not None:
             k = torch.cat([cache[0].to(k.dtype), k], dim=2)  # (B, heads, P + T, D)
             v = torch.cat([cache[1].to(v.dtype), v], dim=2)
         keep = min(self.context_length - 1, k.size(2))
         cache = (k[:, :, k.size(2) - keep :], v[:, :, v.size(2) - keep :])
-        if rotations is not None:
-            # The cache holds keys as they were before turning. Positions count from its oldest token, so they stay
-            # small however long the text; only distances matter.
-            cosine, sine = rotations
-            q, k = rotate(q, cosine[-q.size(2) :], sine[-q.size(2) :]), rotate(k, cosine, sine)
         x, weights = sliding_window(attend, q, k, v, self.context_length, return_weights=return_weights)
         x = x.transpose(1, 2).flatten(2)  # (B, T, E)
         return self.output(x), cache, weights
@@ -89,9 +90,9 @@ class Block(nn.Module):
 class MiniTransformer(LanguageModel):
     """Embedding, blocks, norm, tied output layer.
 
-    With rotary positions the state is every layer's keys and values (B, heads, up to W - 1, D). With sinusoidal or
-    learned ones a position is a place in the window, so the window cannot slide: when it is full, its last half is
-    read again from position 0, and the state holds the token ids as well.
+    With rotary positions the state is the number of tokens read and every layer's keys and values (B, heads, up to
+    W - 1, D). With sinusoidal or learned ones a position is a place in the window, so the window cannot slide: when it
+    is full, its last half is read again from position 0, and the state holds the token ids in place of their number.
     """
 
     def __init__(
@@ -118,20 +119,21 @@ class MiniTransformer(LanguageModel):
 
     def features(self, tokens: Tensor, state: State, return_attention: bool):
         """tokens (B, T) -> features (B, T, E), state, weights (B, layers, heads, T, P + T) or None."""
-        if self.positions == "rotary":
-            return self.read(self.embedding(tokens), state, return_attention)
-        return self.read_in_windows(tokens, state, return_attention)
+        if self.positions != "rotary":
+            return self.read_in_windows(tokens, state, return_attention)
+        past, caches = state or (0, None)
+        length = past + tokens.size(1)
+        x = self.embedding(tokens)  # (B, T, E)
+        rotations = [part.to(x) for part in rotation(torch.arange(past, length), self.head_size)]
+        x, caches, weights = self.read(x, caches, rotations, return_attention)
+        return x, (length, caches), weights
 
     def carry(self, state: State) -> State:
         """Keys and values of the chunk before, but only where positions are relative and the window can slide."""
         return super().carry(state) if self.positions == "rotary" else None
 
-    def read(self, x: Tensor, caches: State, return_attention: bool):
+    def read(self, x: Tensor, caches: State, rotations, return_attention: bool):
         """Embedded tokens (B, T, E) through all blocks -> features (B, T, E), new caches, weights or None."""
-        past = caches[0][0].size(2) if caches else 0
-        rotations = None
-        if self.positions == "rotary":
-            rotations = rotation(past + x.size(1), self.head_size, x.device, x.dtype)
         x = self.dropout(x)
         new_caches, all_weights = [], []
         for block, cache in zip(self.blocks, caches or [None] * len(self.blocks)):
@@ -149,10 +151,10 @@ class MiniTransformer(LanguageModel):
         while done < ids.size(1):
             if done - start == self.context_length:
                 start = done - self.context_length // 2
-                _, caches, _ = self.read(x[:, start:done] + self.place.weight[: done - start], None, False)
+                _, caches, _ = self.read(x[:, start:done] + self.place.weight[: done - start], None, None, False)
             stop = min(start + self.context_length, ids.size(1))
             places = self.place.weight[done - start : stop - start]
-            part, caches, weights = self.read(x[:, done:stop] + places, caches, return_attention)
+            part, caches, weights = self.read(x[:, done:stop] + places, caches, None, return_attention)
             features.append(part)
             all_weights.append(F.pad(weights, (start, ids.size(1) - stop)) if return_attention else None)
             done = stop
