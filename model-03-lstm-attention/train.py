@@ -33,7 +33,7 @@ STAGE = Stage(
         max_steps=2100, batch_size=32, context_length=40, hidden_size=256, num_layers=2, dropout=0.1,
         learning_rate=0.01, cell="lstm", attention="multi-head", num_heads=4, memory_length=64,
     ),
-    by_tokenizer={"char": dict(max_steps=2000, context_length=64, dropout=0.05)},
+    by_tokenizer={"char": dict(max_steps=2200, context_length=64, dropout=0.05)},
     quick=dict(max_steps=250),
     add_flags=add_flags,
 )  # fmt: skip

@@ -133,7 +133,7 @@ def test_the_table_compares_means_over_seeds():
         for index, (name, perplexity, s) in enumerate(runs)
     ]
     assert table({"command": "python -m shared.ablate", "runs": runs}).splitlines() == [
-        "What each ingredient is worth (2 seeds each, `python -m shared.ablate`):",
+        "What each ingredient is worth (seeds 0, 1; `python -m shared.ablate`):",
         "",
         "| what is changed | perplexity | against the recipe | seconds |",
         "| --- | ---: | ---: | ---: |",
