@@ -28,7 +28,7 @@ STAGE = Stage(
         max_steps=800, batch_size=32, context_length=64, hidden_size=256, num_layers=4, dropout=0.0,
         learning_rate=0.006, positions="rotary", num_heads=4,
     ),
-    by_tokenizer={"char": dict(max_steps=950, context_length=128, hidden_size=192)},
+    by_tokenizer={"char": dict(max_steps=850, context_length=128, hidden_size=192)},
     quick=dict(max_steps=120),
     add_flags=add_flags,
 )  # fmt: skip
