@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from shared import ngram, results
+from shared.ablate import RECIPE
 from shared.errors import UserError
 from shared.run.language_modeling import COMMON
 from shared.run.results import (
@@ -229,6 +230,18 @@ def test_a_row_has_the_mean_over_seeds_and_from_where_to_where_they_go(root):
     row = cells((root / "README.md").read_text(encoding="utf-8"), f"[{STAGE}]")
     assert row[2:4] == ["62.0 (60.0 to 65.0)", f"{62 / 120:.2f}"]
     assert row[4:] == ["4.81 M", "5.0 min", "bfloat16, muon", "3"]
+
+
+def test_an_ablation_that_is_kept_stands_in_the_stages_chapter(root):
+    assert "what is changed" not in (root / STAGE / "README.md").read_text(encoding="utf-8")
+    kept = [dict(variant=name, seed=1, nats_per_token=nats, seconds=9) for name, nats in ((RECIPE, 4.0), ("other", 4.1))]
+    write_json(root / STAGE / "results" / "ablation.json", {"command": "python -m shared.ablate", "runs": kept})
+    with pytest.raises(UserError, match="is not what the results say"):
+        results.check(root)
+    results.write(root)
+    text = (root / STAGE / "README.md").read_text(encoding="utf-8")
+    assert cells(text, "other")[1:3] == ["60.3", "+10.5%"] and "Validation perplexity 62.0" in text
+    assert "what is changed" not in (root / "README.md").read_text(encoding="utf-8")
 
 
 def test_counting_comes_first_with_its_best_order(root):

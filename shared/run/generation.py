@@ -48,7 +48,7 @@ def parse_flags(folder: Path):
         "--max-new-tokens",
         type=number(int, low=1),
         default=100,
-        help="how much to write; 100 words are a few seconds [100]",
+        help="how much to write; 100 words take less than a second [100]",
     )
     add(
         "--temperature",
