@@ -234,7 +234,9 @@ def test_a_row_has_the_mean_over_seeds_and_from_where_to_where_they_go(root):
 
 def test_an_ablation_that_is_kept_stands_in_the_stages_chapter(root):
     assert "what is changed" not in (root / STAGE / "README.md").read_text(encoding="utf-8")
-    kept = [dict(variant=name, seed=1, nats_per_token=nats, seconds=9) for name, nats in ((RECIPE, 4.0), ("other", 4.1))]
+    kept = [
+        dict(variant=name, seed=1, nats_per_token=nats, seconds=9) for name, nats in ((RECIPE, 4.0), ("other", 4.1))
+    ]
     write_json(root / STAGE / "results" / "ablation.json", {"command": "python -m shared.ablate", "runs": kept})
     with pytest.raises(UserError, match="is not what the results say"):
         results.check(root)
