@@ -221,7 +221,8 @@ def table(kept: dict) -> str:
         found[run["variant"]].append(run)
     seeds = {run["seed"] for run in found[RECIPE]}
     found = {variant: runs for variant, runs in found.items() if {run["seed"] for run in runs} == seeds}
-    rows = [f"What each ingredient is worth (seeds {', '.join(map(str, sorted(seeds)))}; `{kept['command']}`):", ""]
+    named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, sorted(seeds)))}"
+    rows = [f"What each ingredient is worth ({named}; `{kept['command']}`):", ""]
     rows += ["| what is changed | perplexity | against the recipe | seconds |", "| --- | ---: | ---: | ---: |"]
     recipe = mean(run["nats_per_token"] for run in found[RECIPE])
     for variant, runs in found.items():
