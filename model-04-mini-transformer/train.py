@@ -29,6 +29,7 @@ STAGE = Stage(
         learning_rate=0.006, positions="rotary", num_heads=4,
     ),
     by_tokenizer={"char": dict(max_steps=850, context_length=128, hidden_size=192)},
+    by_optimizer={"adamw": dict(learning_rate=0.0015)},  # Muon can bear a higher rate
     quick=dict(max_steps=120),
     add_flags=add_flags,
 )  # fmt: skip

@@ -475,6 +475,23 @@ def test_a_resumed_run_takes_the_same_flags_again_and_its_text_from_another_plac
     assert shown.out.splitlines()[0] == trained(STAGE_1).out.splitlines()[0]
 
 
+@pytest.mark.parametrize(
+    "flags, rate",
+    [
+        ("--optimizer muon", 0.006),
+        ("--optimizer adamw", 0.0015),  # whoever lacks bfloat16 gets AdamW, and the rate that suits it
+        ("--optimizer adamw --learning-rate 0.004", 0.004),
+    ],
+)
+def test_the_optimizer_brings_its_learning_rate_unless_one_is_given(answered, course, tmp_path, flags, rate):
+    line = f"python train.py {SMALL} {flags} --max-steps 2 --data {course}/short.txt --out-dir {tmp_path}"
+    shown = answered(STAGE_4, line)
+    assert shown.code == 0 and f"learning rate {rate:g}\n" in shown.err
+    assert load_checkpoint(tmp_path / "last.pt")["settings"]["learning_rate"] == rate
+    resumed = answered(STAGE_4, f"python train.py --resume --out-dir {tmp_path}")
+    assert resumed.code == 0 and f"learning rate {rate:g}\n" in resumed.err
+
+
 def test_a_quick_run_is_resumed_by_the_command_it_was_started_with(answered, course, tmp_path):
     small = "--max-steps 2 --hidden-size 16 --batch-size 4 --context-length 32 --device cpu"
     line = f"python train.py --quick {small} --data {course}/short.txt --out-dir {tmp_path}"

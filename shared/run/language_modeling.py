@@ -35,8 +35,8 @@ class Stage:
     """A stage as its train.py describes it.
 
     `defaults` are for words; `by_tokenizer` overrides some of them for another tokenizer, `quick` for the one-minute
-    run. `model_settings` names those that the model's constructor takes besides vocab_size. `add_flags(parser)` adds
-    the stage's own flags.
+    run, `by_optimizer` where that optimizer is used. `model_settings` names those that the model's constructor takes
+    besides vocab_size. `add_flags(parser)` adds the stage's own flags.
     """
 
     folder: Path
@@ -44,12 +44,13 @@ class Stage:
     defaults: dict
     model_settings: tuple[str, ...]
     by_tokenizer: dict[str, dict] = field(default_factory=dict)
+    by_optimizer: dict[str, dict] = field(default_factory=dict)
     quick: dict = field(default_factory=dict)
     add_flags: Callable[[ArgumentParser], None] = lambda parser: None
 
-    def settings(self, tokenizer: str, preset: dict | None = None) -> dict:
-        """All settings: the common ones, the stage's, what the tokenizer changes, then a preset. The later one wins."""
-        changes = self.by_tokenizer.get(tokenizer, {}) | (preset or {})
+    def settings(self, tokenizer: str, preset: dict | None = None, optimizer: str = "auto") -> dict:
+        """All settings: the common ones, the stage's, what tokenizer and optimizer change, a preset. The last wins."""
+        changes = self.by_tokenizer.get(tokenizer, {}) | self.by_optimizer.get(optimizer, {}) | (preset or {})
         return COMMON | self.defaults | changes | {"tokenizer": tokenizer}
 
 
@@ -81,6 +82,9 @@ def _train_stage(stage: Stage) -> None:
     except ValueError as error:
         raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
     step_seconds = probe(model, settings, device, trial_step(model, lanes, device))
+    if run.saved is None:
+        changes = stage.by_optimizer.get(settings["optimizer"], {})
+        settings |= {name: value for name, value in changes.items() if getattr(flags, name) is None}
     introduce(run, corpus, tokenizer, lanes, model, validation_ids.tolist(), step_seconds)
 
     task = language_task(model, lanes, validation_ids, tokenizer, settings, device)
@@ -167,7 +171,8 @@ def introduce(run: Run, corpus, tokenizer, lanes, model, validation_ids: list[in
         shares = [tokenizer.share_unknown(ids) for ids in (lanes.ids.tolist(), validation_ids)]
         unknown = "; <unk> is {:.1%} of training, {:.1%} of validation".format(*shares)
     minutes = settings["max_steps"] * step_seconds * 1.15 / 60
-    log(f"{run.name} on {run.device} in {settings['precision']}, optimizer {settings['optimizer']}")
+    optimizer = f"optimizer {settings['optimizer']}, learning rate {settings['learning_rate']:g}"
+    log(f"{run.name} on {run.device} in {settings['precision']}, {optimizer}")
     log(f"corpus      {corpus.name}: {len(lanes.ids):,} training tokens, {len(validation_ids):,} validation tokens")
     log(f"vocabulary  {tokenizer.vocab_size:,} tokens ({tokenizer.name}){unknown}")
     log(f"parameters  {parameters:,}, of which {model.embedding.weight.numel():,} in the embedding")
