@@ -1,10 +1,12 @@
 """What is each ingredient of a recipe worth? Change one, train again, and compare:
 
-    python -m shared.ablate model-02-lstm
+    python -m shared.ablate model-02-lstm                           every variant, three seeds: about an hour
+    python -m shared.ablate model-02-lstm --whole --only average    does it hold at full length?
 
 A default run takes five minutes, so these read a third of the text, for a third of the steps: every word as often as
-there. Each variant is trained with several seeds. What results/ablation.json of the stage already holds is not run
-again, so the command can be stopped and goes on where it was.
+there. What such short runs show need not hold for long ones: --whole takes the whole text and all the steps. What
+results/ablation.json of the stage already holds is not run again, so the command can be stopped and goes on where it
+was.
 """
 
 import math
@@ -36,8 +38,8 @@ from shared.text.batches import Lanes
 from shared.text.corpus import load_corpus
 from shared.text.tokenizer import train_tokenizer
 
-PART = 3  # of the text, and of the steps
-MEMORY = 0.99  # of an average of weights: the last hundred steps count
+PART = 3  # a third of the text, and of the steps
+AVERAGE_SHARE = 0.1  # of all steps: about so many count in an average of weights
 
 
 class LockedDropout(nn.Module):
@@ -94,8 +96,10 @@ VARIANTS = {
     "dropout .1": Variant(dict(dropout=0.1)),
     "dropout .3": Variant(dict(dropout=0.3)),
     "dropout .3, one mask for a chunk": Variant(dict(dropout=0.3), lock_dropout),
+    "AdamW for all weights, rate .0015": Variant(dict(optimizer="adamw", learning_rate=0.0015)),
     "AdamW for all weights, rate .003": Variant(dict(optimizer="adamw", learning_rate=0.003)),
     "AdamW for all weights, rate .006": Variant(dict(optimizer="adamw", learning_rate=0.006)),
+    "AdamW for all weights, rate .012": Variant(dict(optimizer="adamw", learning_rate=0.012)),
     "learning rate never lowered": Variant(dict(decay_share=0.0)),
     "weights averaged": Variant(averaged=True),
     "learning rate never lowered, weights averaged": Variant(dict(decay_share=0.0), averaged=True),
@@ -129,10 +133,10 @@ class Text:
     tokenizer: object
 
 
-def read_text() -> Text:
-    """The first part of the training text, and the whole validation split in the words of that part."""
+def read_text(whole: bool) -> Text:
+    """The training text or its first part, and the whole validation split in the words of that."""
     corpus = load_corpus("shakespeare")
-    part = corpus.train[: corpus.train.index("\n\n", len(corpus.train) // PART)]
+    part = corpus.train if whole else corpus.train[: corpus.train.index("\n\n", len(corpus.train) // PART)]
     tokenizer = train_tokenizer("word", part, None)
     return Text(*(torch.tensor(tokenizer.encode(text)) for text in (part, corpus.validation)), tokenizer)
 
@@ -148,7 +152,8 @@ def run_variant(stage: Stage, variant: Variant, settings: dict, text: Text) -> f
         task = without_carry(task)
     scored = model
     if variant.averaged:
-        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(MEMORY))
+        memory = max(2.0, AVERAGE_SHARE * settings["max_steps"])
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / memory))
         task, scored = with_average(task, model, average), average.module
     # Scored once, at the end: to score on the way, and to choose among the scores, would favour the restless.
     score = partial(evaluate, scored, text.validation, settings["context_length"])
@@ -181,23 +186,29 @@ def with_average(task: Task, model: LanguageModel, average: AveragedModel) -> Ta
     return replace(task, step=step)
 
 
-def settle(stage: Stage, text: Text) -> dict:
+def settle(stage: Stage, text: Text, whole: bool) -> dict:
     """The recipe's settings, precision and optimizer settled by trying; every variant gets the same."""
     settings = stage.settings("word")
     lanes = Lanes(text.training, settings["batch_size"], settings["context_length"], seed=1)
     model = new_model(stage, Variant(), settings, text)
     probe(model, settings, torch.device("cpu"), trial_step(model, lanes, torch.device("cpu")))
-    return settings | {"max_steps": settings["max_steps"] // PART, "eval_interval": settings["max_steps"]}
+    settings |= stage.by_optimizer.get(settings["optimizer"], {})
+    steps = settings["max_steps"] if whole else settings["max_steps"] // PART
+    return settings | {"max_steps": steps, "eval_interval": settings["max_steps"]}
 
 
-def ablate(name: str, seeds: list[int], path: Path) -> dict:
-    """Run what `path` does not hold yet, keeping every run there as soon as it is done -> all that it holds."""
+def ablate(name: str, seeds: list[int], path: Path, whole: bool = False, only: str = "") -> dict:
+    """Run what `path` does not hold yet, keeping every run there as soon as it is done -> all that it holds.
+
+    `only`: leave out the variants whose names do not contain this.
+    """
     kept = read_json(path) if path.exists() else {"command": f"python -m shared.ablate {name}", "runs": []}
-    stage, text = load_stage(name), read_text()
-    recipe = settle(stage, text)
+    stage, text = load_stage(name), read_text(whole)
+    recipe = settle(stage, text, whole)
+    done = [(run["variant"], run["seed"], run["whole"]) for run in kept["runs"]]
     for seed in seeds:
         for variant_name, variant in fitting(recipe).items():
-            if any((run["variant"], run["seed"]) == (variant_name, seed) for run in kept["runs"]):
+            if (variant_name, seed, whole) in done or variant_name != RECIPE and only not in variant_name:
                 continue
             steps = round(recipe["max_steps"] * variant.steps)
             settings = recipe | variant.settings | {"seed": seed, "max_steps": steps}
@@ -205,24 +216,31 @@ def ablate(name: str, seeds: list[int], path: Path) -> dict:
             began = time.perf_counter()
             nats = run_variant(stage, variant, settings, text)
             seconds = round(time.perf_counter() - began, 1)
-            run = {"variant": variant_name, "seed": seed, "nats_per_token": nats, "seconds": seconds}
+            run = {"variant": variant_name, "whole": whole, "seed": seed, "nats_per_token": nats, "seconds": seconds}
             kept["runs"].append(run | {"settings": settings, "machine": machine()})
             write_json(path, kept)
     return kept
 
 
-def table(kept: dict) -> str:
+def tables(kept: dict) -> str:
+    """What was found on a part of the text, then on the whole of it."""
+    parts = [[run for run in kept["runs"] if run["whole"] == whole] for whole in (False, True)]
+    captions = f"What each ingredient is worth (`{kept['command']}`", f"At full length (`{kept['command']} --whole`"
+    return "\n\n".join(table(runs, caption) for runs, caption in zip(parts, captions) if runs)
+
+
+def table(runs: list[dict], caption: str) -> str:
     """Each variant's perplexity over the seeds, and by how much it is above (+) or below (-) the recipe's.
 
     Only what ran with every seed is shown, so that all means are over the same ones.
     """
     found = defaultdict(list)
-    for run in kept["runs"]:
+    for run in runs:
         found[run["variant"]].append(run)
     seeds = {run["seed"] for run in found[RECIPE]}
     found = {variant: runs for variant, runs in found.items() if {run["seed"] for run in runs} == seeds}
     named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, sorted(seeds)))}"
-    rows = [f"What each ingredient is worth ({named}; `{kept['command']}`):", ""]
+    rows = [f"{caption}, {named}):", ""]
     rows += ["| what is changed | perplexity | against the recipe | seconds |", "| --- | ---: | ---: | ---: |"]
     recipe = mean(run["nats_per_token"] for run in found[RECIPE])
     for variant, runs in found.items():
@@ -241,10 +259,12 @@ def main() -> None:
     parser.add_argument(
         "--seeds", type=whole, nargs="+", default=[1, 2, 3], help="a run of each variant for each [1 2 3]"
     )
+    parser.add_argument("--whole", action="store_true", help="the whole text, and as many steps as a default run")
+    parser.add_argument("--only", default="", metavar="TEXT", help="the recipe, and variants with TEXT in their names")
     parser.add_argument("--json", type=Path, help="where runs are kept [the stage's results/ablation.json]")
     flags = parser.parse_args()
     path = flags.json or ROOT / flags.stage / "results" / "ablation.json"
-    print(table(ablate(flags.stage, flags.seeds, path)))
+    print(tables(ablate(flags.stage, flags.seeds, path, flags.whole, flags.only)))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from shared.ablate import table as ablation_table
+from shared.ablate import tables as ablation_tables
 from shared.errors import UserError
 from shared.model.evaluation import evaluate_in_windows
 from shared.model.language_model import LanguageModel
@@ -28,6 +28,7 @@ from shared.run.results import (
     MARKERS,
     PRESETS,
     chapter,
+    costs,
     differing_setting,
     file_name,
     kept_run,
@@ -54,7 +55,7 @@ def check_preset(run: dict, what: str) -> None:
         return
     described = load_stage(run["stage"])
     changes = {} if run["preset"] == "default" else getattr(described, run["preset"])
-    expected = described.settings(run["settings"]["tokenizer"], changes)
+    expected = described.settings(run["settings"]["tokenizer"], changes, run["settings"]["optimizer"])
     if difference := differing_setting(run, expected):
         raise UserError(f"{what} is no {run['preset']} run: {difference}; train again, or keep it with --preset flags")
 
@@ -111,11 +112,11 @@ def keep(out_dir: Path, preset: str, root: Path) -> Path:
 def updated_pages(root: Path) -> list[tuple[Path, str, str]]:
     """README.md and the chapters that have results: (path, as it is, as it should be)."""
     runs, counts = load_results(root)
-    contents = {root / "README.md": tables(runs, counts)}
+    contents = {root / "README.md": "\n\n".join(part for part in (tables(runs, counts), costs(root)) if part)}
     for stage in sorted({run["stage"] for run in runs}):
         contents[root / stage / "README.md"] = chapter([run for run in runs if run["stage"] == stage], counts)
         if (ablated := root / stage / "results" / "ablation.json").is_file():
-            contents[root / stage / "README.md"] += f"\n\n{ablation_table(read_json(ablated))}"
+            contents[root / stage / "README.md"] += f"\n\n{ablation_tables(read_json(ablated))}"
     for lab in LABS:
         if kept := lab_results.load_lab_results(root / lab):
             contents[root / lab / "README.md"] = lab_results.lab_tables(kept)

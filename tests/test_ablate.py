@@ -100,8 +100,8 @@ def test_a_variant_that_is_the_recipe_itself_is_left_out():
 
 def test_runs_are_kept_one_by_one_and_never_repeated(text, tmp_path, monkeypatch, capsys):
     path, trained = tmp_path / "results" / "ablation.json", []
-    monkeypatch.setattr(ablate, "read_text", lambda: text)
-    monkeypatch.setattr(ablate, "settle", lambda stage, text: small(STAGE_1))
+    monkeypatch.setattr(ablate, "read_text", lambda whole: text)
+    monkeypatch.setattr(ablate, "settle", lambda stage, text, whole: small(STAGE_1))
 
     def stop_at_the_fourth(stage, variant, settings, text):
         if len(trained) == 3:
@@ -119,10 +119,18 @@ def test_runs_are_kept_one_by_one_and_never_repeated(text, tmp_path, monkeypatch
     variants = len(fitting(small(STAGE_1)))
     assert trained == [1] * variants + [2] * variants
     assert len(capsys.readouterr().out.splitlines()) == variants + 4
-    steps = {
-        run["variant"]: run["settings"]["max_steps"] for run in json.loads(path.read_text(encoding="utf-8"))["runs"]
-    }
+    kept = json.loads(path.read_text(encoding="utf-8"))["runs"]
+    steps = {run["variant"]: run["settings"]["max_steps"] for run in kept}
     assert steps["hidden size 128, twice the steps"] == 2 * steps[RECIPE]
+    # Whole runs are others than those on a part, and have a table of their own.
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--whole", "--only", "AdamW"])
+    ablate.main()
+    added = [(run["variant"], run["seed"]) for run in json.loads(path.read_text(encoding="utf-8"))["runs"][len(kept) :]]
+    # With .003 it is the recipe.
+    chosen = [RECIPE, *(f"AdamW for all weights, rate {rate}" for rate in (".0015", ".006", ".012"))]
+    assert added == [(name, seed) for seed in (1, 2) for name in chosen]
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) == variants + 4 + 1 + len(chosen) + 4 and shown.count(" --whole`") == 1
 
 
 def test_the_table_compares_means_over_seeds():
@@ -132,11 +140,21 @@ def test_the_table_compares_means_over_seeds():
         dict(variant=name, seed=index % 2, nats_per_token=math.log(perplexity), seconds=s)
         for index, (name, perplexity, s) in enumerate(runs)
     ]
-    assert table({"command": "python -m shared.ablate", "runs": runs}).splitlines() == [
-        "What each ingredient is worth (seeds 0, 1; `python -m shared.ablate`):",
+    assert table(runs, "Of what is it made (`a command`").splitlines() == [
+        "Of what is it made (`a command`, seeds 0, 1):",
         "",
         "| what is changed | perplexity | against the recipe | seconds |",
         "| --- | ---: | ---: | ---: |",
         "| the recipe | 60.0 (60.0 to 60.0) |  | 11 |",
         "| no dropout | 66.0 (66.0 to 66.0) | +10.0% | 9 |",
     ]
+
+
+def test_a_part_has_a_third_of_the_training_text_and_of_the_steps_and_the_same_validation_text():
+    stage = load_stage(STAGE_1)
+    whole, part = ablate.read_text(whole=True), ablate.read_text(whole=False)
+    assert len(whole.training) * 0.3 < len(part.training) < len(whole.training) * 0.36
+    texts = [text.tokenizer.decode(text.training[:5000].tolist()) for text in (whole, part)]
+    assert texts[0][:50] == texts[1][:50] and len(part.validation) == len(whole.validation)
+    steps = stage.settings("word")["max_steps"]
+    assert [ablate.settle(stage, part, whole)["max_steps"] for whole in (False, True)] == [steps // 3, steps]

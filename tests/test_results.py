@@ -235,7 +235,8 @@ def test_a_row_has_the_mean_over_seeds_and_from_where_to_where_they_go(root):
 def test_an_ablation_that_is_kept_stands_in_the_stages_chapter(root):
     assert "what is changed" not in (root / STAGE / "README.md").read_text(encoding="utf-8")
     kept = [
-        dict(variant=name, seed=1, nats_per_token=nats, seconds=9) for name, nats in ((RECIPE, 4.0), ("other", 4.1))
+        dict(variant=name, whole=False, seed=1, nats_per_token=nats, seconds=9)
+        for name, nats in ((RECIPE, 4.0), ("other", 4.1))
     ]
     write_json(root / STAGE / "results" / "ablation.json", {"command": "python -m shared.ablate", "runs": kept})
     with pytest.raises(UserError, match="is not what the results say"):
@@ -428,3 +429,26 @@ def test_check_exits_with_2_where_tables_and_files_differ(root, monkeypatch, cap
 def test_an_unknown_preset_is_one_line():
     done = command("keep", ".", "--preset", "slow")
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "slow" in done.stderr
+
+
+def measured(variant, precision, optimizer, training, share=0.2):
+    row = dict(stage=STAGE, variant=variant, precision=precision, optimizer=optimizer, peak_mib=700.4)
+    row |= dict(training_tokens_per_second=training, share_of_float32_matmul=share)
+    return row | dict(generation_1_tokens_per_second=1500.0, generation_64_tokens_per_second=9000.0)
+
+
+def test_a_kept_benchmark_stands_below_the_results(root):
+    rates = {"float32": 150e9, "bfloat16": 800e9}
+    usual = [measured("default", "bfloat16", "muon", 9000.0, 0.5), measured("float32", "float32", "muon", 6000.0, 0.3)]
+    narrow = [measured("default", "float32", "adamw", 5500.0)]
+    for name, rows in (("benchmark", usual), ("benchmark-avx2", narrow)):
+        content = {"matmul_flops_per_second": rates, "rows": rows}
+        write_json(root / "shared" / "results" / f"{name}.json", content)
+    with pytest.raises(UserError, match="is not what the results say"):
+        results.check(root)
+    results.write(root)
+    costs = (root / "README.md").read_text(encoding="utf-8").partition("What it costs")[2]
+    assert cells(costs, STAGE) == [
+        STAGE, "9,000", "bfloat16, muon", "6,000", "30%", "5,500", "1,500", "9,000", "700"
+    ]  # fmt: skip
+    assert "150 GFLOP/s" in costs and "training chooses float32 and adamw." in costs

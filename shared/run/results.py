@@ -12,6 +12,7 @@ from statistics import mean
 import torch
 
 from shared.errors import UserError
+from shared.show.tables import cost_lines, markdown
 from shared.text.tokenizer import TOKENIZERS
 
 # What a kept run is called; `flags` is for runs with flags of their own, which the tables then show.
@@ -177,6 +178,28 @@ def tables(runs: list[dict], counts: list[dict]) -> str:
     return "\n\n".join(parts)
 
 
+def costs(root: Path) -> str:
+    """What a token costs on the machine at hand; nothing where no benchmark is kept."""
+    usual, narrow = (root / "shared" / "results" / f"benchmark{suffix}.json" for suffix in ("", "-avx2"))
+    if not usual.is_file():
+        return ""
+    usual, narrow = read_json(usual), read_json(narrow)
+    rates = {name: rate / 1e9 for name, rate in usual["matmul_flops_per_second"].items()}
+    return "\n\n".join(
+        [
+            "**What it costs**, in tokens a second (`python -m shared.benchmark`)",
+            markdown(cost_lines(usual, narrow)),
+            f"*Of the best*: the share of {rates['float32']:,.0f} GFLOP/s, this machine's rate in one large float32 "
+            f"product ({rates['bfloat16']:,.0f} in bfloat16), that training in float32 reaches. *With AVX2 only*: the "
+            "same machine held to the instructions of an ordinary laptop (`ONEDNN_MAX_CPU_ISA=AVX2 "
+            "ATEN_CPU_CAPABILITY=avx2`), where training chooses "
+            f"{' or '.join(sorted({row['precision'] + ' and ' + row['optimizer'] for row in narrow['rows']}))}. "
+            "*Writing*: one text, then 64 texts side by side. *MiB*: the most memory that training needs, with Python "
+            "and PyTorch.",
+        ]
+    )
+
+
 def chapter(runs: list[dict], counts: list[dict]) -> str:
     """What a stage's chapter shows of its default runs on the bundled words: score, learning curve and a sample."""
     runs = [run for run in runs if file_name(run).startswith("shakespeare-word-default-")]
@@ -216,7 +239,7 @@ def table(corpus: str, tokenizer: str, runs: list[dict], counts: list[dict]) -> 
         rows.append([name, "", *shown, "", in_minutes(counts[0]["seconds"]), "", ""])
     by_row = defaultdict(list)
     for run in runs:
-        by_row[PRESETS.index(run["preset"]), label(run), run["stage"]].append(run)
+        by_row[PRESETS.index(run["preset"]), run["stage"], label(run)].append(run)
     rows += [run_row(by_row[key], lossless, counted) for key in sorted(by_row)]
     text = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     unknown = f", `<unk>` is {counts[0]['validation_share_unknown']:.1%} of it" if counts and not lossless else ""

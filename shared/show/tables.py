@@ -35,6 +35,20 @@ def cost_table(content: dict, earlier: dict | None = None) -> str:
     return "\n".join([aligned(lines), "", *notes, *differences(content, earlier or content)])
 
 
+def cost_lines(usual: dict, narrow: dict) -> list[list[str]]:
+    """For a page: a line a stage. `narrow` is a benchmark of the same machine held to fewer instructions."""
+    lines = [["model", "training", "in", "in float32", "of the best", "with AVX2 only", "writing", "64 at once", "MiB"]]
+    for row in (row for row in usual["rows"] if row["variant"] == "default"):
+        of_stage = {each["variant"]: each for each in usual["rows"] if each["stage"] == row["stage"]}
+        exact = of_stage.get("float32", row)
+        held = next(each for each in narrow["rows"] if (each["stage"], each["variant"]) == (row["stage"], "default"))
+        shown = [(row, "training"), (exact, "training"), (exact, "of f32"), (held, "training")]
+        shown += [(row, name) for name in ("writing 1", "writing 64", "peak MiB")]
+        figures = [cell(each, *COLUMNS[name]) for each, name in shown]
+        lines.append([row["stage"], figures[0], f"{row['precision']}, {row['optimizer']}", *figures[1:]])
+    return lines
+
+
 def same_row(rows: list[dict], wanted: dict) -> dict:
     """The row of the same stage and variant that was computed in the same way; an empty one if there is none."""
     names = ("stage", "variant", "precision", "optimizer")
