@@ -206,9 +206,9 @@ def chapter(runs: list[dict], counts: list[dict]) -> str:
     if not runs:
         return ""
     perplexities = [run["validation"]["perplexity"] for run in runs]
-    seeds = f"seed {runs[0]['settings']['seed']}" if len(runs) == 1 else f"mean of {len(runs)} seeds, least to most"
+    seeds = f"seed {runs[0]['settings']['seed']}" if len(runs) == 1 else f"the mean of {len(runs)} seeds"
     steps, duration = runs[0]["settings"]["max_steps"], in_minutes(mean(run["command_seconds"] for run in runs))
-    lines = [f"Validation perplexity {spread(perplexities, 1)} ({seeds}), after {steps:,} steps in {duration}."]
+    lines = [f"Validation perplexity {spread(perplexities, 1)}, {seeds}, after {steps:,} steps in {duration}."]
     for count in counts:
         if (count["corpus"]["name"], count["tokenizer"]) == ("shakespeare", "word"):
             lines += [f"Counting reaches {count['orders'][count['best_order'] - 1]['perplexity']:.1f}."]
