@@ -185,6 +185,7 @@ def costs(root: Path) -> str:
         return ""
     usual, narrow = read_json(usual), read_json(narrow)
     rates = {name: rate / 1e9 for name, rate in usual["matmul_flops_per_second"].items()}
+    chosen = " or ".join(sorted({f"{row['precision']} and {row['optimizer']}" for row in narrow["rows"]}))
     return "\n\n".join(
         [
             "**What it costs**, in tokens a second (`python -m shared.benchmark`)",
@@ -192,8 +193,7 @@ def costs(root: Path) -> str:
             f"*Of the best*: the share of {rates['float32']:,.0f} GFLOP/s, this machine's rate in one large float32 "
             f"product ({rates['bfloat16']:,.0f} in bfloat16), that training in float32 reaches. *With AVX2 only*: the "
             "same machine held to the instructions of an ordinary laptop (`ONEDNN_MAX_CPU_ISA=AVX2 "
-            "ATEN_CPU_CAPABILITY=avx2`), where training chooses "
-            f"{' or '.join(sorted({row['precision'] + ' and ' + row['optimizer'] for row in narrow['rows']}))}. "
+            f"ATEN_CPU_CAPABILITY=avx2`), where training chooses {chosen}. "
             "*Writing*: one text, then 64 texts side by side. *MiB*: the most memory that training needs, with Python "
             "and PyTorch.",
         ]
