@@ -22,12 +22,13 @@ def rotation(positions: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turn each pair of numbers (x_i, x_{i + D/2}) by its position's angle: x (..., T, D), cosine and sine (T, D / 2).
+    """Turn each pair of numbers (x_i, x_{i + D/2}) by its position's angle: x (..., T, D), cosine and sine (T, D).
 
-    A query and a key so turned have a product that depends on their distance and not on where they stand.
+    Both halves of `cosine` are the cosines; the halves of `sine` are minus the sines, and the sines. Rolled by D/2,
+    each number meets its partner. A query and a key so turned have a product that depends on their distance and not on
+    where they stand.
     """
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
+    return x * cosine + x.roll(x.size(-1) // 2, dims=-1) * sine
 
 
 def sinusoids(length: int, size: int) -> Tensor:
@@ -124,7 +125,8 @@ class MiniTransformer(LanguageModel):
         past, caches = state or (0, None)
         length = past + tokens.size(1)
         x = self.embedding(tokens)  # (B, T, E)
-        rotations = [part.to(x) for part in rotation(torch.arange(past, length), self.head_size)]
+        cosine, sine = rotation(torch.arange(past, length), self.head_size)
+        rotations = [torch.cat(halves, dim=-1).to(x) for halves in ((cosine, cosine), (-sine, sine))]
         x, caches, weights = self.read(x, caches, rotations, return_attention)
         return x, (length, caches), weights
 

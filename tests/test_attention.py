@@ -198,6 +198,26 @@ def test_multi_head_attention_is_torchs_own(causal, num_queries, num_keys, paddi
     close(attention(queries, keys, keys, mask)[0], theirs)
 
 
+def test_one_query_finds_by_the_short_way_what_it_finds_by_the_long_one():
+    attention = MultiHeadAttention(query_size=8, key_size=5, num_heads=4).double()
+    found = []
+    for mask in (None, torch.ones(1, 7, dtype=torch.bool)):  # with a mask, every key is projected
+        query, keys, values = (randn(3, n, size, seed=n).requires_grad_() for n, size in ((1, 8), (7, 5), (7, 5)))
+        context, weights = attention(query, keys, values, mask, return_weights=True)
+        gradients = torch.autograd.grad(context.square().sum(), [query, keys, values, *attention.parameters()])
+        found.append([context, weights, *gradients])
+    for short, long in zip(*found, strict=True):
+        close(short, long)
+
+
+@every_kind
+def test_a_first_token_that_must_not_see_itself_gets_zeros(kind):
+    attention, x = build(kind), randn(2, 1, SIZE)
+    context, weights = sliding_window(attention, x, x, x, window=3, see_self=False, return_weights=True)
+    assert context.shape == (2, 1, SIZE) and context.count_nonzero() == 0
+    assert weights.shape[-2:] == (1, 1) and weights.count_nonzero() == 0
+
+
 def test_multi_head_attention_refuses_heads_that_do_not_divide_its_size():
     with pytest.raises(ValueError, match="multiple"):
         MultiHeadAttention(query_size=8, key_size=8, num_heads=3)

@@ -151,9 +151,25 @@ class MultiHeadAttention(nn.Module):
         """(B, T, H) -> (B, heads, T, H / heads)."""
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
+    def look_once(self, query: Tensor, keys: Tensor, values: Tensor, return_weights: bool):
+        """What `forward` finds for one query that may see all keys: (B, 1, query_size), (B, Tk, key_size) twice.
+
+        Since q . (W k) = (W' q) . k, one query is taken back through a head's key matrix, instead of every key through
+        it; and values are projected after they are mixed. So each head is one more query to the keys as they came.
+        """
+        into_heads = (self.num_heads, -1)
+        q = self.query(query).unflatten(-1, into_heads)  # (B, 1, heads, D)
+        q = torch.einsum("bthd,hdk->bhk", q, self.key.weight.unflatten(0, into_heads))  # (B, heads, key_size)
+        larger = q.size(-1) * self.num_heads / query.size(-1)  # than the D for which `attend` is to scale
+        mixed, weights = attend(q * math.sqrt(larger), keys, values, None, return_weights)  # (B, heads, key_size)
+        context = torch.einsum("bhk,hdk->bhd", mixed, self.value.weight.unflatten(0, into_heads))
+        return self.output(context.flatten(1)[:, None]), weights[:, :, None] if return_weights else None
+
     def forward(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, return_weights=False):
         """(B, Tq, query_size), (B, Tk, key_size) twice, mask (Tq, Tk) or (B, 1 or Tq, Tk)
         -> (B, Tq, query_size), weights (B, heads, Tq, Tk) before dropout, or None."""
+        if queries.size(1) == 1 and mask is None and not (self.dropout.p and self.training):
+            return self.look_once(queries, keys, values, return_weights)
         q, k, v = (self.split_heads(x) for x in (self.query(queries), self.key(keys), self.value(values)))
         if mask is not None and mask.dim() == 3:
             mask = mask[:, None]  # (B, 1, Tq, Tk): the same for every head
@@ -184,14 +200,14 @@ def sliding_window(
     -> context (..., Tq, Dv), weights (..., Tq, Tk) or None.
     """
     num_queries, num_keys = queries.size(-2), keys.size(-2)
-    reach = window - 1 if see_self else window
+    nearest = 0 if see_self else 1
     blocks = []
     for start in range(0, num_queries, block_size):
         stop = min(start + block_size, num_queries)
-        last = num_keys - num_queries + stop
-        first = max(0, last - (stop - start) - reach)
-        alone = see_self and stop - start == 1  # one query may see all that it is shown
-        mask = None if alone else causal_mask(stop - start, last - first, window, see_self, queries.device)
+        last = num_keys - num_queries + stop - nearest
+        first = max(0, last - (stop - start) - (window - 1))
+        # One query may see all that it is shown.
+        mask = None if stop - start == 1 else causal_mask(stop - start, last - first, window, device=queries.device)
         seen = slice(first, last)
         block, weights = attention(
             queries[..., start:stop, :], keys[..., seen, :], values[..., seen, :], mask, return_weights
