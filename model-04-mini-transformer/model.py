@@ -16,17 +16,15 @@ def rotation(positions: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
     positions (T), on the CPU. In float64, so that angles stay exact however far into a text they are.
     """
-    frequencies = 10000.0 ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
-    angles = positions[:, None] * frequencies
+    angles = positions[:, None] * 10000.0 ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
     return angles.cos(), angles.sin()
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     """Turn each pair of numbers (x_i, x_{i + D/2}) by its position's angle: x (..., T, D), cosine and sine (T, D).
 
-    Both halves of `cosine` are the cosines; the halves of `sine` are minus the sines, and the sines. Rolled by D/2,
-    each number meets its partner. A query and a key so turned have a product that depends on their distance and not on
-    where they stand.
+    Rolled by D/2, each number meets its partner; the halves of `cosine` are alike, those of `sine` opposite. The product
+    of a query and a key so turned depends on their distance and not on where they stand.
     """
     return x * cosine + x.roll(x.size(-1) // 2, dims=-1) * sine
 
@@ -126,7 +124,7 @@ class MiniTransformer(LanguageModel):
         length = past + tokens.size(1)
         x = self.embedding(tokens)  # (B, T, E)
         cosine, sine = rotation(torch.arange(past, length), self.head_size)
-        rotations = [torch.cat(halves, dim=-1).to(x) for halves in ((cosine, cosine), (-sine, sine))]
+        rotations = [torch.cat(halves, dim=-1).to(x) for halves in ([cosine, cosine], [-sine, sine])]
         x, caches, weights = self.read(x, caches, rotations, return_attention)
         return x, (length, caches), weights
 

@@ -12,6 +12,8 @@ window is full. Every speed is the median of many steps, taken in a fresh proces
 """
 
 import itertools
+import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -199,7 +201,8 @@ def main() -> None:
     vocab_size = train_tokenizer("word", load_corpus().train).vocab_size
     cases = [Case(stage, flags.device, {"vocab_size": vocab_size}) for stage in STAGES if flags.stage in (None, stage)]
     matmul = {name: in_fresh_process(matmul_rate, flags.device, name) for name in ("float32", "bfloat16")}
-    content = {"machine": machine(), "device": flags.device, "matmul_flops_per_second": matmul}
+    command = shlex.join(["python", "-m", "shared.benchmark", *sys.argv[1:]])
+    content = {"command": command, "machine": machine(), "device": flags.device, "matmul_flops_per_second": matmul}
     content["rows"] = [row for case in cases for row in measure_stage(case, matmul)]
     print(cost_table(content, earlier), flush=True)
     content["scaling"] = [point for case in cases if flags.scaling for point in measure_scaling(case)]

@@ -48,14 +48,11 @@ def close(actual, expected, tolerance=1e-12):
 
 # ---------------------------------------------------------------------------------------------------------------- masks
 def test_a_causal_mask_is_what_its_definition_says():
-    for num_queries, num_keys, window, see_self in [
-        (4, 4, None, True), (4, 4, None, False), (2, 5, None, True), (3, 7, 2, True), (3, 7, 2, False), (1, 6, 9, False)
-    ]:  # fmt: skip
-        mask = causal_mask(num_queries, num_keys, window, see_self)
+    for num_queries, num_keys, window in [(4, 4, None), (2, 5, None), (3, 7, 2), (1, 6, 9), (4, 3, None), (5, 4, 2)]:
+        mask = causal_mask(num_queries, num_keys, window)
         assert mask.shape == (num_queries, num_keys) and mask.dtype == torch.bool
         for query in range(num_queries):
-            now = num_keys - num_queries + query  # the key that is the query's own token
-            newest = now if see_self else now - 1
+            newest = num_keys - num_queries + query
             oldest = 0 if window is None else newest - window + 1
             assert mask[query].tolist() == [oldest <= key <= newest for key in range(num_keys)]
 
@@ -91,9 +88,8 @@ def test_explicit_weights_are_the_softmax_and_outputs_are_the_fused_kernels(mask
     close(unasked, context, 1e-6)
 
 
-@pytest.mark.parametrize("see_self", [True, False])
-def test_many_keys_are_given_to_the_fused_kernel_and_nothing_changes(see_self, monkeypatch):
-    mask = causal_mask(6, 6, see_self=see_self)  # without itself, the first query sees nothing
+@pytest.mark.parametrize("mask", [causal_mask(6, 6), causal_mask(6, 6).tril(-1)], ids=["causal", "none for the first"])
+def test_many_keys_are_given_to_the_fused_kernel_and_nothing_changes(mask, monkeypatch):
 
     def context_and_gradients():
         parts = [randn(2, 3, 6, 4, seed=seed).requires_grad_() for seed in (1, 2, 3)]
@@ -239,7 +235,7 @@ def test_weights_are_handed_out_before_dropout_and_the_context_is_taken_after_it
 @every_kind
 def test_a_query_that_may_attend_to_nothing_gets_zeros_and_breaks_no_gradient(kind):
     attention, x = build(kind), randn(3, 4, SIZE).requires_grad_()
-    mask = causal_mask(4, 4, see_self=False) & padding_mask(torch.tensor([4, 2, 0]), 4)
+    mask = causal_mask(4, 4).tril(-1) & padding_mask(torch.tensor([4, 2, 0]), 4)
     context, weights = attention(x, x, x, mask, return_weights=True)
     nothing = ~mask.any(-1)  # (B, Tq)
     assert nothing.tolist() == [[True, False, False, False], [True, False, False, False], [True] * 4]
@@ -373,7 +369,7 @@ def test_all_pairs_at_once_fail_the_memory_check(kind, monkeypatch):
     """For additive attention that is the (B, T, T, H) tensor of the usual code."""
     monkeypatch.setattr(toolbox, "FUSED_FROM", math.inf)
     module = build(kind, torch.float32)
-    assert not grows_linearly(lambda x, window: module(x, x, x, causal_mask(x.size(1), x.size(1), window, False)))
+    assert not grows_linearly(lambda x, window: module(x, x, x, causal_mask(x.size(1), x.size(1), window)))
 
 
 def test_the_tanh_of_all_pairs_is_not_kept_for_the_backward_pass(monkeypatch):

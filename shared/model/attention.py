@@ -35,22 +35,19 @@ def uniform_attention() -> Iterator[None]:
         UNIFORM.reset(token)
 
 
-def causal_mask(
-    num_queries: int, num_keys: int, window: int | None = None, see_self: bool = True, device=None
-) -> Tensor:
-    """Which keys each query may see, when the last query and the last key are the same token. -> (Tq, Tk) bool.
+def causal_mask(num_queries: int, num_keys: int, window: int | None = None, device=None) -> Tensor:
+    """Which keys each query may see: the last query up to the last key, the query before it up to the one before that.
 
-    There may be more keys than queries: the earlier ones come from a cache, and the mask is shifted by their number.
-    `window` bounds how many keys a query sees; without `see_self` its own token is not among them.
+    -> (Tq, Tk) bool. There may be more keys than queries: the earlier ones come from a cache, and the mask is shifted
+    by their number. `window` bounds how many keys a query sees.
 
     >>> causal_mask(2, 4, window=2).int().tolist()
     [[0, 1, 1, 0], [0, 0, 1, 1]]
     """
     query_positions = torch.arange(num_keys - num_queries, num_keys, device=device)
     steps_back = query_positions[:, None] - torch.arange(num_keys, device=device)  # (Tq, Tk)
-    nearest = 0 if see_self else 1
-    mask = steps_back >= nearest
-    return mask if window is None else mask & (steps_back < nearest + window)
+    mask = steps_back >= 0
+    return mask if window is None else mask & (steps_back < window)
 
 
 def padding_mask(lengths: Tensor, num_keys: int) -> Tensor:
@@ -160,8 +157,9 @@ class MultiHeadAttention(nn.Module):
         into_heads = (self.num_heads, -1)
         q = self.query(query).unflatten(-1, into_heads)  # (B, 1, heads, D)
         q = torch.einsum("bthd,hdk->bhk", q, self.key.weight.unflatten(0, into_heads))  # (B, heads, key_size)
-        larger = q.size(-1) * self.num_heads / query.size(-1)  # than the D for which `attend` is to scale
-        mixed, weights = attend(q * math.sqrt(larger), keys, values, None, return_weights)  # (B, heads, key_size)
+        head_size = query.size(-1) // self.num_heads
+        q = q * math.sqrt(keys.size(-1) / head_size)  # the root by which `attend` divides is that of a key's size
+        mixed, weights = attend(q, keys, values, None, return_weights)  # (B, heads, key_size)
         context = torch.einsum("bhk,hdk->bhd", mixed, self.value.weight.unflatten(0, into_heads))
         return self.output(context.flatten(1)[:, None]), weights[:, :, None] if return_weights else None
 
@@ -200,11 +198,11 @@ def sliding_window(
     -> context (..., Tq, Dv), weights (..., Tq, Tk) or None.
     """
     num_queries, num_keys = queries.size(-2), keys.size(-2)
-    nearest = 0 if see_self else 1
+    newest = num_keys if see_self else num_keys - 1  # so many keys may be seen by the last query
     blocks = []
     for start in range(0, num_queries, block_size):
         stop = min(start + block_size, num_queries)
-        last = num_keys - num_queries + stop - nearest
+        last = newest - num_queries + stop
         first = max(0, last - (stop - start) - (window - 1))
         # One query may see all that it is shown.
         mask = None if stop - start == 1 else causal_mask(stop - start, last - first, window, device=queries.device)

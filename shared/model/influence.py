@@ -19,7 +19,7 @@ def influence(model: LanguageModel, tokens: Tensor, num_rows: int | None = None,
     model.eval()
     length = len(tokens)
     tokens = tokens.to(device)
-    rows = torch.arange(length - (num_rows or length), length)
+    rows = torch.arange(length)[-(num_rows or length) :]
     with torch.no_grad():
         features, _, _ = model.features(tokens[None], None, False)
         likeliest = model.logits(features[0, -1]).argmax()
