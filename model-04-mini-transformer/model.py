@@ -23,7 +23,7 @@ def rotation(positions: Tensor, size: int) -> tuple[Tensor, Tensor]:
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     """Turn each pair of numbers (x_i, x_{i + D/2}) by its position's angle: x (..., T, D), cosine and sine (T, D).
 
-    Rolled by D/2, each number meets its partner; the halves of `cosine` are alike, those of `sine` opposite. The product
+    Rolled by D/2, each number meets its partner; halves of `cosine` are alike, those of `sine` opposite. The product
     of a query and a key so turned depends on their distance and not on where they stand.
     """
     return x * cosine + x.roll(x.size(-1) // 2, dims=-1) * sine
