@@ -15,12 +15,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import mean
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from shared.model.evaluation import evaluate
 from shared.model.language_model import LanguageModel
@@ -37,6 +39,7 @@ from shared.text.corpus import load_corpus
 from shared.text.tokenizer import train_tokenizer
 
 PART = 3  # a third of the text, and of the steps
+AVERAGE_SHARE = 0.1  # of all steps: about so many count in an average of weights
 
 
 class LockedDropout(nn.Module):
@@ -72,7 +75,7 @@ def nothing(model: LanguageModel) -> None:
 
 @dataclass(frozen=True)
 class Variant:
-    """What is different from the recipe: settings, a change to the new model, whether state is carried.
+    """What is different from the recipe: settings, a change to the new model, the loop's treatment of it.
 
     `steps` is how many steps it gets for one of the recipe's: models of other sizes are compared at equal time.
     """
@@ -80,6 +83,7 @@ class Variant:
     settings: dict = field(default_factory=dict)
     change: Callable[[LanguageModel], None] = nothing
     carried: bool = True
+    averaged: bool = False
     steps: float = 1.0
 
 
@@ -97,8 +101,8 @@ VARIANTS = {
     "AdamW for all weights, rate .006": Variant(dict(optimizer="adamw", learning_rate=0.006)),
     "AdamW for all weights, rate .012": Variant(dict(optimizer="adamw", learning_rate=0.012)),
     "learning rate never lowered": Variant(dict(decay_share=0.0)),
-    "weights averaged": Variant(dict(average_share=0.1)),
-    "learning rate never lowered, weights averaged": Variant(dict(decay_share=0.0, average_share=0.1)),
+    "weights averaged": Variant(averaged=True),
+    "learning rate never lowered, weights averaged": Variant(dict(decay_share=0.0), averaged=True),
     "hidden size 128, twice the steps": Variant(dict(hidden_size=128), steps=2.0),
     "hidden size 384, six tenths of the steps": Variant(dict(hidden_size=384), steps=0.6),
     "sinusoidal positions": Variant(dict(positions="sinusoidal")),
@@ -146,12 +150,14 @@ def run_variant(stage: Stage, variant: Variant, settings: dict, text: Text) -> f
     task = language_task(model, lanes, text.validation, text.tokenizer, settings, device)
     if not variant.carried:
         task = without_carry(task)
+    scored = model
+    if variant.averaged:
+        memory = max(2.0, AVERAGE_SHARE * settings["max_steps"])
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / memory))
+        task, scored = with_average(task, model, average), average.module
     # Scored once, at the end: to score on the way, and to choose among the scores, would favour the restless.
-    task = replace(
-        task,
-        evaluate=lambda: evaluate(model, text.validation, settings["context_length"]).loss,
-        look=lambda: None,
-    )
+    score = partial(evaluate, scored, text.validation, settings["context_length"])
+    task = replace(task, evaluate=lambda: score().loss, look=lambda: None)
     loop = LoopSettings(**{name: settings[name] for name in LoopSettings.__dataclass_fields__})
     with tempfile.TemporaryDirectory() as folder:
         return train(model, optimizers, task, loop, Path(folder), {}).best_loss
@@ -168,6 +174,16 @@ def new_model(stage: Stage, variant: Variant, settings: dict, text: Text) -> Lan
 def without_carry(task: Task) -> Task:
     """Every chunk starts from nothing."""
     return replace(task, step=lambda batch, carry: task.step(batch, None))
+
+
+def with_average(task: Task, model: LanguageModel, average: AveragedModel) -> Task:
+    """Every step begins by taking the weights into their average."""
+
+    def step(batch, carry):
+        average.update_parameters(model)
+        return task.step(batch, carry)
+
+    return replace(task, step=step)
 
 
 def settle(stage: Stage, text: Text, whole: bool) -> dict:

@@ -30,9 +30,8 @@ KINDS = {  # one stage of each kind
 
 def settings(**changes) -> LoopSettings:
     usual = dict(
-        max_steps=STEPS, learning_rate=0.01, warmup_steps=2, decay_share=0.5, gradient_clip=1.0, eval_interval=3,
-        average_share=0.5,
-    )  # fmt: skip
+        max_steps=STEPS, learning_rate=0.01, warmup_steps=2, decay_share=0.5, gradient_clip=1.0, eval_interval=3
+    )
     return LoopSettings(**(usual | changes))
 
 
@@ -167,7 +166,7 @@ def test_a_resumed_run_repeats_no_batch_and_skips_none(tmp_path, stop):
     assert first.batches + second.batches == list(range(STEPS))
 
 
-@pytest.mark.parametrize("forgotten", ["optimizers", "random", "carry", "interval", "progress", "average"])
+@pytest.mark.parametrize("forgotten", ["optimizers", "random", "carry", "interval", "progress"])
 def test_resuming_without_any_one_part_of_the_state_would_end_elsewhere(tmp_path, uninterrupted, forgotten):
     """So each of them is needed, and the tests above see whether it is there."""
     with pytest.raises(KeyboardInterrupt):
@@ -179,7 +178,6 @@ def test_resuming_without_any_one_part_of_the_state_would_end_elsewhere(tmp_path
         "carry": None,
         "interval": (torch.zeros(()), 0),
         "progress": saved["progress"] | {"step": 4},
-        "average": saved["average"] | {f"module.{name}": weight for name, weight in saved["weights"].items()},
     }
     second.train(resume=saved | {forgotten: fresh[forgotten]})
     assert everything(tmp_path) != uninterrupted("recurrent", "adamw")
@@ -316,32 +314,6 @@ def test_a_step_follows_the_gradient_of_the_mean_loss(tmp_path):
     plain = settings(max_steps=3, learning_rate=0.25, warmup_steps=0, decay_share=0, gradient_clip=math.inf)
     train(nn.ParameterList([weight]), [torch.optim.SGD([weight])], task, plain, tmp_path, IDENTITY)
     assert weight.item() == 0.25  # a gradient of 1, three times
-
-
-def test_the_mean_of_the_weights_is_scored_and_kept_and_the_last_ones_go_on_training(tmp_path):
-    weights, scored, seen = nn.ParameterList([torch.ones(())]), [], []
-
-    def evaluate():
-        scored.append(weights[0].item())
-        return 1 / len(scored)
-
-    task = Task(
-        lambda number: number, lambda number, carry: (weights[0] * 8, 8, None), evaluate, str,
-        look=lambda: seen.append(weights[0].item()),
-    )  # fmt: skip
-    halves = settings(max_steps=4, learning_rate=0.5, warmup_steps=0, decay_share=0, eval_interval=1, average_share=0.5)
-    train(weights, [torch.optim.SGD(weights)], task, halves, tmp_path, IDENTITY)
-    # The weight goes 1/2, 0, -1/2, -1. The mean begins with the first and goes half the way to each of the others.
-    assert scored == seen == pytest.approx([0.5, 0.25, -0.125, -0.5625], rel=1e-4)
-    best, last = (load_checkpoint(tmp_path / name)["weights"]["0"].item() for name in ("best.pt", "last.pt"))
-    assert (best, last, weights[0].item()) == pytest.approx((-0.5625, -1.0, -1.0), rel=1e-4)
-
-
-def test_without_averaging_the_weights_are_scored_as_they_are(tmp_path):
-    run = Run(tmp_path)
-    run.train(average_share=0.0, eval_interval=STEPS)
-    saved = [load_checkpoint(tmp_path / name) for name in ("best.pt", "last.pt")]
-    assert timeless(saved[0]["weights"]) == timeless(saved[1]["weights"]) and "average" not in saved[1]
 
 
 class NormRecorder(torch.optim.SGD):

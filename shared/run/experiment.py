@@ -120,7 +120,7 @@ class Run:
         settings = self.settings
         settings["eval_interval"] = settings["eval_interval"] or -(-settings["max_steps"] // EVALUATIONS)
         optimizers = make_optimizers(model, settings["optimizer"], settings["learning_rate"], settings["weight_decay"])
-        loop = LoopSettings(**{name: settings[name] for name in LoopSettings.__dataclass_fields__ if name in settings})
+        loop = LoopSettings(**{name: settings[name] for name in LoopSettings.__dataclass_fields__})
         identity = {"stage": self.name, "settings": settings} | identity
         try:
             train(model, optimizers, task, loop, self.out_dir, identity, self.saved)

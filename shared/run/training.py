@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,10 @@ from tqdm import tqdm
 
 from shared.errors import UserError
 from shared.model.language_model import map_tensors
-from shared.run.averaging import averaged, running_mean
 from shared.run.checkpoint import save_checkpoint
 from shared.run.cli import log
 from shared.run.interrupts import StopSignal
 from shared.run.optimizers import learning_rate_factor, set_learning_rate
-from shared.run.progress import Progress, checkpoint, restore
 
 LOG_INTERVAL = 10  # steps between two lines of metrics; fewer looks at a GPU's loss keep it busy
 SAVE_SECONDS = 30  # a crash loses no more than this
@@ -45,10 +43,7 @@ class Task:
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """How long and how fast. Schedules count steps, so a slower machine learns the same.
-
-    average_share: what is scored and kept is a mean of the weights over about this share of all steps; 0: the last.
-    """
+    """How long and how fast. Schedules count steps, so a slower machine learns the same."""
 
     max_steps: int
     learning_rate: float
@@ -56,7 +51,17 @@ class LoopSettings:
     decay_share: float
     gradient_clip: float
     eval_interval: int
-    average_share: float = 0.0
+
+
+@dataclass
+class Progress:
+    """Where a run stands; saved with last.pt, and all that a resumed run needs to know of the past but its tensors."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    best_loss: float = float("inf")
+    best_step: int = 0
 
 
 def train(
@@ -73,10 +78,7 @@ def train(
     `identity` goes into each checkpoint beside the weights; `resume` is the content of a last.pt. Raises
     KeyboardInterrupt after a Ctrl-C, when last.pt is written, and UserError where the loss stops being a number.
     """
-    average = running_mean(model, settings.average_share * settings.max_steps)
-    progress, carry, (interval_loss, interval_count) = restore(
-        model, average, optimizers, resume, out_dir / "metrics.jsonl"
-    )
+    progress, carry, (interval_loss, interval_count) = restore(model, optimizers, resume, out_dir / "metrics.jsonl")
     metrics = open(out_dir / "metrics.jsonl", "a" if resume else "w", encoding="utf-8", newline="\n")
     bar = tqdm(total=settings.max_steps, initial=progress.step, unit="step", dynamic_ncols=True, mininterval=0.5)
     started = saved = interval_started = time.perf_counter()
@@ -87,7 +89,6 @@ def train(
         states = {"optimizers": [optimizer.state_dict() for optimizer in optimizers], "random": random}
         # Cloned, because a window of a larger tensor would be saved with all of it.
         states |= {"carry": map_tensors(Tensor.clone, carry), "interval": (interval_loss, interval_count)}
-        states |= {"average": average.state_dict()} if average else {}
         save_checkpoint(out_dir / "last.pt", checkpoint(model, identity, progress) | states)
 
     with StopSignal() as stop, metrics, bar:
@@ -103,8 +104,6 @@ def train(
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()
-            if average:
-                average.update_parameters(model)
             progress.step += 1
             progress.tokens += count
             interval_loss, interval_count = interval_loss + loss.detach(), interval_count + count
@@ -118,8 +117,7 @@ def train(
                 bar.set_postfix_str(f"{task.describe(record['train_loss'])}, {speed:,.0f} {task.unit}/s")
                 interval_loss, interval_count = torch.zeros_like(interval_loss), 0
                 if due:
-                    with averaged(model, average):
-                        record["validation_loss"] = task.evaluate()
+                    record["validation_loss"] = task.evaluate()
                 if not all(map(math.isfinite, record.values())):
                     raise UserError(f"the loss is no number after step {progress.step}; use a lower --learning-rate")
                 progress.seconds = seconds_before + time.perf_counter() - started
@@ -128,16 +126,40 @@ def train(
                 metrics.flush()
                 if due and record["validation_loss"] < progress.best_loss:
                     progress.best_loss, progress.best_step = record["validation_loss"], progress.step
-                    scored = average.module if average else model
-                    save_checkpoint(out_dir / "best.pt", checkpoint(scored, identity, progress))
+                    save_checkpoint(out_dir / "best.pt", checkpoint(model, identity, progress))
                 interval_started = time.perf_counter()
                 if due:
                     log(f"step {progress.step:,}: validation {task.describe(record['validation_loss'])}")
-                    with averaged(model, average):
-                        task.look()
+                    task.look()
             if due or stop.requested or time.perf_counter() - saved > SAVE_SECONDS:
                 save_last()
                 saved = time.perf_counter()
             if stop.requested:
                 raise KeyboardInterrupt
     return progress
+
+
+def checkpoint(model: nn.Module, identity: dict, progress: Progress) -> dict:
+    """What a checkpoint holds at least: who the model is, its weights and how far it came."""
+    return identity | {"weights": model.state_dict(), "progress": asdict(progress)}
+
+
+def restore(model: nn.Module, optimizers: list[Optimizer], saved: dict | None, metrics: Path):
+    """Put everything back as it was when last.pt was written -> progress, carry, (loss, count) not yet in a record."""
+    device = next(model.parameters()).device
+    if saved is None:
+        return Progress(), None, (torch.zeros((), device=device), 0)
+    model.load_state_dict(saved["weights"])
+    for optimizer, state in zip(optimizers, saved["optimizers"]):
+        optimizer.load_state_dict(state)
+    torch.set_rng_state(saved["random"]["cpu"].cpu())
+    if torch.cuda.is_available() and saved["random"]["cuda"]:
+        torch.cuda.set_rng_state_all([state.cpu() for state in saved["random"]["cuda"]])
+    progress = Progress(**saved["progress"])
+    # Lines that were written after the checkpoint will be written again; a crash may have cut off the last one.
+    if metrics.exists():
+        lines = [line for line in metrics.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+        kept = [line + "\n" for line in lines if json.loads(line)["step"] <= progress.step]
+        metrics.write_text("".join(kept), encoding="utf-8", newline="\n")
+    carry, interval = map_tensors(lambda tensor: tensor.to(device), (saved["carry"], saved["interval"]))
+    return progress, carry, interval
