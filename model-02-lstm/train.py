@@ -29,10 +29,6 @@ STAGE = Stage(
     ),
     by_tokenizer={"char": dict(max_steps=2100, context_length=64, hidden_size=320, dropout=0.05)},
     quick=dict(max_steps=300),
-    thorough=dict(
-        word=dict(max_steps=5000, hidden_size=512, dropout=0.25),
-        char=dict(max_steps=4500, hidden_size=384, dropout=0.3),
-    ),
     add_flags=add_flags,
 )  # fmt: skip
 

@@ -35,10 +35,6 @@ STAGE = Stage(
     ),
     by_tokenizer={"char": dict(max_steps=2200, context_length=64, dropout=0.05)},
     quick=dict(max_steps=250),
-    thorough=dict(
-        word=dict(max_steps=4200, hidden_size=512, dropout=0.25),
-        char=dict(max_steps=4000, hidden_size=384, dropout=0.3),
-    ),
     add_flags=add_flags,
 )  # fmt: skip
 

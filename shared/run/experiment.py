@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,12 +73,6 @@ FLAGS = {
     ),
 }
 
-# Presets that a command may have, and their flags' help texts.
-PRESETS = {
-    "quick": "the one-minute version, to see that everything works",
-    "thorough": "what about twenty minutes on two cores are good for: larger, and longer trained",
-}
-
 
 def add_flag(parser: ArgumentParser, name: str, why: str, defaults: dict, **options) -> None:
     """A flag that is None where it is not given; its help ends with the default in brackets."""
@@ -87,16 +81,14 @@ def add_flag(parser: ArgumentParser, name: str, why: str, defaults: dict, **opti
     parser.add_argument(name, help=(why + shown).replace("%", "%%"), **options)
 
 
-def add_training_flags(parser: ArgumentParser, folder: Path, defaults: dict, presets: Iterable[str] = ("quick",)):
-    """The common flags that `defaults` has a value for, those of the presets, and those that say where a run goes."""
+def add_training_flags(parser: ArgumentParser, folder: Path, defaults: dict) -> None:
+    """The common flags that `defaults` has a value for, and those that say where a run goes and how long it takes."""
     for name, (why, options) in FLAGS.items():
         if name.lstrip("-").replace("-", "_") in defaults:
             add_flag(parser, name, why, defaults, **options)
     parser.add_argument("--out-dir", default=str(folder / "checkpoints"), help="where the run is kept [checkpoints]")
     parser.add_argument("--resume", action="store_true", help="go on from last.pt in --out-dir, with its settings")
-    one_of = parser.add_mutually_exclusive_group()
-    for name in presets:
-        one_of.add_argument(f"--{name}", dest="preset", action="store_const", const=name, help=PRESETS[name])
+    parser.add_argument("--quick", action="store_true", help="the one-minute version, to see that everything works")
 
 
 @dataclass
@@ -155,14 +147,14 @@ class Run:
         write_json(self.out_dir / "summary.json", summary | found)
 
 
-def start_run(name: str, flags: Namespace, defaults: dict, presets: dict[str, dict]) -> Run:
+def start_run(name: str, flags: Namespace, defaults: dict, quick: dict) -> Run:
     """The run that these flags ask for: the defaults, changed by a preset, changed by the flags that were given.
 
     With --resume the saved run's settings count instead.
     """
     given = {name: value for name, value in vars(flags).items() if value is not None}
     out_dir, resume = Path(given.pop("out_dir")).resolve(), given.pop("resume")
-    preset = presets.get(given.pop("preset", None), {})
+    preset = quick if given.pop("quick") else {}
     if resume:
         saved = load_checkpoint(out_dir / "last.pt", stage=name)
         return Run(name, resumed_settings(saved, preset | given), out_dir, saved)
