@@ -16,17 +16,18 @@ def rotation(positions: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
     positions (T), on the CPU. In float64, so that angles stay exact however far into a text they are.
     """
-    angles = positions[:, None] * 10000.0 ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
+    frequencies = 10000.0 ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
+    angles = positions[:, None] * frequencies
     return angles.cos(), angles.sin()
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turn each pair of numbers (x_i, x_{i + D/2}) by its position's angle: x (..., T, D), cosine and sine (T, D).
+    """Turn each pair of numbers (x_i, x_{i + D/2}) by its position's angle: x (..., T, D), cosine and sine (T, D / 2).
 
-    Rolled by D/2, each number meets its partner; halves of `cosine` are alike, those of `sine` opposite. The product
-    of a query and a key so turned depends on their distance and not on where they stand.
+    A query and a key so turned have a product that depends on their distance and not on where they stand.
     """
-    return x * cosine + x.roll(x.size(-1) // 2, dims=-1) * sine
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
 
 
 def sinusoids(length: int, size: int) -> Tensor:
@@ -123,8 +124,7 @@ class MiniTransformer(LanguageModel):
         past, caches = state or (0, None)
         length = past + tokens.size(1)
         x = self.embedding(tokens)  # (B, T, E)
-        cosine, sine = rotation(torch.arange(past, length), self.head_size)
-        rotations = [torch.cat(halves, dim=-1).to(x) for halves in ([cosine, cosine], [-sine, sine])]
+        rotations = [part.to(x) for part in rotation(torch.arange(past, length), self.head_size)]
         x, caches, weights = self.read(x, caches, rotations, return_attention)
         return x, (length, caches), weights
 
