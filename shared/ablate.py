@@ -255,9 +255,9 @@ def main() -> None:
     """Read the command line, run what is missing, print the table."""
     parser = ArgumentParser(prog="python -m shared.ablate", description=__doc__)
     parser.add_argument("stage", choices=STAGES, help="whose recipe")
-    whole = number(int, low=0, high=1e9)
+    seed = number(int, low=0, high=1e9)
     parser.add_argument(
-        "--seeds", type=whole, nargs="+", default=[1, 2, 3], help="a run of each variant for each [1 2 3]"
+        "--seeds", type=seed, nargs="+", default=[1, 2, 3], help="a run of each variant for each [1 2 3]"
     )
     parser.add_argument("--whole", action="store_true", help="the whole text, and as many steps as a default run")
     parser.add_argument("--only", default="", metavar="TEXT", help="the recipe, and variants with TEXT in their names")

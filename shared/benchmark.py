@@ -12,8 +12,6 @@ window is full. Every speed is the median of many steps, taken in a fresh proces
 """
 
 import itertools
-import shlex
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from shared.errors import UserError
 from shared.model.language_model import LanguageModel
 from shared.model.sampling import generate
-from shared.run.cli import ArgumentParser, log, run_main
+from shared.run.cli import ArgumentParser, log, run_main, typed_command
 from shared.run.device import DEVICES, autocast, choose_device
 from shared.run.experiment import probe
 from shared.run.language_modeling import COMMON, trial_step
@@ -201,7 +199,7 @@ def main() -> None:
     vocab_size = train_tokenizer("word", load_corpus().train).vocab_size
     cases = [Case(stage, flags.device, {"vocab_size": vocab_size}) for stage in STAGES if flags.stage in (None, stage)]
     matmul = {name: in_fresh_process(matmul_rate, flags.device, name) for name in ("float32", "bfloat16")}
-    command = shlex.join(["python", "-m", "shared.benchmark", *sys.argv[1:]])
+    command = typed_command("shared.benchmark", "--json", "--against")
     content = {"command": command, "machine": machine(), "device": flags.device, "matmul_flops_per_second": matmul}
     content["rows"] = [row for case in cases for row in measure_stage(case, matmul)]
     print(cost_table(content, earlier), flush=True)

@@ -12,8 +12,6 @@ Writes comparison/index.html, and beside it results.json with every number shown
 import base64
 import hashlib
 import json
-import shlex
-import sys
 import time
 from pathlib import Path
 
@@ -24,7 +22,7 @@ from shared.model.evaluation import Evaluation
 from shared.ngram import KneserNey, mean_nats
 from shared.run import comparison
 from shared.run.budget import Budget, train_missing
-from shared.run.cli import ArgumentParser, log, number, run_main
+from shared.run.cli import ArgumentParser, log, number, run_main, typed_command
 from shared.run.comparison import HeldOut, Trained, plain
 from shared.run.device import DEVICES, choose_device
 from shared.run.generation import encode_prompt
@@ -162,7 +160,7 @@ def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, flags) ->
     maps = [comparison.prompt_maps(of_stage, tokenizer, prompt, validation) for of_stage in stages]
     return comparison.text_facts(corpus, tokenizer, texts) | {
         "machine": machine(),
-        "command": shlex.join(["python", "-m", "shared.compare", *sys.argv[1:]]),
+        "command": typed_command("shared.compare"),
         "table": rows,
         "curves": curves,
         "prompt": comparison.prompt_facts(tokenizer, flags.prompt, prompt) | {"stages": maps},

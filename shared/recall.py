@@ -15,8 +15,6 @@ LSTM it does not learn to look in so few steps (try --cell lstm).
 """
 
 import math
-import shlex
-import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,7 +26,7 @@ from shared.errors import UserError
 from shared.model.language_model import LanguageModel
 from shared.recall_scores import ask_all, best_head, score
 from shared.recall_tasks import TASKS, Questions, RecallTask
-from shared.run.cli import ArgumentParser, log, number, run_main
+from shared.run.cli import ArgumentParser, log, number, run_main, typed_command
 from shared.run.optimizers import make_optimizers
 from shared.run.results import machine, read_json, write_json
 from shared.run.training import LoopSettings, Task, train
@@ -215,13 +213,6 @@ def result_path(folder: Path, preset: str, name: str) -> Path:
     return folder / f"recall-{preset}-{name}.json"
 
 
-def typed_command() -> str:
-    """The command without --out, which names a place on this machine."""
-    words = [part for word in sys.argv[1:] for part in word.split("=", 1)]
-    kept = [word for before, word in zip(["", *words], words) if "--out" not in (before, word)]
-    return shlex.join(["python", "-m", "shared.recall", *kept])
-
-
 def parse_flags():
     """The command line."""
     parser = ArgumentParser(prog="python -m shared.recall", description=__doc__)
@@ -249,7 +240,12 @@ def main() -> None:
         for stage in [flags.stage] if flags.stage else STAGES:
             log(f"{task.title}: training {stage}")
             found[stage] = examine(stage, task, recipe, flags.seed, flags.out / "recall" / name / stage)
-        content = {"command": typed_command(), "seed": flags.seed, "recipe": asdict(recipe), "machine": machine()}
+        content = {
+            "command": typed_command("shared.recall", "--out"),
+            "seed": flags.seed,
+            "recipe": asdict(recipe),
+            "machine": machine(),
+        }
         content |= {"task": task.title, "chance": 1 / task.num_symbols, "stages": found}
         print(table(content), end="\n\n", flush=True)
         path = result_path(flags.out, preset, name)

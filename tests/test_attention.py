@@ -90,7 +90,6 @@ def test_explicit_weights_are_the_softmax_and_outputs_are_the_fused_kernels(mask
 
 @pytest.mark.parametrize("mask", [causal_mask(6, 6), causal_mask(6, 6).tril(-1)], ids=["causal", "none for the first"])
 def test_many_keys_are_given_to_the_fused_kernel_and_nothing_changes(mask, monkeypatch):
-
     def context_and_gradients():
         parts = [randn(2, 3, 6, 4, seed=seed).requires_grad_() for seed in (1, 2, 3)]
         context, _ = attend(*parts, mask)
@@ -196,12 +195,14 @@ def test_multi_head_attention_is_torchs_own(causal, num_queries, num_keys, paddi
 
 def test_one_query_finds_by_the_short_way_what_it_finds_by_the_long_one():
     attention = MultiHeadAttention(query_size=8, key_size=5, num_heads=4).double()
-    found = []
-    for mask in (None, torch.ones(1, 7, dtype=torch.bool)):  # with a mask, every key is projected
+    found, projected = [], []
+    attention.key.register_forward_hook(lambda module, inputs, output: projected.append(inputs[0].size(1)))
+    for mask in (None, torch.ones(1, 7, dtype=torch.bool)):
         query, keys, values = (randn(3, n, size, seed=n).requires_grad_() for n, size in ((1, 8), (7, 5), (7, 5)))
         context, weights = attention(query, keys, values, mask, return_weights=True)
         gradients = torch.autograd.grad(context.square().sum(), [query, keys, values, *attention.parameters()])
         found.append([context, weights, *gradients])
+    assert projected == [7], "with a mask every key is projected, without one none"
     for short, long in zip(*found, strict=True):
         close(short, long)
 

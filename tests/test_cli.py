@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from shared.errors import UserError
-from shared.run.cli import ArgumentParser, log, number, run_main
+from shared.run.cli import ArgumentParser, log, number, run_main, typed_command
 from shared.run.generation import parse_flags as parse_generation_flags
 from shared.run.language_modeling import parse_flags as parse_training_flags
 from shared.stages import ROOT, STAGES, load_stage
@@ -39,6 +39,20 @@ def refused(capsys, *words) -> str:
     assert caught.value.code == 2 and shown.out == ""
     assert shown.err.count("\n") == 1 and "--help" in shown.err
     return shown.err
+
+
+# What is kept of a command
+
+
+@pytest.mark.parametrize("words", [["--seed", "3", "--out", "here"], ["--out=here", "--seed=3"]])
+def test_a_kept_command_leaves_out_where_results_went(monkeypatch, words):
+    monkeypatch.setattr(sys, "argv", ["recall.py", *words])
+    assert typed_command("shared.recall", "--out") == "python -m shared.recall --seed 3"
+
+
+def test_a_kept_command_is_quoted_and_its_values_stay_whole(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["compare.py", "--prompt", "a=b c"])
+    assert typed_command("shared.compare") == "python -m shared.compare --prompt 'a=b c'"
 
 
 # Spelling

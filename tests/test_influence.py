@@ -56,6 +56,7 @@ def test_the_last_rows_alone_are_the_last_rows_of_the_whole_map_however_many_are
         some = influence(model, tokens, num_rows=4, rows_at_once=rows_at_once)
         torch.testing.assert_close(some, whole[-4:], rtol=0, atol=1e-12)
     torch.testing.assert_close(influence(model, tokens, num_rows=1), whole[-1:], rtol=0, atol=1e-12)
+    torch.testing.assert_close(influence(model, tokens, num_rows=len(tokens) + 3), whole, rtol=0, atol=1e-12)
 
 
 @every_option

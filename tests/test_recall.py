@@ -438,12 +438,6 @@ def test_a_picture_shows_the_tasks_that_ran_alike(monkeypatch, tmp_path):
     assert drawn == [["lag", "associative"]]
 
 
-@pytest.mark.parametrize("words", [["--seed", "3", "--out", "here"], ["--out=here", "--seed=3"]])
-def test_the_kept_command_leaves_out_where_results_went(monkeypatch, words):
-    monkeypatch.setattr(sys, "argv", ["recall.py", *words])
-    assert recall.typed_command() == "python -m shared.recall --seed 3"
-
-
 def test_a_folder_that_cannot_be_made_is_a_users_mistake(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(UserError, match="--out"):

@@ -155,8 +155,8 @@ class MultiHeadAttention(nn.Module):
         it; and values are projected after they are mixed. So each head is one more query to the keys as they came.
         """
         into_heads = (self.num_heads, -1)
-        q = self.query(query).unflatten(-1, into_heads)  # (B, 1, heads, D)
-        q = torch.einsum("bthd,hdk->bhk", q, self.key.weight.unflatten(0, into_heads))  # (B, heads, key_size)
+        q = self.query(query[:, 0]).unflatten(-1, into_heads)  # (B, heads, D)
+        q = torch.einsum("bhd,hdk->bhk", q, self.key.weight.unflatten(0, into_heads))  # (B, heads, key_size)
         head_size = query.size(-1) // self.num_heads
         q = q * math.sqrt(keys.size(-1) / head_size)  # the root by which `attend` divides is that of a key's size
         mixed, weights = attend(q, keys, values, None, return_weights)  # (B, heads, key_size)
@@ -194,7 +194,8 @@ def sliding_window(
     """Causal attention over the last `window` keys, a block of queries at a time, so memory grows with T and not T * T.
 
     attention(queries, keys, values, mask, return_weights) is any of this file's; queries (..., Tq, D) are the newest of
-    the keys' tokens (..., Tk, D). Each block is shown only those keys that one of its queries may see.
+    the keys' tokens (..., Tk, D). Each block is shown only those keys that one of its queries may see. Without
+    `see_self` a query's own token is not among the `window` that it sees.
     -> context (..., Tq, Dv), weights (..., Tq, Tk) or None.
     """
     num_queries, num_keys = queries.size(-2), keys.size(-2)

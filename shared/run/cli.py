@@ -4,6 +4,7 @@ import argparse
 import errno
 import math
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -59,6 +60,15 @@ def number(kind: type, low: float = -math.inf, high: float = math.inf, above: fl
 def log(*parts) -> None:
     """A line for the person watching. Progress goes to stderr, so stdout holds only results."""
     tqdm.write(" ".join(map(str, parts)), file=sys.stderr)  # where a progress bar stands, above it
+
+
+def typed_command(module: str, *places: str) -> str:
+    """The command `python -m module` as it was typed, without the flags that name a place on this machine."""
+    words = []
+    for word in sys.argv[1:]:
+        words += word.split("=", 1) if word.startswith("--") else [word]
+    kept = [word for before, word in zip(["", *words], words) if not {before, word} & set(places)]
+    return shlex.join(["python", "-m", module, *kept])
 
 
 def run_main(main: Callable[[], None]) -> None:

@@ -49,8 +49,8 @@ class Stage:
     add_flags: Callable[[ArgumentParser], None] = lambda parser: None
 
     def settings(self, tokenizer: str, preset: dict | None = None, optimizer: str = "auto") -> dict:
-        """All settings: the common ones, the stage's, what tokenizer and optimizer change, a preset. The last wins."""
-        changes = self.by_tokenizer.get(tokenizer, {}) | self.by_optimizer.get(optimizer, {}) | (preset or {})
+        """All settings: the common ones, the stage's, what tokenizer, preset and optimizer change. The last wins."""
+        changes = self.by_tokenizer.get(tokenizer, {}) | (preset or {}) | self.by_optimizer.get(optimizer, {})
         return COMMON | self.defaults | changes | {"tokenizer": tokenizer}
 
 
