@@ -24,6 +24,10 @@ STAGE = Stage(
     ),
     by_tokenizer={"char": dict(max_steps=2700, context_length=64, hidden_size=384, dropout=0.05)},
     quick=dict(max_steps=400),
+    thorough=dict(
+        word=dict(max_steps=7000, hidden_size=512, dropout=0.3),
+        char=dict(max_steps=6000, hidden_size=512, dropout=0.1),
+    ),
 )
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from shared.model.output import TiedOutput
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.experiment import probe
 from shared.run.language_modeling import Stage, language_task, trial_step
-from shared.run.optimizers import make_optimizers
+from shared.run.optimizers import optimizers_for
 from shared.run.results import machine, read_json, spread, write_json
 from shared.run.training import LoopSettings, Task, train
 from shared.stages import ROOT, STAGES, load_stage
@@ -146,7 +146,7 @@ def run_variant(stage: Stage, variant: Variant, settings: dict, text: Text) -> f
     device = torch.device("cpu")
     lanes = Lanes(text.training, settings["batch_size"], settings["context_length"], settings["seed"])
     model = new_model(stage, variant, settings, text)
-    optimizers = make_optimizers(model, settings["optimizer"], settings["learning_rate"], settings["weight_decay"])
+    optimizers = optimizers_for(model, settings)
     task = language_task(model, lanes, text.validation, text.tokenizer, settings, device)
     if not variant.carried:
         task = without_carry(task)

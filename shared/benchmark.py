@@ -28,7 +28,7 @@ from shared.run.device import DEVICES, autocast, choose_device
 from shared.run.experiment import probe
 from shared.run.language_modeling import COMMON, trial_step
 from shared.run.measuring import in_fresh_process, matmul_rate, median_seconds, peak_mib
-from shared.run.optimizers import make_optimizers
+from shared.run.optimizers import optimizers_for
 from shared.run.results import machine, read_json, write_json
 from shared.show.tables import cost_table, scaling_tables
 from shared.stages import STAGES, load_stage
@@ -101,7 +101,7 @@ def training_cost(case: Case) -> dict:
 
 def training_steps(model: LanguageModel, lanes: Lanes, settings: dict, device: torch.device) -> Iterator[None]:
     """Training without end, one step whenever the next is asked for."""
-    optimizers = make_optimizers(model, settings["optimizer"], settings["learning_rate"], settings["weight_decay"])
+    optimizers = optimizers_for(model, settings)
     carry = None
     for batch in map(lanes.batch, itertools.count()):
         state = None if batch.restart else carry

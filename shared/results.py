@@ -53,9 +53,8 @@ def check_preset(run: dict, what: str) -> None:
     """A run may be called by a preset's name only if it has the settings that train.py gives to that preset now."""
     if run["preset"] == "flags":
         return
-    described = load_stage(run["stage"])
-    changes = {} if run["preset"] == "default" else getattr(described, run["preset"])
-    expected = described.settings(run["settings"]["tokenizer"], changes, run["settings"]["optimizer"])
+    settings = run["settings"]
+    expected = load_stage(run["stage"]).settings(settings["tokenizer"], run["preset"], settings["optimizer"])
     if difference := differing_setting(run, expected):
         raise UserError(f"{what} is no {run['preset']} run: {difference}; train again, or keep it with --preset flags")
 

@@ -17,7 +17,7 @@ from shared.errors import UserError
 from shared.model.language_model import state_bytes
 from shared.run import measuring
 from shared.run.measuring import in_fresh_process, median_seconds, peak_mib
-from shared.run.optimizers import make_optimizers
+from shared.run.optimizers import optimizers_for
 from shared.run.training import LoopSettings, Task, train
 from shared.show.tables import cost_table, scaling_tables
 from shared.stages import STAGES, load_stage, model_class
@@ -101,7 +101,7 @@ def test_the_steps_that_are_timed_are_those_of_the_training_loop(tmp_path, stage
         return nats, batch.targets.numel(), twin.carry(state)
 
     level = LoopSettings(3, settings["learning_rate"], 0, 0.0, settings["gradient_clip"], eval_interval=9)
-    optimizers = make_optimizers(twin, optimizer, settings["learning_rate"], settings["weight_decay"])
+    optimizers = optimizers_for(twin, settings | {"optimizer": optimizer})
     train(twin, optimizers, Task(lanes.batch, step, lambda: 0.0, str), level, tmp_path, {})
     for name, weight in model.state_dict().items():
         torch.testing.assert_close(weight, twin.state_dict()[name], msg=name)

@@ -4,18 +4,20 @@ import argparse
 import errno
 import math
 import sys
+from pathlib import Path
 
 import pytest
 
 from shared.errors import UserError
 from shared.run.cli import ArgumentParser, log, number, run_main, typed_command
 from shared.run.generation import parse_flags as parse_generation_flags
+from shared.run.language_modeling import Stage
 from shared.run.language_modeling import parse_flags as parse_training_flags
 from shared.stages import ROOT, STAGES, load_stage
 
 TRAINING_FLAGS = (
     "--data --tokenizer --vocab-size --max-steps --epochs --batch-size --context-length --hidden-size --num-layers "
-    "--learning-rate --dropout --seed --device --precision --eval-interval --out-dir --resume --quick"
+    "--learning-rate --dropout --epsilon --seed --device --precision --eval-interval --out-dir --resume --quick --thorough"
 ).split()
 GENERATION_FLAGS = (
     "--prompt --max-new-tokens --temperature --top-k --top-p --seed --num-samples --checkpoint --device --interactive "
@@ -242,3 +244,31 @@ def test_help_shows_every_default_of_a_stage(stage, monkeypatch):
 
 def test_every_setting_of_a_models_constructor_is_known_to_its_train(stage):
     assert set(stage.model_settings) <= set(stage.defaults)
+
+
+# A stage's settings
+
+
+def test_tokenizer_preset_and_optimizer_change_the_defaults_in_this_order():
+    stage = Stage(
+        folder=Path("stage"),
+        model=None,
+        model_settings=(),
+        defaults=dict(max_steps=1, hidden_size=1, dropout=0.1, learning_rate=0.1),
+        by_tokenizer={"char": dict(max_steps=2, hidden_size=2, dropout=0.2)},
+        quick=dict(max_steps=3),
+        thorough=dict(word=dict(max_steps=4, learning_rate=0.4), char=dict(max_steps=5)),
+        by_optimizer={"adamw": dict(learning_rate=0.5)},
+    )
+
+    def changed(*asked):
+        settings = stage.settings(*asked)
+        return [settings[name] for name in ("max_steps", "hidden_size", "dropout", "learning_rate")]
+
+    assert changed("word") == [1, 1, 0.1, 0.1]
+    assert changed("char") == [2, 2, 0.2, 0.1]
+    assert changed("char", "quick") == [3, 2, 0.2, 0.1]
+    assert changed("char", "thorough") == [5, 2, 0.2, 0.1]
+    assert changed("word", "thorough") == [4, 1, 0.1, 0.4]
+    assert changed("word", "thorough", "adamw") == [4, 1, 0.1, 0.5]
+    assert changed("bpe", "thorough") == [4, 1, 0.1, 0.4], "bpe has none of its own, so it takes those for words"

@@ -499,6 +499,10 @@ def test_a_quick_run_is_resumed_by_the_command_it_was_started_with(answered, cou
     assert answered(STAGE_1, line + " --resume").code == 0
 
 
+def test_quick_and_thorough_are_not_asked_for_at_once(refused):
+    assert "not allowed with" in refused(STAGE_1, "python train.py --quick --thorough")
+
+
 def test_a_checkpoint_of_another_stage_is_refused_by_both_programs(refused, trained):
     out_dir = trained(STAGE_2).folder / "checkpoints"
     for line in (f"python generate.py --checkpoint {out_dir}/best.pt", f"python train.py --resume --out-dir {out_dir}"):

@@ -265,7 +265,7 @@ def test_lossless_tokenizers_show_nats_and_bits_per_character():
 
 
 def test_every_corpus_tokenizer_preset_and_stage_has_its_own_row():
-    runs = [run(), run(stage="model-02-lstm"), run(preset="quick"), run(tokenizer="char")]
+    runs = [run(), run(stage="model-02-lstm"), run(preset="thorough"), run(tokenizer="char")]
     text = tables(runs, [])
     assert text.count("| [") == 4 and text.count("**shakespeare**") == 2
 

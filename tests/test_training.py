@@ -12,7 +12,13 @@ from torch import nn
 from shared.errors import UserError
 from shared.run import training
 from shared.run.checkpoint import load_checkpoint
-from shared.run.optimizers import hidden_matrices, learning_rate_factor, make_optimizers, set_learning_rate
+from shared.run.optimizers import (
+    hidden_matrices,
+    learning_rate_factor,
+    make_optimizers,
+    optimizers_for,
+    set_learning_rate,
+)
 from shared.run.training import LoopSettings, Task, train
 from shared.stages import STAGES, model_class
 from shared.text.batches import Lanes
@@ -419,3 +425,31 @@ def test_the_learning_rate_reaches_every_parameter(kind):
     optimizers = make_optimizers(model, kind, 0.01, 0.0)
     set_learning_rate(optimizers, 0.125)
     assert {group["lr"] for optimizer in optimizers for group in optimizer.param_groups} == {0.125}
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_epsilon_holds_back_weights_with_small_gradients(kind):
+    def moved(epsilon, gradient):
+        model = model_class("model-01-rnn")(vocab_size=VOCAB_SIZE, hidden_size=16)
+        before = model.embedding.weight.detach().clone()
+        for parameter in model.parameters():
+            parameter.grad = torch.full_like(parameter, gradient)
+        for optimizer in make_optimizers(model, kind, 0.01, 0.0, epsilon):
+            optimizer.step()
+        return (before - model.embedding.weight).mean().item()
+
+    assert moved(1e-8, 1e-4) == pytest.approx(0.01, rel=1e-3)  # as far as with a gradient 10,000 times as large
+    assert moved(1e-8, 1.0) == pytest.approx(0.01, rel=1e-3)
+    assert moved(1e-4, 1e-4) == pytest.approx(0.005, rel=1e-3)
+    assert moved(1e-4, 1.0) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_settings_that_know_no_epsilon_get_pytorchs():
+    model = model_class("model-01-rnn")(vocab_size=VOCAB_SIZE, hidden_size=16)
+    known = {"optimizer": "muon", "learning_rate": 0.01, "weight_decay": 0.1}
+
+    def epsilon(settings):
+        return optimizers_for(model, settings)[1].defaults["eps"]
+
+    assert epsilon(known) == torch.optim.AdamW(model.parameters()).defaults["eps"]
+    assert epsilon(known | {"epsilon": 0.5}) == 0.5

@@ -165,7 +165,7 @@ def unit_of(settings: dict) -> str:
 
 def main() -> None:
     flags = parse_flags()
-    run = start_run("lab-forecast", flags, defaults_for(flags.data), QUICK)
+    run = start_run("lab-forecast", flags, defaults_for(flags.data), {"quick": QUICK})
     settings, device = run.settings, run.device
     series = series_of(settings)
     check(settings, series)

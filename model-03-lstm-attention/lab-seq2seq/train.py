@@ -70,7 +70,7 @@ def main() -> None:
     """Train, score the best weights, say what to type next."""
     flags = parse_flags()
     defaults = DEFAULTS if flags.task in (None, "spelling") else DEFAULTS | STRINGS
-    run = start_run(NAME, flags, defaults, QUICK)
+    run = start_run(NAME, flags, defaults, {"quick": QUICK})
     task = make_task(run.settings)
     torch.manual_seed(run.settings["seed"])
     model_settings = {name: run.settings[name] for name in MODEL_SETTINGS} | {"vocab_size": task.symbols.vocab_size}

@@ -206,7 +206,7 @@ def parse_flags():
 
 
 def main() -> None:
-    run = start_run(FOLDER.name, parse_flags(), DEFAULTS, QUICK)
+    run = start_run(FOLDER.name, parse_flags(), DEFAULTS, {"quick": QUICK})
     settings, passages = run.settings, read_passages()
     if settings["optimizer"] == "auto":
         settings["optimizer"] = "adamw"  # for matrices as small as these Muon never pays

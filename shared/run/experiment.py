@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from shared.errors import UserError
 from shared.run.checkpoint import load_checkpoint
 from shared.run.cli import ArgumentParser, log, number
 from shared.run.device import DEVICES, PRECISIONS, choose_device, choose_precision
-from shared.run.optimizers import OPTIMIZERS, choose_optimizer, make_optimizers
+from shared.run.optimizers import OPTIMIZERS, choose_optimizer, optimizers_for
 from shared.run.results import machine, write_json
 from shared.run.training import LoopSettings, Task, train
 from shared.show.plots import NATS, learning_curve_figure, save_figure
@@ -54,6 +54,11 @@ FLAGS = {
         "share of activations left out in training, against learning by heart",
         dict(type=number(float, low=0, high=0.95)),
     ),
+    "--epsilon": (
+        "added to what AdamW divides a step by: 1e-4 holds back the vectors of rare words, and pays where a short text "
+        "is read dozens of times",
+        dict(type=POSITIVE),
+    ),
     "--seed": (
         "fixes initialisation, data order and dropout; name --precision and --optimizer too for the very same run",
         dict(type=number(int, low=0, high=1e9)),
@@ -73,6 +78,12 @@ FLAGS = {
     ),
 }
 
+# Presets that a command may have, and their flags' help texts.
+PRESETS = {
+    "quick": "the one-minute version, to see that everything works",
+    "thorough": "what about twenty minutes on two cores are good for: larger, and longer trained",
+}
+
 
 def add_flag(parser: ArgumentParser, name: str, why: str, defaults: dict, **options) -> None:
     """A flag that is None where it is not given; its help ends with the default in brackets."""
@@ -81,14 +92,16 @@ def add_flag(parser: ArgumentParser, name: str, why: str, defaults: dict, **opti
     parser.add_argument(name, help=(why + shown).replace("%", "%%"), **options)
 
 
-def add_training_flags(parser: ArgumentParser, folder: Path, defaults: dict) -> None:
-    """The common flags that `defaults` has a value for, and those that say where a run goes and how long it takes."""
+def add_training_flags(parser: ArgumentParser, folder: Path, defaults: dict, presets: Iterable[str] = ("quick",)):
+    """The common flags that `defaults` has a value for, those of the presets, and those that say where a run goes."""
     for name, (why, options) in FLAGS.items():
         if name.lstrip("-").replace("-", "_") in defaults:
             add_flag(parser, name, why, defaults, **options)
     parser.add_argument("--out-dir", default=str(folder / "checkpoints"), help="where the run is kept [checkpoints]")
     parser.add_argument("--resume", action="store_true", help="go on from last.pt in --out-dir, with its settings")
-    parser.add_argument("--quick", action="store_true", help="the one-minute version, to see that everything works")
+    one_of = parser.add_mutually_exclusive_group()
+    for name in presets:
+        one_of.add_argument(f"--{name}", dest="preset", action="store_const", const=name, help=PRESETS[name])
 
 
 @dataclass
@@ -111,7 +124,7 @@ class Run:
         make_room(self.out_dir, self.saved)
         settings = self.settings
         settings["eval_interval"] = settings["eval_interval"] or -(-settings["max_steps"] // EVALUATIONS)
-        optimizers = make_optimizers(model, settings["optimizer"], settings["learning_rate"], settings["weight_decay"])
+        optimizers = optimizers_for(model, settings)
         loop = LoopSettings(**{name: settings[name] for name in LoopSettings.__dataclass_fields__})
         identity = {"stage": self.name, "settings": settings} | identity
         try:
@@ -147,14 +160,14 @@ class Run:
         write_json(self.out_dir / "summary.json", summary | found)
 
 
-def start_run(name: str, flags: Namespace, defaults: dict, quick: dict) -> Run:
+def start_run(name: str, flags: Namespace, defaults: dict, presets: dict[str, dict]) -> Run:
     """The run that these flags ask for: the defaults, changed by a preset, changed by the flags that were given.
 
     With --resume the saved run's settings count instead.
     """
     given = {name: value for name, value in vars(flags).items() if value is not None}
     out_dir, resume = Path(given.pop("out_dir")).resolve(), given.pop("resume")
-    preset = quick if given.pop("quick") else {}
+    preset = presets.get(given.pop("preset", None), {})
     if resume:
         saved = load_checkpoint(out_dir / "last.pt", stage=name)
         return Run(name, resumed_settings(saved, preset | given), out_dir, saved)

@@ -17,6 +17,7 @@ from shared.model.sampling import generate
 from shared.run.cli import ArgumentParser, log, run_main
 from shared.run.device import autocast
 from shared.run.experiment import WHOLE, Run, add_flag, add_training_flags, probe, start_run
+from shared.run.optimizers import EPSILON
 from shared.run.training import Task
 from shared.text.batches import Lanes
 from shared.text.corpus import Corpus, load_corpus
@@ -26,7 +27,8 @@ SAMPLE_TOKENS = 40  # of the text shown at each evaluation
 
 COMMON = dict(
     data="shakespeare", tokenizer="word", vocab_size=None, epochs=None, seed=1, device="auto", precision="auto",
-    eval_interval=None, optimizer="auto", weight_decay=0.05, warmup_steps=50, decay_share=0.6, gradient_clip=1.0,
+    eval_interval=None, optimizer="auto", weight_decay=0.05, epsilon=EPSILON, warmup_steps=50, decay_share=0.6,
+    gradient_clip=1.0,
 )  # fmt: skip
 
 
@@ -35,8 +37,9 @@ class Stage:
     """A stage as its train.py describes it.
 
     `defaults` are for words; `by_tokenizer` overrides some of them for another tokenizer, `quick` for the one-minute
-    run, `by_optimizer` where that optimizer is used. `model_settings` names those that the model's constructor takes
-    besides vocab_size. `add_flags(parser)` adds the stage's own flags.
+    run, `thorough`, again by tokenizer, for the one of twenty minutes, `by_optimizer` where that optimizer is used.
+    `model_settings` names those that the model's constructor takes besides vocab_size. `add_flags(parser)` adds the
+    stage's own flags.
     """
 
     folder: Path
@@ -44,13 +47,22 @@ class Stage:
     defaults: dict
     model_settings: tuple[str, ...]
     by_tokenizer: dict[str, dict] = field(default_factory=dict)
-    by_optimizer: dict[str, dict] = field(default_factory=dict)
     quick: dict = field(default_factory=dict)
+    thorough: dict[str, dict] = field(default_factory=dict)
+    by_optimizer: dict[str, dict] = field(default_factory=dict)
     add_flags: Callable[[ArgumentParser], None] = lambda parser: None
 
-    def settings(self, tokenizer: str, preset: dict | None = None, optimizer: str = "auto") -> dict:
+    def presets(self, tokenizer: str) -> dict[str, dict]:
+        """What each preset changes; a tokenizer that has no thorough settings of its own takes those for words."""
+        found = {"quick": self.quick}
+        if self.thorough:
+            found["thorough"] = self.thorough.get(tokenizer, self.thorough["word"])
+        return found
+
+    def settings(self, tokenizer: str, preset: str = "default", optimizer: str = "auto") -> dict:
         """All settings: the common ones, the stage's, what tokenizer, preset and optimizer change. The last wins."""
-        changes = self.by_tokenizer.get(tokenizer, {}) | (preset or {}) | self.by_optimizer.get(optimizer, {})
+        changes = self.by_tokenizer.get(tokenizer, {}) | self.presets(tokenizer).get(preset, {})
+        changes |= self.by_optimizer.get(optimizer, {})
         return COMMON | self.defaults | changes | {"tokenizer": tokenizer}
 
 
@@ -64,7 +76,7 @@ def _train_stage(stage: Stage) -> None:
     if flags.max_steps and flags.epochs:
         raise UserError("--max-steps and --epochs both say how long to train; give one of them")
     tokenizer_name = flags.tokenizer or COMMON["tokenizer"]
-    run = start_run(stage.folder.name, flags, stage.settings(tokenizer_name), stage.quick)
+    run = start_run(stage.folder.name, flags, stage.settings(tokenizer_name), stage.presets(tokenizer_name))
     settings = run.settings
     device = run.device
     corpus, tokenizer = load_text(settings, run.saved)
@@ -114,7 +126,7 @@ def parse_flags(stage: Stage) -> Namespace:
     add_flag(parser, "--tokenizer", why, defaults, choices=sorted(TOKENIZERS))
     why = "upper limit; by default every word seen twice, every character, or 1,024 byte pairs"
     add_flag(parser, "--vocab-size", why, defaults, type=WHOLE)
-    add_training_flags(parser, stage.folder, defaults)
+    add_training_flags(parser, stage.folder, defaults, stage.presets("word"))
     stage.add_flags(parser)
     return parser.parse_args()
 

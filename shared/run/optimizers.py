@@ -8,6 +8,7 @@ from shared.model.output import TiedOutput
 from shared.run.device import seconds_of
 
 OPTIMIZERS = ("auto", "muon", "adamw")
+EPSILON = 1e-8
 MUON_SHARE = 0.75  # Muon is chosen if its own work adds at most this share to a step: it learns that much more a step
 
 
@@ -18,13 +19,16 @@ def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in model.parameters() if parameter.ndim == 2 and id(parameter) not in excluded]
 
 
-def make_optimizers(model: nn.Module, kind: str, learning_rate: float, weight_decay: float) -> list[Optimizer]:
+def make_optimizers(
+    model: nn.Module, kind: str, learning_rate: float, weight_decay: float, epsilon: float = EPSILON
+) -> list[Optimizer]:
     """`muon` or `adamw` -> the optimizers that together own all parameters.
 
     Muon (Jordan et al. 2024) makes every update of a matrix nearly orthogonal, so that no direction is left behind.
-    Its step is scaled to the size of AdamW's, and one learning rate serves both.
+    Its step is scaled to the size of AdamW's, and one learning rate serves both. AdamW divides a weight's step by the
+    size of its recent gradients plus `epsilon`.
     """
-    adamw = dict(lr=learning_rate, betas=(0.9, 0.98), weight_decay=weight_decay, fused=True)
+    adamw = dict(lr=learning_rate, betas=(0.9, 0.98), eps=epsilon, weight_decay=weight_decay, fused=True)
     if kind == "adamw":
         return [AdamW(model.parameters(), **adamw)]
     matrices = hidden_matrices(model)
@@ -32,6 +36,17 @@ def make_optimizers(model: nn.Module, kind: str, learning_rate: float, weight_de
     rest = [parameter for parameter in model.parameters() if id(parameter) not in ids]
     muon = Muon(matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
     return [muon, AdamW(rest, **adamw)]
+
+
+def optimizers_for(model: nn.Module, settings: dict) -> list[Optimizer]:
+    """The optimizers that a run's settings ask for."""
+    return make_optimizers(
+        model,
+        settings["optimizer"],
+        settings["learning_rate"],
+        settings["weight_decay"],
+        settings.get("epsilon", EPSILON),
+    )
 
 
 def choose_optimizer(wanted: str, model: nn.Module, step_seconds: float) -> tuple[str, float]:

@@ -16,7 +16,7 @@ from shared.show.tables import cost_lines, markdown
 from shared.text.tokenizer import TOKENIZERS
 
 # What a kept run is called; `flags` is for runs with flags of their own, which the tables then show.
-PRESETS = ("default", "quick", "flags")
+PRESETS = ("default", "quick", "thorough", "flags")
 MARKERS = ("<!-- results -->", "<!-- /results -->")
 CURVE_POINTS = 60
 CURVE_FIELDS = ("step", "tokens", "seconds", "train_loss", "validation_loss")
