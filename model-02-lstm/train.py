@@ -30,7 +30,7 @@ STAGE = Stage(
     by_tokenizer={"char": dict(max_steps=2100, context_length=64, hidden_size=320, dropout=0.05)},
     quick=dict(max_steps=300),
     thorough=dict(
-        word=dict(max_steps=7000, hidden_size=384, dropout=0.2, epsilon=2e-4),
+        word=dict(max_steps=9000, dropout=0.2, epsilon=1e-4),
         char=dict(max_steps=4500, hidden_size=384, dropout=0.3),
     ),
     add_flags=add_flags,

@@ -36,7 +36,7 @@ STAGE = Stage(
     by_tokenizer={"char": dict(max_steps=2200, context_length=64, dropout=0.05)},
     quick=dict(max_steps=250),
     thorough=dict(
-        word=dict(max_steps=5500, hidden_size=384, dropout=0.2, epsilon=2e-4),
+        word=dict(max_steps=7500, dropout=0.2, epsilon=1e-4),
         char=dict(max_steps=4000, hidden_size=384, dropout=0.3),
     ),
     add_flags=add_flags,
