@@ -31,7 +31,7 @@ STAGE = Stage(
     quick=dict(max_steps=300),
     thorough=dict(
         word=dict(max_steps=9000, dropout=0.2, epsilon=1e-4),
-        char=dict(max_steps=4500, hidden_size=384, dropout=0.3),
+        char=dict(max_steps=7000, dropout=0.2),
     ),
     add_flags=add_flags,
 )  # fmt: skip

@@ -32,8 +32,8 @@ STAGE = Stage(
     by_optimizer={"adamw": dict(learning_rate=0.0015)},  # Muon can bear a higher rate
     quick=dict(max_steps=120),
     thorough=dict(
-        word=dict(max_steps=1700, hidden_size=384, dropout=0.2),
-        char=dict(max_steps=1900, batch_size=16, context_length=256, hidden_size=256, dropout=0.25),
+        word=dict(max_steps=2700, dropout=0.1, epsilon=1e-4),
+        char=dict(max_steps=2900, dropout=0.1),
     ),
     add_flags=add_flags,
 )  # fmt: skip
