@@ -8,7 +8,7 @@ from shared.model.output import TiedOutput
 from shared.run.device import seconds_of
 
 OPTIMIZERS = ("auto", "muon", "adamw")
-EPSILON = 1e-8
+EPSILON = 1e-8  # as in PyTorch
 MUON_SHARE = 0.75  # Muon is chosen if its own work adds at most this share to a step: it learns that much more a step
 
 
