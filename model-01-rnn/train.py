@@ -25,7 +25,7 @@ STAGE = Stage(
     by_tokenizer={"char": dict(max_steps=2700, context_length=64, hidden_size=384, dropout=0.05)},
     quick=dict(max_steps=400),
     thorough=dict(
-        word=dict(max_steps=8000, dropout=0.2, epsilon=1e-4),
+        word=dict(max_steps=9300, dropout=0.2, epsilon=1e-4),
         char=dict(max_steps=9000, dropout=0.1),
     ),
 )

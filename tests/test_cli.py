@@ -273,3 +273,10 @@ def test_tokenizer_preset_and_optimizer_change_the_defaults_in_this_order():
     assert changed("word", "thorough") == [4, 1, 0.1, 0.4]
     assert changed("word", "thorough", "adamw") == [4, 1, 0.1, 0.5]
     assert changed("bpe", "thorough") == [4, 1, 0.1, 0.4], "bpe has none of its own, so it takes those for words"
+
+
+@pytest.mark.parametrize("tokenizer", ["word", "char"])
+def test_a_thorough_run_has_three_times_the_steps_or_more_and_more_dropout(stage, tokenizer):
+    default, thorough = stage.settings(tokenizer), stage.settings(tokenizer, "thorough")
+    assert thorough["max_steps"] >= 3 * default["max_steps"]
+    assert thorough["dropout"] > default["dropout"]

@@ -56,7 +56,7 @@ FLAGS = {
     ),
     "--epsilon": (
         "added to what AdamW divides a step by: 1e-4 holds back the vectors of rare words, and pays where a short text "
-        "is read dozens of times",
+        "is read many times",
         dict(type=POSITIVE),
     ),
     "--seed": (
