@@ -33,7 +33,7 @@ STAGE = Stage(
     quick=dict(max_steps=120),
     thorough=dict(
         word=dict(max_steps=2700, dropout=0.1, epsilon=1e-4),
-        char=dict(max_steps=2900, dropout=0.1),
+        char=dict(max_steps=2900, dropout=0.2),
     ),
     add_flags=add_flags,
 )  # fmt: skip
