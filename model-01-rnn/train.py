@@ -26,7 +26,7 @@ STAGE = Stage(
     quick=dict(max_steps=400),
     thorough=dict(
         word=dict(max_steps=9300, dropout=0.2, epsilon=1e-4),
-        char=dict(max_steps=9000, dropout=0.2),
+        char=dict(max_steps=9000, dropout=0.1),
     ),
 )
 
