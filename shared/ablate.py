@@ -100,6 +100,7 @@ VARIANTS = {
     "AdamW for all weights, rate .003": Variant(dict(optimizer="adamw", learning_rate=0.003)),
     "AdamW for all weights, rate .006": Variant(dict(optimizer="adamw", learning_rate=0.006)),
     "AdamW for all weights, rate .012": Variant(dict(optimizer="adamw", learning_rate=0.012)),
+    "AdamW for all weights, rate .024": Variant(dict(optimizer="adamw", learning_rate=0.024)),
     "epsilon .0001": Variant(dict(epsilon=1e-4)),
     "learning rate never lowered": Variant(dict(decay_share=0.0)),
     "weights averaged": Variant(averaged=True),

@@ -127,7 +127,7 @@ def test_runs_are_kept_one_by_one_and_never_repeated(text, tmp_path, monkeypatch
     ablate.main()
     added = [(run["variant"], run["seed"]) for run in json.loads(path.read_text(encoding="utf-8"))["runs"][len(kept) :]]
     # With .003 it is the recipe.
-    chosen = [RECIPE, *(f"AdamW for all weights, rate {rate}" for rate in (".0015", ".006", ".012"))]
+    chosen = [RECIPE, *(f"AdamW for all weights, rate {rate}" for rate in (".0015", ".006", ".012", ".024"))]
     assert added == [(name, seed) for seed in (1, 2) for name in chosen]
     shown = capsys.readouterr().out
     assert len(shown.splitlines()) == variants + 4 + 1 + len(chosen) + 4 and shown.count(" --whole`") == 1
