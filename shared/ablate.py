@@ -1,6 +1,6 @@
 """What is each ingredient of a recipe worth? Change one, train again, and compare:
 
-    python -m shared.ablate model-02-lstm                           every variant, three seeds: about an hour
+    python -m shared.ablate model-02-lstm                           every variant, three seeds: over an hour
     python -m shared.ablate model-02-lstm --whole --only average    does it hold at full length?
 
 A default run takes five minutes, so these read a third of the text, for a third of the steps: every word as often as

@@ -15,6 +15,7 @@ from shared.ablate import RECIPE
 from shared.errors import UserError
 from shared.run.language_modeling import COMMON
 from shared.run.results import (
+    differing_setting,
     file_name,
     in_minutes,
     kept_run,
@@ -191,6 +192,17 @@ def test_a_run_with_flags_of_its_own_is_kept_under_these(finished, tmp_path):
 )
 def test_the_flags_that_make_a_run_its_own(command, flags):
     assert own_flags(command) == flags
+
+
+def test_a_kept_run_with_flags_of_its_own_has_todays_settings_in_all_that_they_do_not_name():
+    runs = [run for run in load_results(ROOT)[0] if run["preset"] == "flags"]
+    assert runs
+    for run in runs:
+        settings, flags = run["settings"], own_flags(run["command"]).split()
+        preset = "thorough" if "--thorough" in flags else "default"
+        expected = load_stage(run["stage"]).settings(settings["tokenizer"], preset, settings["optimizer"])
+        unnamed = {name: value for name, value in expected.items() if "--" + name.replace("_", "-") not in flags}
+        assert differing_setting(run, unnamed) is None, run["command"]
 
 
 def test_runs_with_different_flags_have_different_rows_and_files():
