@@ -98,7 +98,7 @@ class MiniTransformer(LanguageModel):
     def __init__(
         self,
         vocab_size: int,
-        hidden_size: int = 256,
+        hidden_size: int = 128,
         num_layers: int = 4,
         num_heads: int = 4,
         context_length: int = 64,

@@ -25,15 +25,15 @@ STAGE = Stage(
     model=MiniTransformer,
     model_settings=("hidden_size", "num_layers", "dropout", "context_length", "positions", "num_heads"),
     defaults=dict(
-        max_steps=800, batch_size=32, context_length=64, hidden_size=256, num_layers=4, dropout=0.0,
-        learning_rate=0.006, positions="rotary", num_heads=4,
+        max_steps=1600, batch_size=32, context_length=64, hidden_size=128, num_layers=4, dropout=0.0,
+        learning_rate=0.009, positions="rotary", num_heads=4,
     ),
-    by_tokenizer={"char": dict(max_steps=850, context_length=128, hidden_size=192)},
+    by_tokenizer={"char": dict(max_steps=850, context_length=128, hidden_size=192, learning_rate=0.006)},
     by_optimizer={"adamw": dict(learning_rate=0.0015)},  # Muon can bear a higher rate
-    quick=dict(max_steps=120),
+    quick=dict(max_steps=240),
     thorough=dict(
-        word=dict(max_steps=2700, dropout=0.1, epsilon=1e-4),
-        char=dict(max_steps=2900, dropout=0.2),
+        word=dict(max_steps=5000, dropout=0.1, epsilon=1e-4),
+        char=dict(max_steps=2900, dropout=0.1),
     ),
     add_flags=add_flags,
 )  # fmt: skip

@@ -77,14 +77,14 @@ def nothing(model: LanguageModel) -> None:
 class Variant:
     """What is different from the recipe: settings, a change to the new model, the loop's treatment of it.
 
-    `steps` is how many steps it gets for one of the recipe's: models of other sizes are compared at equal time.
+    `shares` are settings, too, but as shares of the recipe's.
     """
 
     settings: dict = field(default_factory=dict)
     change: Callable[[LanguageModel], None] = nothing
     carried: bool = True
     averaged: bool = False
-    steps: float = 1.0
+    shares: dict[str, float] = field(default_factory=dict)
 
 
 RECIPE = "the recipe"
@@ -96,6 +96,7 @@ VARIANTS = {
     "dropout .1": Variant(dict(dropout=0.1)),
     "dropout .3": Variant(dict(dropout=0.3)),
     "dropout .3, one mask for a chunk": Variant(dict(dropout=0.3), lock_dropout),
+    "AdamW for all weights, rate .00075": Variant(dict(optimizer="adamw", learning_rate=0.00075)),
     "AdamW for all weights, rate .0015": Variant(dict(optimizer="adamw", learning_rate=0.0015)),
     "AdamW for all weights, rate .003": Variant(dict(optimizer="adamw", learning_rate=0.003)),
     "AdamW for all weights, rate .006": Variant(dict(optimizer="adamw", learning_rate=0.006)),
@@ -105,8 +106,9 @@ VARIANTS = {
     "learning rate never lowered": Variant(dict(decay_share=0.0)),
     "weights averaged": Variant(averaged=True),
     "learning rate never lowered, weights averaged": Variant(dict(decay_share=0.0), averaged=True),
-    "hidden size 128, twice the steps": Variant(dict(hidden_size=128), steps=2.0),
-    "hidden size 384, six tenths of the steps": Variant(dict(hidden_size=384), steps=0.6),
+    "half the hidden size, twice the steps": Variant(shares=dict(hidden_size=0.5, max_steps=2)),
+    "1.5 times the hidden size, .6 of the steps": Variant(shares=dict(hidden_size=1.5, max_steps=0.6)),
+    "twice the hidden size, half the steps": Variant(shares=dict(hidden_size=2, max_steps=0.5)),
     "sinusoidal positions": Variant(dict(positions="sinusoidal")),
     "learned positions": Variant(dict(positions="learned")),
 }
@@ -212,9 +214,9 @@ def ablate(name: str, seeds: list[int], path: Path, whole: bool = False, only: s
         for variant_name, variant in fitting(recipe).items():
             if (variant_name, seed, whole) in done or variant_name != RECIPE and only not in variant_name:
                 continue
-            steps = round(recipe["max_steps"] * variant.steps)
-            settings = recipe | variant.settings | {"seed": seed, "max_steps": steps}
-            log(f"{variant_name}, seed {seed}, {steps:,} steps")
+            shares = {setting: round(recipe[setting] * share) for setting, share in variant.shares.items()}
+            settings = recipe | variant.settings | shares | {"seed": seed}
+            log(f"{variant_name}, seed {seed}, {settings['max_steps']:,} steps")
             began = time.perf_counter()
             nats = run_variant(stage, variant, settings, text)
             seconds = round(time.perf_counter() - began, 1)

@@ -120,14 +120,15 @@ def test_runs_are_kept_one_by_one_and_never_repeated(text, tmp_path, monkeypatch
     assert trained == [1] * variants + [2] * variants
     assert len(capsys.readouterr().out.splitlines()) == variants + 4
     kept = json.loads(path.read_text(encoding="utf-8"))["runs"]
-    steps = {run["variant"]: run["settings"]["max_steps"] for run in kept}
-    assert steps["hidden size 128, twice the steps"] == 2 * steps[RECIPE]
+    used = {run["variant"]: run["settings"] for run in kept}
+    recipe, half = used[RECIPE], used["half the hidden size, twice the steps"]
+    assert (2 * half["hidden_size"], half["max_steps"]) == (recipe["hidden_size"], 2 * recipe["max_steps"])
     # Whole runs are others than those on a part, and have a table of their own.
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--whole", "--only", "AdamW"])
     ablate.main()
     added = [(run["variant"], run["seed"]) for run in json.loads(path.read_text(encoding="utf-8"))["runs"][len(kept) :]]
     # With .003 it is the recipe.
-    chosen = [RECIPE, *(f"AdamW for all weights, rate {rate}" for rate in (".0015", ".006", ".012", ".024"))]
+    chosen = [RECIPE, *(f"AdamW for all weights, rate {rate}" for rate in (".00075", ".0015", ".006", ".012", ".024"))]
     assert added == [(name, seed) for seed in (1, 2) for name in chosen]
     shown = capsys.readouterr().out
     assert len(shown.splitlines()) == variants + 4 + 1 + len(chosen) + 4 and shown.count(" --whole`") == 1
