@@ -86,6 +86,10 @@ class Variant:
     averaged: bool = False
     shares: dict[str, float] = field(default_factory=dict)
 
+    def changed(self, recipe: dict) -> dict:
+        """The recipe's settings as this variant has them."""
+        return recipe | self.settings | {name: round(recipe[name] * share) for name, share in self.shares.items()}
+
 
 RECIPE = "the recipe"
 VARIANTS = {
@@ -125,7 +129,7 @@ def fitting(recipe: dict) -> dict[str, Variant]:
 
 def differs(variant: Variant, recipe: dict) -> bool:
     """Is this another training than the recipe's?"""
-    return replace(variant, settings={}) != Variant() or recipe | variant.settings != recipe
+    return replace(variant, settings={}, shares={}) != Variant() or variant.changed(recipe) != recipe
 
 
 @dataclass(frozen=True)
@@ -214,8 +218,7 @@ def ablate(name: str, seeds: list[int], path: Path, whole: bool = False, only: s
         for variant_name, variant in fitting(recipe).items():
             if (variant_name, seed, whole) in done or variant_name != RECIPE and only not in variant_name:
                 continue
-            shares = {setting: round(recipe[setting] * share) for setting, share in variant.shares.items()}
-            settings = recipe | variant.settings | shares | {"seed": seed}
+            settings = variant.changed(recipe) | {"seed": seed}
             log(f"{variant_name}, seed {seed}, {settings['max_steps']:,} steps")
             began = time.perf_counter()
             nats = run_variant(stage, variant, settings, text)

@@ -84,8 +84,7 @@ def test_every_variant_trains_and_no_two_end_alike(stage, text):
     recipe = small(stage, dropout=0.2, learning_rate=0.02, decay_share=0.6, warmup_steps=1)
     scores = {}
     for name, variant in fitting(recipe).items():
-        settings = recipe | variant.settings | {"seed": 1}
-        scores[name] = run_variant(load_stage(stage), variant, settings, text)
+        scores[name] = run_variant(load_stage(stage), variant, variant.changed(recipe) | {"seed": 1}, text)
     assert all(map(math.isfinite, scores.values()))
     assert len(set(scores.values())) == len(scores) > 10
     assert scores[RECIPE] == run_variant(load_stage(stage), Variant(), recipe | {"seed": 1}, text)
