@@ -2,7 +2,6 @@
 
 import ast
 import fnmatch
-import os
 import re
 import shutil
 import subprocess
@@ -110,40 +109,6 @@ def test_only_stages_names_the_stages():
 def test_a_model_imports_torch_and_shared_and_no_other_stage(stage):
     roots = {name.partition(".")[0] for name in imports(ROOT / stage / "model.py")}
     assert roots <= {"torch", "shared"} | sys.stdlib_module_names
-
-
-# What is settled before PyTorch is loaded
-
-AT_TORCH = """
-import os, runpy, sys
-class Watch:
-    def find_spec(self, name, *rest):
-        if name == "torch":
-            os.write(1, os.environ.get("GOMP_SPINCOUNT", "not set").encode())
-            os._exit(0)
-sys.meta_path.insert(0, Watch())
-runpy.run_path(sys.argv[1], run_name="__main__")
-"""
-
-
-def wait_when_torch_is_loaded(program, **given):
-    unset = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    words = [sys.executable, "-c", AT_TORCH, str(program)]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, env=unset | given, cwd=program.parent)
-    return done.stdout
-
-
-@pytest.mark.parametrize("name", ["train.py", "generate.py"])
-@pytest.mark.parametrize("stage", STAGES)
-def test_how_threads_wait_is_settled_before_torch_is_loaded(stage, name):
-    assert wait_when_torch_is_loaded(ROOT / stage / name) == "1000"
-
-
-@pytest.mark.parametrize(
-    "given, seen", [({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "not set")], ids=str
-)
-def test_a_users_own_choice_of_waiting_stands(given, seen):
-    assert wait_when_torch_is_loaded(ROOT / "model-01-rnn" / "train.py", **given) == seen
 
 
 # Files that are read in one sitting
