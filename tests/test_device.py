@@ -102,6 +102,15 @@ def test_auto_takes_bfloat16_only_where_it_is_clearly_faster(clock, exact, short
     assert seconds == pytest.approx({"float32": exact, "bfloat16": short}[chosen])
 
 
+def test_a_busy_moment_while_float32_is_timed_does_not_decide(clock):
+    durations = iter([9.0] * 4)  # as long as the first measurement lasts
+
+    def trial_step(precision):
+        clock.now += next(durations, 1.0)
+
+    assert choose_precision("auto", CPU, trial_step) == ("float32", 1.0)
+
+
 def test_a_processor_that_only_imitates_bfloat16_is_asked_once(clock):
     trial_step, calls = trial(clock, {"float32": 1.0, "bfloat16": 40.0})
     assert choose_precision("auto", CPU, trial_step) == ("float32", 1.0)
