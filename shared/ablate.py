@@ -6,7 +6,7 @@
 A default run takes five minutes, so these read a third of the text, for a third of the steps: every word as often as
 there. What such short runs show need not hold for long ones: --whole takes the whole text and all the steps. What
 results/ablation.json of the stage already holds is not run again, so the command can be stopped and goes on where it
-was.
+was. When the recipe changes, that file tells of the old one, and is refused.
 """
 
 import math
@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from shared.errors import UserError
 from shared.model.evaluation import evaluate
 from shared.model.language_model import LanguageModel
 from shared.model.output import TiedOutput
@@ -31,7 +32,7 @@ from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.experiment import probe
 from shared.run.language_modeling import Stage, language_task, trial_step
 from shared.run.optimizers import optimizers_for
-from shared.run.results import machine, read_json, spread, write_json
+from shared.run.results import differing_setting, machine, read_json, spread, write_json
 from shared.run.training import LoopSettings, Task, train
 from shared.stages import ROOT, STAGES, load_stage
 from shared.text.batches import Lanes
@@ -213,6 +214,10 @@ def ablate(name: str, seeds: list[int], path: Path, whole: bool = False, only: s
     kept = read_json(path) if path.exists() else {"command": f"python -m shared.ablate {name}", "runs": []}
     stage, text = load_stage(name), read_text(whole)
     recipe = settle(stage, text, whole)
+    for run in kept["runs"]:
+        same = run["variant"] == RECIPE and run["whole"] == whole
+        if same and (difference := differing_setting(run, recipe)):
+            raise UserError(f"{path} is of another recipe ({difference}); move it away or give another --json")
     done = [(run["variant"], run["seed"], run["whole"]) for run in kept["runs"]]
     for seed in seeds:
         for variant_name, variant in fitting(recipe).items():
@@ -247,6 +252,8 @@ def table(runs: list[dict], caption: str) -> str:
     seeds = {run["seed"] for run in found[RECIPE]}
     found = {variant: runs for variant, runs in found.items() if {run["seed"] for run in runs} == seeds}
     named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, sorted(seeds)))}"
+    used = found[RECIPE][0]["settings"]
+    named += f"; hidden size {used['hidden_size']}, {used['max_steps']:,} steps"
     rows = [f"{caption}, {named}):", ""]
     rows += ["| what is changed | perplexity | against the recipe | seconds |", "| --- | ---: | ---: | ---: |"]
     recipe = mean(run["nats_per_token"] for run in found[RECIPE])

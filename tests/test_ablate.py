@@ -10,6 +10,7 @@ from options import STAGE_1, STAGE_2, STAGE_4
 
 from shared import ablate
 from shared.ablate import RECIPE, VARIANTS, LockedDropout, Text, Variant, fitting, new_model, run_variant, table
+from shared.errors import UserError
 from shared.run.training import Task
 from shared.stages import load_stage
 from shared.text.tokenizer import train_tokenizer
@@ -133,15 +134,31 @@ def test_runs_are_kept_one_by_one_and_never_repeated(text, tmp_path, monkeypatch
     assert len(shown.splitlines()) == variants + 4 + 1 + len(chosen) + 4 and shown.count(" --whole`") == 1
 
 
+def test_runs_of_another_recipe_are_neither_mixed_with_these_nor_lost(text, tmp_path, monkeypatch):
+    path = tmp_path / "ablation.json"
+    monkeypatch.setattr(ablate, "read_text", lambda whole: text)
+    monkeypatch.setattr(ablate, "run_variant", lambda *given: 4.0)
+    monkeypatch.setattr(ablate, "settle", lambda stage, text, whole: small(STAGE_1))
+    ablate.ablate(STAGE_1, [1], path)
+    before = path.read_text(encoding="utf-8")
+    ablate.ablate(STAGE_1, [1], path)
+    monkeypatch.setattr(ablate, "settle", lambda stage, text, whole: small(STAGE_1, dropout=0.25))
+    with pytest.raises(UserError, match=r"another recipe \(dropout .*, not 0.25\); move it away or .* --json"):
+        ablate.ablate(STAGE_1, [1], path)
+    assert path.read_text(encoding="utf-8") == before
+    ablate.ablate(STAGE_1, [1], path, whole=True, only="AdamW")
+
+
 def test_the_table_compares_means_over_seeds():
     runs = [(RECIPE, 60.0, 10), (RECIPE, 60.0, 12), ("no dropout", 66.0, 9), ("no dropout", 66.0, 9)]
     runs += [("dropout .3", 50.0, 9)]  # with one seed only
+    settings = dict(hidden_size=8, max_steps=1000)
     runs = [
-        dict(variant=name, seed=index % 2, nats_per_token=math.log(perplexity), seconds=s)
+        dict(variant=name, seed=index % 2, nats_per_token=math.log(perplexity), seconds=s, settings=settings)
         for index, (name, perplexity, s) in enumerate(runs)
     ]
     assert table(runs, "Of what is it made (`a command`").splitlines() == [
-        "Of what is it made (`a command`, seeds 0, 1):",
+        "Of what is it made (`a command`, seeds 0, 1; hidden size 8, 1,000 steps):",
         "",
         "| what is changed | perplexity | against the recipe | seconds |",
         "| --- | ---: | ---: | ---: |",
