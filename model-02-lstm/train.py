@@ -24,13 +24,13 @@ STAGE = Stage(
     model=LSTM,
     model_settings=("hidden_size", "num_layers", "dropout", "cell", "implementation"),
     defaults=dict(
-        max_steps=2900, batch_size=32, context_length=40, hidden_size=256, num_layers=2, dropout=0.1,
+        max_steps=6000, batch_size=32, context_length=40, hidden_size=128, num_layers=2, dropout=0.1,
         learning_rate=0.01, cell="lstm", implementation="torch",
     ),
     by_tokenizer={"char": dict(max_steps=2100, context_length=64, hidden_size=320, dropout=0.05)},
-    quick=dict(max_steps=300),
+    quick=dict(max_steps=750),
     thorough=dict(
-        word=dict(max_steps=9000, dropout=0.2, epsilon=1e-4),
+        word=dict(max_steps=9000, hidden_size=256, dropout=0.2, epsilon=1e-4),
         char=dict(max_steps=7000, dropout=0.2),
     ),
     add_flags=add_flags,

@@ -22,7 +22,7 @@ class AttentionLSTM(LanguageModel):
     def __init__(
         self,
         vocab_size: int,
-        hidden_size: int = 256,
+        hidden_size: int = 128,
         num_layers: int = 2,
         embedding_size: int | None = None,
         dropout: float = 0.0,

@@ -30,13 +30,13 @@ STAGE = Stage(
     model=AttentionLSTM,
     model_settings=("hidden_size", "num_layers", "dropout", "cell", "attention", "num_heads", "memory_length"),
     defaults=dict(
-        max_steps=2100, batch_size=32, context_length=40, hidden_size=256, num_layers=2, dropout=0.1,
+        max_steps=4200, batch_size=32, context_length=40, hidden_size=128, num_layers=2, dropout=0.05,
         learning_rate=0.01, cell="lstm", attention="multi-head", num_heads=4, memory_length=64,
     ),
-    by_tokenizer={"char": dict(max_steps=2200, context_length=64, dropout=0.05)},
-    quick=dict(max_steps=250),
+    by_tokenizer={"char": dict(max_steps=2200, context_length=64, hidden_size=256)},
+    quick=dict(max_steps=600),
     thorough=dict(
-        word=dict(max_steps=7500, dropout=0.2, epsilon=1e-4),
+        word=dict(max_steps=7500, hidden_size=256, dropout=0.2, epsilon=1e-4),
         char=dict(max_steps=7000, dropout=0.2),
     ),
     add_flags=add_flags,

@@ -81,7 +81,7 @@ FLAGS = {
 # Presets that a command may have, and their flags' help texts.
 PRESETS = {
     "quick": "the one-minute version, to see that everything works",
-    "thorough": "about twenty minutes on two cores: three times the steps or more, with more dropout",
+    "thorough": "about twenty minutes on two cores: more steps, in some stages a wider model, and more dropout",
 }
 
 
