@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from options import ALL_OPTIONS, VOCAB_SIZE, build
 
+from shared.errors import UserError
 from shared.model import output, sampling
 from shared.model.sampling import filter_logits, generate, sample, sample_by_bands
 
@@ -288,3 +289,11 @@ def test_a_banned_token_is_never_written():
     commonest = torch.bincount(unbanned.flatten(), minlength=VOCAB_SIZE).argmax().item()
     written = take(200, generate(model, PROMPT, num_samples=4, banned=commonest, generator=seeded(0)))
     assert (written != commonest).all()
+
+
+@pytest.mark.parametrize("sampling", [dict(), dict(temperature=0), dict(top_k=3)], ids=str)
+def test_a_model_that_computes_no_numbers_ends_in_one_line(sampling):
+    model = build("1")
+    torch.nn.init.constant_(model.embedding.weight, math.inf)
+    with pytest.raises(UserError, match="no number any more.*use a lower --learning-rate"):
+        take(1, generate(model, PROMPT, **sampling))

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from shared.errors import UserError
 from shared.model.language_model import LanguageModel, map_tensors
 from shared.model.output import TiedOutput
 
@@ -119,7 +120,8 @@ def generate(
 ) -> Iterator[Tensor]:
     """Read the prompt once, then yield the next tokens (num_samples) for ever, each step feeding only the newest.
 
-    The arguments after `num_samples` are those of `sample`. The model is to be in eval mode.
+    The arguments after `num_samples` are those of `sample`. The model is to be in eval mode. UserError where it
+    computes no numbers, as after a training at too high a rate.
     """
     device = model.embedding.weight.device
     free = temperature >= COLDEST and top_k is None and top_p is None
@@ -127,6 +129,8 @@ def generate(
     features = features.expand(num_samples, -1)  # (num_samples, E)
     state = map_tensors(lambda tensor: tensor.repeat_interleave(num_samples, dim=0), state)
     while True:
+        if not features.sum().isfinite():
+            raise UserError("the model's output is no number any more; train it again and use a lower --learning-rate")
         if free:
             tokens = sample_by_bands(model.output, features, temperature, banned, generator)
         else:
