@@ -46,7 +46,7 @@ class RNN(LanguageModel):
     """Embedding, RNN layers one on the other, tied output layer. State: a hidden vector (B, H) a layer."""
 
     def __init__(
-        self, vocab_size: int, hidden_size: int = 256, num_layers: int = 2, embedding_size=None, dropout: float = 0.0
+        self, vocab_size: int, hidden_size: int = 128, num_layers: int = 2, embedding_size=None, dropout: float = 0.0
     ):
         super().__init__(vocab_size, hidden_size, embedding_size, dropout)
         sizes = [self.embedding.embedding_dim] + [hidden_size] * num_layers
