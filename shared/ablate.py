@@ -1,6 +1,6 @@
 """What is each ingredient of a recipe worth? Change one, train again, and compare:
 
-    python -m shared.ablate model-02-lstm                           every variant, three seeds: over an hour
+    python -m shared.ablate model-02-lstm                           every variant, three seeds: about two hours
     python -m shared.ablate model-02-lstm --whole --only average    does it hold at full length?
 
 A default run takes five minutes, so these read a third of the text, for a third of the steps: every word as often as
@@ -29,6 +29,7 @@ from shared.model.evaluation import evaluate
 from shared.model.language_model import LanguageModel
 from shared.model.output import TiedOutput
 from shared.run.cli import ArgumentParser, log, number, run_main
+from shared.run.device import choose_device
 from shared.run.experiment import probe
 from shared.run.language_modeling import Stage, language_task, trial_step
 from shared.run.optimizers import optimizers_for
@@ -152,7 +153,7 @@ def read_text(whole: bool) -> Text:
 
 def run_variant(stage: Stage, variant: Variant, settings: dict, text: Text) -> float:
     """Train once from scratch -> nats per token of the validation split, with the last weights, in float32."""
-    device = torch.device("cpu")
+    device = choose_device("cpu")
     lanes = Lanes(text.training, settings["batch_size"], settings["context_length"], settings["seed"])
     model = new_model(stage, variant, settings, text)
     optimizers = optimizers_for(model, settings)
@@ -197,10 +198,10 @@ def with_average(task: Task, model: LanguageModel, average: AveragedModel) -> Ta
 
 def settle(stage: Stage, text: Text, whole: bool) -> dict:
     """The recipe's settings, precision and optimizer settled by trying; every variant gets the same."""
-    settings = stage.settings("word")
+    settings, device = stage.settings("word"), choose_device("cpu")
     lanes = Lanes(text.training, settings["batch_size"], settings["context_length"], seed=1)
     model = new_model(stage, Variant(), settings, text)
-    probe(model, settings, torch.device("cpu"), trial_step(model, lanes, torch.device("cpu")))
+    probe(model, settings, device, trial_step(model, lanes, device))
     settings |= stage.by_optimizer.get(settings["optimizer"], {})
     steps = settings["max_steps"] if whole else settings["max_steps"] // PART
     return settings | {"max_steps": steps, "eval_interval": settings["max_steps"]}

@@ -1,5 +1,7 @@
 """Where, how precisely and by which optimizer a run computes: as asked, or whatever measures fastest."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +14,7 @@ from shared.run.device import DEVICES, PRECISIONS, autocast, choose_device, choo
 from shared.run.experiment import probe
 from shared.run.language_modeling import trial_step
 from shared.run.optimizers import choose_optimizer
-from shared.stages import STAGES, model_class
+from shared.stages import ROOT, STAGES, model_class
 from shared.text.batches import Lanes
 
 CPU = torch.device("cpu")
@@ -63,6 +65,27 @@ def test_auto_takes_a_gpu_if_there_is_one(monkeypatch, there, chosen):
 def test_a_device_asked_for_by_name_is_taken(monkeypatch):
     have(monkeypatch, "cuda", "mps")
     assert [choose_device(name).type for name in DEVICES if name != "auto"] == ["cpu", "cuda", "mps"]
+
+
+TAKE_AND_FREE = """
+import resource, sys, torch
+from shared.run.device import choose_device
+if sys.argv[1] == "chosen":
+    choose_device("cpu")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for mib in range(8, 25):
+    torch.ones(mib, 2**18)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory is another library's affair")
+def test_memory_that_one_tensor_has_freed_serves_the_next():
+    def faults(how):
+        command = [sys.executable, "-c", TAKE_AND_FREE, how]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout)
+
+    assert 2 * faults("chosen") < faults("left alone")
 
 
 # Precision

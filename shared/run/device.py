@@ -1,5 +1,7 @@
 """Where to compute and how precisely: asked for by name, or found out by trying."""
 
+import ctypes
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -20,7 +22,22 @@ def choose_device(name: str) -> torch.device:
         name = next(candidate for candidate in ("cuda", "mps", "cpu") if available[candidate])
     if not available[name]:
         raise UserError(f"PyTorch finds no {name} device here; use --device cpu, or leave --device away")
+    if name == "cpu":
+        keep_freed_memory()
     return torch.device(name)
+
+
+def keep_freed_memory() -> None:
+    """Have Linux's C library keep what tensors free, up to 32 MiB each, for the next tensors.
+
+    It would give much of it back to the system after every training step and fetch it again for the next one. Then
+    the system empties each page, and the processor's caches know none of them.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of mallopt(3)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None  # musl has none
+    if mallopt:
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(mmap_threshold, 2**25)  # older versions refuse more
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager:
