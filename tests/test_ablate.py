@@ -101,7 +101,7 @@ def test_a_variant_that_is_the_recipe_itself_is_left_out():
 def test_runs_are_kept_one_by_one_and_never_repeated(text, tmp_path, monkeypatch, capsys):
     path, trained = tmp_path / "results" / "ablation.json", []
     monkeypatch.setattr(ablate, "read_text", lambda whole: text)
-    monkeypatch.setattr(ablate, "settle", lambda stage, text, whole: small(STAGE_1))
+    monkeypatch.setattr(ablate, "settle", lambda stage, text, whole: small(STAGE_1, learning_rate=0.003))
 
     def stop_at_the_fourth(stage, variant, settings, text):
         if len(trained) == 3:
@@ -116,7 +116,7 @@ def test_runs_are_kept_one_by_one_and_never_repeated(text, tmp_path, monkeypatch
     monkeypatch.setattr(ablate, "run_variant", lambda *given: trained.append(given[2]["seed"]) or 4.0)
     monkeypatch.setattr(sys, "argv", ["ablate", STAGE_1, "--seeds", "1", "2", "--json", str(path)])
     ablate.main()
-    variants = len(fitting(small(STAGE_1)))
+    variants = len(fitting(small(STAGE_1, learning_rate=0.003)))
     assert trained == [1] * variants + [2] * variants
     assert len(capsys.readouterr().out.splitlines()) == variants + 4
     kept = json.loads(path.read_text(encoding="utf-8"))["runs"]
