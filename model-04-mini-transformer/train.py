@@ -26,9 +26,14 @@ STAGE = Stage(
     model_settings=("hidden_size", "num_layers", "dropout", "context_length", "positions", "num_heads"),
     defaults=dict(
         max_steps=1600, batch_size=32, context_length=64, hidden_size=128, num_layers=4, dropout=0.0,
-        learning_rate=0.009, positions="rotary", num_heads=4,
+        learning_rate=0.009, decay_share=0.0, average_share=0.1, positions="rotary", num_heads=4,
     ),
-    by_tokenizer={"char": dict(max_steps=850, context_length=128, hidden_size=192, learning_rate=0.006)},
+    # On words the average of weights gains more than a falling rate; on characters it is the other way round.
+    by_tokenizer={
+        "char": dict(
+            max_steps=850, context_length=128, hidden_size=192, learning_rate=0.006, decay_share=0.6, average_share=0.0
+        )
+    },
     by_optimizer={"adamw": dict(learning_rate=0.0015)},  # Muon can bear a higher rate
     quick=dict(max_steps=240),
     thorough=dict(

@@ -22,7 +22,6 @@ from statistics import mean
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from shared.errors import UserError
 from shared.model.evaluation import evaluate
@@ -30,18 +29,17 @@ from shared.model.language_model import LanguageModel
 from shared.model.output import TiedOutput
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.device import choose_device
-from shared.run.experiment import probe
+from shared.run.experiment import loop_settings, probe
 from shared.run.language_modeling import Stage, language_task, trial_step
 from shared.run.optimizers import optimizers_for
 from shared.run.results import differing_setting, machine, read_json, spread, write_json
-from shared.run.training import LoopSettings, Task, train
+from shared.run.training import Task, train
 from shared.stages import ROOT, STAGES, load_stage
 from shared.text.batches import Lanes
 from shared.text.corpus import load_corpus
 from shared.text.tokenizer import train_tokenizer
 
 PART = 3  # a third of the text, and of the steps
-AVERAGE_SHARE = 0.1  # of all steps: about so many count in an average of weights
 
 
 class LockedDropout(nn.Module):
@@ -77,7 +75,7 @@ def nothing(model: LanguageModel) -> None:
 
 @dataclass(frozen=True)
 class Variant:
-    """What is different from the recipe: settings, a change to the new model, the loop's treatment of it.
+    """What is different from the recipe: settings, a change to the new model, what is carried.
 
     `shares` are settings, too, but as shares of the recipe's.
     """
@@ -85,7 +83,6 @@ class Variant:
     settings: dict = field(default_factory=dict)
     change: Callable[[LanguageModel], None] = nothing
     carried: bool = True
-    averaged: bool = False
     shares: dict[str, float] = field(default_factory=dict)
 
     def changed(self, recipe: dict) -> dict:
@@ -109,9 +106,10 @@ VARIANTS = {
     "AdamW for all weights, rate .012": Variant(dict(optimizer="adamw", learning_rate=0.012)),
     "AdamW for all weights, rate .024": Variant(dict(optimizer="adamw", learning_rate=0.024)),
     "epsilon .0001": Variant(dict(epsilon=1e-4)),
-    "learning rate never lowered": Variant(dict(decay_share=0.0)),
-    "weights averaged": Variant(averaged=True),
-    "learning rate never lowered, weights averaged": Variant(dict(decay_share=0.0), averaged=True),
+    "learning rate lowered": Variant(dict(decay_share=0.6, average_share=0.0)),
+    "learning rate lowered, weights averaged": Variant(dict(decay_share=0.6, average_share=0.1)),
+    "learning rate never lowered": Variant(dict(decay_share=0.0, average_share=0.0)),
+    "learning rate never lowered, weights averaged": Variant(dict(decay_share=0.0, average_share=0.1)),
     "half the hidden size, twice the steps": Variant(shares=dict(hidden_size=0.5, max_steps=2)),
     "1.5 times the hidden size, .6 of the steps": Variant(shares=dict(hidden_size=1.5, max_steps=0.6)),
     "twice the hidden size, half the steps": Variant(shares=dict(hidden_size=2, max_steps=0.5)),
@@ -160,17 +158,11 @@ def run_variant(stage: Stage, variant: Variant, settings: dict, text: Text) -> f
     task = language_task(model, lanes, text.validation, text.tokenizer, settings, device)
     if not variant.carried:
         task = without_carry(task)
-    scored = model
-    if variant.averaged:
-        memory = max(2.0, AVERAGE_SHARE * settings["max_steps"])
-        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / memory))
-        task, scored = with_average(task, model, average), average.module
     # Scored once, at the end: to score on the way, and to choose among the scores, would favour the restless.
-    score = partial(evaluate, scored, text.validation, settings["context_length"])
+    score = partial(evaluate, model, text.validation, settings["context_length"])
     task = replace(task, evaluate=lambda: score().loss, look=lambda: None)
-    loop = LoopSettings(**{name: settings[name] for name in LoopSettings.__dataclass_fields__})
     with tempfile.TemporaryDirectory() as folder:
-        return train(model, optimizers, task, loop, Path(folder), {}).best_loss
+        return train(model, optimizers, task, loop_settings(settings), Path(folder), {}).best_loss
 
 
 def new_model(stage: Stage, variant: Variant, settings: dict, text: Text) -> LanguageModel:
@@ -184,16 +176,6 @@ def new_model(stage: Stage, variant: Variant, settings: dict, text: Text) -> Lan
 def without_carry(task: Task) -> Task:
     """Every chunk starts from nothing."""
     return replace(task, step=lambda batch, carry: task.step(batch, None))
-
-
-def with_average(task: Task, model: LanguageModel, average: AveragedModel) -> Task:
-    """Every step begins by taking the weights into their average."""
-
-    def step(batch, carry):
-        average.update_parameters(model)
-        return task.step(batch, carry)
-
-    return replace(task, step=step)
 
 
 def settle(stage: Stage, text: Text, whole: bool) -> dict:

@@ -70,16 +70,6 @@ def test_nothing_is_carried_where_nothing_shall_be():
     assert seen == [None, "state"]
 
 
-def test_an_average_takes_in_the_weights_of_every_step():
-    model = torch.nn.Linear(1, 1, bias=False)
-    average = ablate.AveragedModel(model, multi_avg_fn=ablate.get_ema_multi_avg_fn(0.75))
-    task = ablate.with_average(Task(None, lambda batch, carry: None, None, None), model, average)
-    for weight in (1.0, 5.0, 9.0):
-        torch.nn.init.constant_(model.weight, weight)
-        task.step(None, None)
-    assert average.module.weight.item() == pytest.approx(0.75 * (0.75 * 1 + 0.25 * 5) + 0.25 * 9)
-
-
 @pytest.mark.parametrize("stage", [STAGE_1, STAGE_2, STAGE_4])
 def test_every_variant_trains_and_no_two_end_alike(stage, text):
     recipe = small(stage, dropout=0.2, learning_rate=0.02, decay_share=0.6, warmup_steps=1)

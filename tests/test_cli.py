@@ -17,7 +17,7 @@ from shared.stages import ROOT, STAGES, load_stage
 
 TRAINING_FLAGS = (
     "--data --tokenizer --vocab-size --max-steps --epochs --batch-size --context-length --hidden-size --num-layers "
-    "--learning-rate --dropout --epsilon --seed --device --precision --eval-interval --out-dir --resume --quick "
+    "--learning-rate --decay-share --average-share --dropout --epsilon --seed --device --precision --eval-interval --out-dir --resume --quick "
     "--thorough"
 ).split()
 GENERATION_FLAGS = (

@@ -11,6 +11,7 @@ from torch import nn
 
 from shared.errors import UserError
 from shared.run import training
+from shared.run.averaging import WeightAverage
 from shared.run.checkpoint import load_checkpoint
 from shared.run.optimizers import (
     hidden_matrices,
@@ -36,8 +37,9 @@ KINDS = {  # one stage of each kind
 
 def settings(**changes) -> LoopSettings:
     usual = dict(
-        max_steps=STEPS, learning_rate=0.01, warmup_steps=2, decay_share=0.5, gradient_clip=1.0, eval_interval=3
-    )
+        max_steps=STEPS, learning_rate=0.01, warmup_steps=2, decay_share=0.5, gradient_clip=1.0, eval_interval=3,
+        average_share=0.4,
+    )  # fmt: skip
     return LoopSettings(**(usual | changes))
 
 
@@ -172,7 +174,7 @@ def test_a_resumed_run_repeats_no_batch_and_skips_none(tmp_path, stop):
     assert first.batches + second.batches == list(range(STEPS))
 
 
-@pytest.mark.parametrize("forgotten", ["optimizers", "random", "carry", "interval", "progress"])
+@pytest.mark.parametrize("forgotten", ["optimizers", "average", "random", "carry", "interval", "progress"])
 def test_resuming_without_any_one_part_of_the_state_would_end_elsewhere(tmp_path, uninterrupted, forgotten):
     """So each of them is needed, and the tests above see whether it is there."""
     with pytest.raises(KeyboardInterrupt):
@@ -180,6 +182,7 @@ def test_resuming_without_any_one_part_of_the_state_would_end_elsewhere(tmp_path
     saved, second = load_checkpoint(tmp_path / "last.pt"), Run(tmp_path)
     fresh = {
         "optimizers": [optimizer.state_dict() for optimizer in second.optimizers],
+        "average": WeightAverage(second.model, 0.4 * STEPS).state_dict(),
         "random": {"cpu": torch.get_rng_state(), "cuda": []},
         "carry": None,
         "interval": (torch.zeros(()), 0),
@@ -320,6 +323,37 @@ def test_a_step_follows_the_gradient_of_the_mean_loss(tmp_path):
     plain = settings(max_steps=3, learning_rate=0.25, warmup_steps=0, decay_share=0, gradient_clip=math.inf)
     train(nn.ParameterList([weight]), [torch.optim.SGD([weight])], task, plain, tmp_path, IDENTITY)
     assert weight.item() == 0.25  # a gradient of 1, three times
+
+
+@pytest.mark.parametrize("share, seen", [(0.0, [0.75, 0.5, 0.25]), (4 / 3, [0.75, 0.6875, 0.578125])])
+def test_what_is_scored_and_kept_is_the_average_and_what_learns_is_not(tmp_path, share, seen):
+    """The weight goes 1, .75, .5, .25; an average over 4 steps moves a quarter of the way to each."""
+    model, scored = nn.ParameterList([nn.Parameter(torch.ones(()))]), []
+    task = Task(
+        lambda number: number,
+        lambda number, carry: (model[0] * 40, 40, None),
+        evaluate=lambda: scored.append(model[0].item()) or -len(scored),  # each better than the one before
+        describe=str,
+        look=lambda: scored.append(model[0].item()),
+    )
+    plain = dict(max_steps=3, learning_rate=0.25, warmup_steps=0, decay_share=0, gradient_clip=math.inf)
+    every = settings(**plain, eval_interval=1, average_share=share)
+    train(model, [torch.optim.SGD(model.parameters())], task, every, tmp_path, IDENTITY)
+    assert scored == [value for value in seen for _ in ("evaluate", "look")]
+    assert model[0].item() == 0.25
+    assert load_checkpoint(tmp_path / "best.pt")["weights"]["0"].item() == seen[-1]
+    assert load_checkpoint(tmp_path / "last.pt")["weights"]["0"].item() == 0.25
+
+
+def test_an_average_is_given_back_even_if_scoring_fails(tmp_path):
+    model = nn.ParameterList([nn.Parameter(torch.ones(()))])
+    average = WeightAverage(model, 4)
+    average.update()
+    nn.init.zeros_(model[0])
+    with pytest.raises(RuntimeError, match="power"), average.lend():
+        assert model[0].item() == 1
+        raise RuntimeError("the power is gone")
+    assert model[0].item() == 0
 
 
 class NormRecorder(torch.optim.SGD):

@@ -30,7 +30,7 @@ EVALUATIONS = 6  # a run, unless --eval-interval says otherwise
 FREE_ON_RESUME = {"data", "device", "eval_interval"}
 RUN_FILES = ("best.pt", "last.pt", "metrics.jsonl", "learning_curve.png", "summary.json")
 
-WHOLE, POSITIVE = number(int, low=1), number(float, above=0)
+WHOLE, POSITIVE, SHARE = number(int, low=1), number(float, above=0), number(float, low=0, high=1)
 
 # Flag -> why its default is what it is, and how argparse reads it. A command has those that it has a default for.
 FLAGS = {
@@ -50,6 +50,14 @@ FLAGS = {
     "--hidden-size": ("numbers in a hidden vector; larger learns more a step but is slower", dict(type=WHOLE)),
     "--num-layers": ("layers one on the other; more are slower, and few suffice for so little data", dict(type=WHOLE)),
     "--learning-rate": ("size of a step at its highest; as high as training stays stable", dict(type=POSITIVE)),
+    "--decay-share": (
+        "share of the steps, the last ones, in which the learning rate falls to 0; weights come to rest",
+        dict(type=SHARE),
+    ),
+    "--average-share": (
+        "share of the steps that the average of the weights remembers, which is scored and kept; 0 for no average",
+        dict(type=SHARE),
+    ),
     "--dropout": (
         "share of activations left out in training, against learning by heart",
         dict(type=number(float, low=0, high=0.95)),
@@ -125,10 +133,9 @@ class Run:
         settings = self.settings
         settings["eval_interval"] = settings["eval_interval"] or -(-settings["max_steps"] // EVALUATIONS)
         optimizers = optimizers_for(model, settings)
-        loop = LoopSettings(**{name: settings[name] for name in LoopSettings.__dataclass_fields__})
         identity = {"stage": self.name, "settings": settings} | identity
         try:
-            train(model, optimizers, task, loop, self.out_dir, identity, self.saved)
+            train(model, optimizers, task, loop_settings(settings), self.out_dir, identity, self.saved)
         except KeyboardInterrupt:
             more = [] if "--resume" in sys.argv else ["--resume"]
             log(f"stopped; go on from {self.out_dir / 'last.pt'} with: {command_line(*more)}")
@@ -186,6 +193,11 @@ def resumed_settings(saved: dict, given: dict) -> dict:
                 f"the saved run has {flag} {settings.get(name)}, not {value}; leave {flag} away, or leave --resume away"
             )
     return settings
+
+
+def loop_settings(settings: dict) -> LoopSettings:
+    """Those of a run's settings that the loop needs."""
+    return LoopSettings(**{name: settings[name] for name in LoopSettings.__dataclass_fields__ if name in settings})
 
 
 def probe(model: nn.Module, settings: dict, device: torch.device, trial_step: Callable[[str], None]) -> float:

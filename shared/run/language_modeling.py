@@ -28,7 +28,7 @@ SAMPLE_TOKENS = 40  # of the text shown at each evaluation
 COMMON = dict(
     data="shakespeare", tokenizer="word", vocab_size=None, epochs=None, seed=1, device="auto", precision="auto",
     eval_interval=None, optimizer="auto", weight_decay=0.05, epsilon=EPSILON, warmup_steps=50, decay_share=0.6,
-    gradient_clip=1.0,
+    average_share=0.0, gradient_clip=1.0,
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from shared.errors import UserError
 from shared.model.language_model import map_tensors
+from shared.run.averaging import WeightAverage
 from shared.run.checkpoint import save_checkpoint
 from shared.run.cli import log
 from shared.run.interrupts import StopSignal
@@ -51,6 +53,7 @@ class LoopSettings:
     decay_share: float
     gradient_clip: float
     eval_interval: int
+    average_share: float = 0.0  # of all steps, in the average of the weights that is scored and kept; 0 for no average
 
 
 @dataclass
@@ -78,17 +81,19 @@ def train(
     `identity` goes into each checkpoint beside the weights; `resume` is the content of a last.pt. Raises
     KeyboardInterrupt after a Ctrl-C, when last.pt is written, and UserError where the loss stops being a number.
     """
-    progress, carry, (interval_loss, interval_count) = restore(model, optimizers, resume, out_dir / "metrics.jsonl")
-    metrics = open(out_dir / "metrics.jsonl", "a" if resume else "w", encoding="utf-8", newline="\n")
+    average = WeightAverage(model, settings.average_share * settings.max_steps)
+    path = out_dir / "metrics.jsonl"
+    progress, carry, (interval_loss, interval_count) = restore(model, optimizers, average, resume, path)
+    metrics = open(path, "a" if resume else "w", encoding="utf-8", newline="\n")
     bar = tqdm(total=settings.max_steps, initial=progress.step, unit="step", dynamic_ncols=True, mininterval=0.5)
     started = saved = interval_started = time.perf_counter()
     seconds_before = progress.seconds
 
     def save_last() -> None:
-        random = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
-        states = {"optimizers": [optimizer.state_dict() for optimizer in optimizers], "random": random}
+        states = {"optimizers": [optimizer.state_dict() for optimizer in optimizers], "average": average.state_dict()}
         # Cloned, because a window of a larger tensor would be saved with all of it.
         states |= {"carry": map_tensors(Tensor.clone, carry), "interval": (interval_loss, interval_count)}
+        states |= {"random": {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}}
         save_checkpoint(out_dir / "last.pt", checkpoint(model, identity, progress) | states)
 
     with StopSignal() as stop, metrics, bar:
@@ -104,6 +109,7 @@ def train(
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()
+            average.update()
             progress.step += 1
             progress.tokens += count
             interval_loss, interval_count = interval_loss + loss.detach(), interval_count + count
@@ -116,21 +122,22 @@ def train(
                 speed = interval_count / (time.perf_counter() - interval_started)
                 bar.set_postfix_str(f"{task.describe(record['train_loss'])}, {speed:,.0f} {task.unit}/s")
                 interval_loss, interval_count = torch.zeros_like(interval_loss), 0
-                if due:
-                    record["validation_loss"] = task.evaluate()
-                if not all(map(math.isfinite, record.values())):
-                    raise UserError(f"the loss is no number after step {progress.step}; use a lower --learning-rate")
-                progress.seconds = seconds_before + time.perf_counter() - started
-                where = {"step": progress.step, "tokens": progress.tokens, "seconds": progress.seconds}
-                metrics.write(json.dumps(where | record) + "\n")
-                metrics.flush()
-                if due and record["validation_loss"] < progress.best_loss:
-                    progress.best_loss, progress.best_step = record["validation_loss"], progress.step
-                    save_checkpoint(out_dir / "best.pt", checkpoint(model, identity, progress))
-                interval_started = time.perf_counter()
-                if due:
-                    log(f"step {progress.step:,}: validation {task.describe(record['validation_loss'])}")
-                    task.look()
+                with average.lend() if due else nullcontext():
+                    if due:
+                        record["validation_loss"] = task.evaluate()
+                    if not all(map(math.isfinite, record.values())):
+                        raise UserError(f"the loss is no number after step {progress.step}; lower --learning-rate")
+                    progress.seconds = seconds_before + time.perf_counter() - started
+                    where = {"step": progress.step, "tokens": progress.tokens, "seconds": progress.seconds}
+                    metrics.write(json.dumps(where | record) + "\n")
+                    metrics.flush()
+                    if due and record["validation_loss"] < progress.best_loss:
+                        progress.best_loss, progress.best_step = record["validation_loss"], progress.step
+                        save_checkpoint(out_dir / "best.pt", checkpoint(model, identity, progress))
+                    interval_started = time.perf_counter()
+                    if due:
+                        log(f"step {progress.step:,}: validation {task.describe(record['validation_loss'])}")
+                        task.look()
             if due or stop.requested or time.perf_counter() - saved > SAVE_SECONDS:
                 save_last()
                 saved = time.perf_counter()
@@ -144,7 +151,7 @@ def checkpoint(model: nn.Module, identity: dict, progress: Progress) -> dict:
     return identity | {"weights": model.state_dict(), "progress": asdict(progress)}
 
 
-def restore(model: nn.Module, optimizers: list[Optimizer], saved: dict | None, metrics: Path):
+def restore(model: nn.Module, optimizers: list[Optimizer], average: WeightAverage, saved: dict | None, metrics: Path):
     """Put everything back as it was when last.pt was written -> progress, carry, (loss, count) not yet in a record."""
     device = next(model.parameters()).device
     if saved is None:
@@ -152,6 +159,7 @@ def restore(model: nn.Module, optimizers: list[Optimizer], saved: dict | None, m
     model.load_state_dict(saved["weights"])
     for optimizer, state in zip(optimizers, saved["optimizers"]):
         optimizer.load_state_dict(state)
+    average.load_state_dict(saved.get("average", {}))
     torch.set_rng_state(saved["random"]["cpu"].cpu())
     if torch.cuda.is_available() and saved["random"]["cuda"]:
         torch.cuda.set_rng_state_all([state.cpu() for state in saved["random"]["cuda"]])

@@ -1,0 +1,48 @@
+"""The average of a model's weights over its latest steps: often better than the weights after any one of them.
+
+A high learning rate keeps the weights moving to and fro. To lower the rate is one way to bring them to rest; to average
+over where they have been is another (Polyak & Juditsky 1992).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+
+class WeightAverage:
+    """Remembers about the latest `steps` weights of a model, the newest most. Of 0 steps, it is the model as it is."""
+
+    def __init__(self, model: nn.Module, steps: float):
+        self.model = model
+        moving = get_ema_multi_avg_fn(1 - 1 / max(2.0, steps))
+        self.average = AveragedModel(model, multi_avg_fn=moving) if steps else None
+
+    def update(self) -> None:
+        """Take in the model's weights."""
+        if self.average:
+            self.average.update_parameters(self.model)
+
+    @contextmanager
+    def lend(self) -> Iterator[None]:
+        """Give the model its average, and in the end its own weights again."""
+        if not self.average:
+            yield
+            return
+        own = deepcopy(self.model.state_dict())
+        self.model.load_state_dict(self.average.module.state_dict())
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(own)
+
+    def state_dict(self) -> dict:
+        """All that `load_state_dict` needs to go on."""
+        return self.average.state_dict() if self.average else {}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from what `state_dict` gave."""
+        if self.average:
+            self.average.load_state_dict(state)
