@@ -28,7 +28,7 @@ STAGE = Stage(
         max_steps=1600, batch_size=32, context_length=64, hidden_size=128, num_layers=4, dropout=0.0,
         learning_rate=0.009, decay_share=0.0, average_share=0.1, positions="rotary", num_heads=4,
     ),
-    # On words the average of weights gains more than a falling rate; on characters it is the other way round.
+    # Words: a steady rate and an average of the weights. Characters: a rate that falls.
     by_tokenizer={
         "char": dict(
             max_steps=850, context_length=128, hidden_size=192, learning_rate=0.006, decay_share=0.6, average_share=0.0

@@ -23,6 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from shared.errors import UserError
 from shared.model.language_model import LanguageModel
 from shared.model.sampling import generate
+from shared.run.averaging import WeightAverage
 from shared.run.cli import ArgumentParser, log, run_main, typed_command
 from shared.run.device import DEVICES, autocast, choose_device
 from shared.run.experiment import probe
@@ -102,6 +103,7 @@ def training_cost(case: Case) -> dict:
 def training_steps(model: LanguageModel, lanes: Lanes, settings: dict, device: torch.device) -> Iterator[None]:
     """Training without end, one step whenever the next is asked for."""
     optimizers = optimizers_for(model, settings)
+    average = WeightAverage(model, settings["average_share"] * settings["max_steps"])
     carry = None
     for batch in map(lanes.batch, itertools.count()):
         state = None if batch.restart else carry
@@ -113,6 +115,7 @@ def training_steps(model: LanguageModel, lanes: Lanes, settings: dict, device: t
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
+        average.update()
         yield
 
 
