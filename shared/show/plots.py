@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, NullLocator
 
 from shared.errors import UserError
 
@@ -346,7 +346,7 @@ def learning_comparison_figure(curves, titles):
         for index, curve in enumerate(curves):
             axes.plot(curve[name], curve["validation_loss"], label=titles[curve["stage"]], **_recall_style(index))
         axes.set_xlim(left=0)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.xaxis.set_major_formatter(EngFormatter())  # 2 M for two million
         _prepare_loss_panel(axes, {"tokens": "tokens read in training", "seconds": "seconds of training"}[name])
     return figure
 
