@@ -17,7 +17,9 @@ def add_flags(parser) -> None:
         choices=("rotary", "sinusoidal", "learned"),
         help="how a token knows its place; rotary ones depend on distance alone, so the window can slide [rotary]",
     )
-    parser.add_argument("--num-heads", type=number(int, low=1), help="heads a layer; must divide --hidden-size [4]")
+    parser.add_argument(
+        "--num-heads", type=number(int, low=1), help="heads a layer; twice their number must divide --hidden-size [4]"
+    )
 
 
 STAGE = Stage(

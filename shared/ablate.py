@@ -159,10 +159,11 @@ def run_variant(stage: Stage, variant: Variant, settings: dict, text: Text) -> f
     if not variant.carried:
         task = without_carry(task)
     # Scored once, at the end: to score on the way, and to choose among the scores, would favour the restless.
+    loop = loop_settings(settings | {"eval_interval": settings["max_steps"]})
     score = partial(evaluate, model, text.validation, settings["context_length"])
     task = replace(task, evaluate=lambda: score().loss, look=lambda: None)
     with tempfile.TemporaryDirectory() as folder:
-        return train(model, optimizers, task, loop_settings(settings), Path(folder), {}).best_loss
+        return train(model, optimizers, task, loop, Path(folder), {}).best_loss
 
 
 def new_model(stage: Stage, variant: Variant, settings: dict, text: Text) -> LanguageModel:
@@ -185,8 +186,7 @@ def settle(stage: Stage, text: Text, whole: bool) -> dict:
     model = new_model(stage, Variant(), settings, text)
     probe(model, settings, device, trial_step(model, lanes, device))
     settings |= stage.by_optimizer.get(settings["optimizer"], {})
-    steps = settings["max_steps"] if whole else settings["max_steps"] // PART
-    return settings | {"max_steps": steps, "eval_interval": settings["max_steps"]}
+    return settings | {"max_steps": settings["max_steps"] if whole else settings["max_steps"] // PART}
 
 
 def ablate(name: str, seeds: list[int], path: Path, whole: bool = False, only: str = "") -> dict:

@@ -14,6 +14,7 @@ The stage with a cell and attention has the cell of stage 1 here, so that attent
 LSTM it does not learn to look in so few steps (try --cell lstm).
 """
 
+import json
 import math
 import time
 from dataclasses import asdict, dataclass, replace
@@ -213,6 +214,13 @@ def result_path(folder: Path, preset: str, name: str) -> Path:
     return folder / f"recall-{preset}-{name}.json"
 
 
+def kept_stages(path: Path, content: dict) -> dict:
+    """What the file already holds, if it is of the same recipe and seed: with --stage, the others stay."""
+    old = read_json(path) if path.exists() else {}
+    old_recipe, recipe = (json.dumps([each.get(name) for name in ("recipe", "seed")]) for each in (old, content))
+    return old["stages"] if old_recipe == recipe else {}
+
+
 def parse_flags():
     """The command line."""
     parser = ArgumentParser(prog="python -m shared.recall", description=__doc__)
@@ -235,6 +243,8 @@ def main() -> None:
     recipe = replace(PRESETS[preset], cell=flags.cell)
     if flags.max_steps:
         recipe = replace(recipe, max_steps=flags.max_steps)
+    if recipe != PRESETS[preset] or flags.seed != 1:
+        preset = "own"  # flags of one's own never overwrite what a preset's long run found
     for name in [flags.task] if flags.task else TASKS:
         found, task = {}, TASKS[name]
         for stage in [flags.stage] if flags.stage else STAGES:
@@ -246,9 +256,11 @@ def main() -> None:
             "recipe": asdict(recipe),
             "machine": machine(),
         }
+        path = result_path(flags.out, preset, name)
+        found = kept_stages(path, content) | found
+        found = {stage: found[stage] for stage in STAGES if stage in found}
         content |= {"task": task.title, "chance": 1 / task.num_symbols, "stages": found}
         print(table(content), end="\n\n", flush=True)
-        path = result_path(flags.out, preset, name)
         write_json(path, content)
         picture = draw(flags.out, preset, read_json(path))
     print(f"kept        {picture} and the numbers beside it")

@@ -5,7 +5,19 @@ import torch
 from shared.stages import ROOT, load_folder
 
 FOLDER = ROOT / "model-03-lstm-attention" / "lab-forecast"
-MODULES = ("parts", "losses", "series", "model", "measures", "scores", "plots", "forecast", "train", "baselines")
+MODULES = (
+    "parts",
+    "losses",
+    "series",
+    "model",
+    "measures",
+    "scores",
+    "plots",
+    "forecast",
+    "train",
+    "baselines",
+    "explain",
+)
 
 NUM_PAST, NUM_FUTURE = 7, 4
 PAST_SIZE, FUTURE_SIZE, NUM_TARGETS = 5, 2, 2

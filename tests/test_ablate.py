@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -68,6 +69,14 @@ def test_nothing_is_carried_where_nothing_shall_be():
     ablate.without_carry(task).step("batch", "state")
     task.step("batch", "state")
     assert seen == [None, "state"]
+
+
+def test_a_run_with_more_steps_than_the_recipe_is_scored_once_too(monkeypatch, text):
+    scored = []
+    monkeypatch.setattr(ablate, "evaluate", lambda *given: scored.append(1) or SimpleNamespace(loss=-len(scored)))
+    recipe = small(STAGE_1, max_steps=2, eval_interval=2)
+    variant = VARIANTS["half the hidden size, twice the steps"]
+    assert run_variant(load_stage(STAGE_1), variant, variant.changed(recipe) | {"seed": 1}, text) == -1
 
 
 @pytest.mark.parametrize("stage", [STAGE_1, STAGE_2, STAGE_4])

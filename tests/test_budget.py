@@ -119,6 +119,17 @@ def test_an_unfinished_run_is_resumed(trainings, text, tmp_path):
     assert [resumed for _, _, resumed in trainings] == [False, True, False, False]
 
 
+def test_what_a_stage_changes_for_the_optimizer_that_was_chosen_is_no_other_budget(trainings, text, tmp_path):
+    train_missing(asked(data=str(text)), tmp_path)
+    stage = next(name for name in STAGES if load_stage(name).by_optimizer)
+    path = tmp_path / stage / "seed1" / "summary.json"
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    summary["settings"] |= {"optimizer": "adamw"} | load_stage(stage).by_optimizer["adamw"]
+    path.write_text(json.dumps(summary), encoding="utf-8")
+    train_missing(asked(data=str(text), seed=2), tmp_path)
+    assert len(trainings) == 2 * len(STAGES)
+
+
 def test_a_run_of_another_budget_or_text_is_refused(trainings, text, tmp_path):
     train_missing(asked(data=str(text)), tmp_path)
     with pytest.raises(UserError, match=r"another budget \(max_steps .*--out"):

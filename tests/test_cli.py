@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from shared.errors import UserError
 from shared.run.cli import ArgumentParser, log, number, run_main, typed_command
@@ -176,7 +177,20 @@ def test_a_full_disk_is_one_line(capsys):
     assert code == 2 and shown.count("\n") == 1 and "metrics.jsonl" in shown
 
 
-@pytest.mark.parametrize("error", [ValueError("a bug"), OSError(errno.EIO, "a broken disk")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    ],
+)
+def test_too_little_memory_is_one_line(capsys, error):
+    code, shown = ending(capsys, raising(error))
+    assert code == 2 and shown.count("\n") == 1 and "--batch-size" in shown
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), RuntimeError("a bug"), OSError(errno.EIO, "a broken disk")])
 def test_a_programmers_mistake_is_not_hidden(error):
     with pytest.raises(type(error)):
         run_main(raising(error))

@@ -492,6 +492,20 @@ def test_the_optimizer_brings_its_learning_rate_unless_one_is_given(answered, co
     assert resumed.code == 0 and f"learning rate {rate:g}\n" in resumed.err
 
 
+def test_a_character_that_only_the_test_text_has_is_found_before_training(refused, course, tmp_path):
+    text = (course / "short.txt").read_text(encoding="utf-8")
+    (tmp_path / "own.txt").write_text(text + "\N{SNOWMAN}\n", encoding="utf-8", newline="\n")
+    line = f"python train.py --tokenizer char --data {tmp_path}/own.txt --out-dir {tmp_path}/run"
+    assert "\N{SNOWMAN}" in refused(STAGE_1, line)
+
+
+def test_a_preset_says_nothing_on_steps_where_epochs_do(answered, course, tmp_path):
+    line = f"python train.py --quick --epochs 0.01 --hidden-size 8 --data {course}/short.txt --out-dir {tmp_path}"
+    assert answered(STAGE_1, line).code == 0
+    assert load_checkpoint(tmp_path / "last.pt")["settings"]["max_steps"] == 1
+    assert answered(STAGE_1, f"{line} --resume").code == 0
+
+
 def test_a_quick_run_is_resumed_by_the_command_it_was_started_with(answered, course, tmp_path):
     small = "--max-steps 2 --hidden-size 16 --batch-size 4 --context-length 32 --device cpu"
     line = f"python train.py --quick {small} --data {course}/short.txt --out-dir {tmp_path}"

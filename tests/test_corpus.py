@@ -445,3 +445,8 @@ def test_a_text_too_short_is_told_the_minimum(tmp_path, size):
 def test_a_text_just_long_enough_has_three_parts(tmp_path):
     loaded = load_corpus(write(tmp_path, "x" * MINIMUM))
     assert all([loaded.train, loaded.validation, loaded.test])
+
+
+def test_a_path_that_begins_with_a_tilde_and_no_user_is_a_path():
+    with pytest.raises(UserError, match="~nobody-of-that-name"):
+        load_corpus("~nobody-of-that-name/notes.txt")

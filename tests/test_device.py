@@ -10,7 +10,16 @@ from torch import nn
 
 from shared.errors import UserError
 from shared.run import device, optimizers
-from shared.run.device import DEVICES, PRECISIONS, autocast, choose_device, choose_precision, seconds_of
+from shared.run.device import (
+    DEVICES,
+    PRECISIONS,
+    autocast,
+    choose_device,
+    choose_precision,
+    random_state,
+    seconds_of,
+    set_random_state,
+)
 from shared.run.experiment import probe
 from shared.run.language_modeling import trial_step
 from shared.run.optimizers import choose_optimizer
@@ -211,6 +220,32 @@ def test_trying_muon_touches_no_parameter_of_the_model(clock, monkeypatch):
     choose_optimizer("auto", learner, step_seconds=1.0)
     memory = {parameter.data_ptr() for parameter in learner.parameters() if parameter.numel()}
     assert stepped and not any(parameter.data_ptr() in memory for parameter in stepped)
+
+
+# Random numbers
+
+
+def test_random_numbers_go_on_where_they_stood_on_the_cpu_and_on_its_device(monkeypatch):
+    """A GPU's own numbers stand in a module of its kind; here a list plays that part."""
+    stood = [torch.tensor([7])]
+    module = SimpleNamespace(get_rng_state=lambda: stood[-1], set_rng_state=stood.append)
+    monkeypatch.setattr(torch, "get_device_module", lambda device: module)
+    states = random_state(torch.device("mps"))
+    drawn = torch.rand(3)
+    set_random_state(states, torch.device("mps"))
+    assert torch.equal(torch.rand(3), drawn) and [state.item() for state in stood] == [7, 7]
+    set_random_state(states, torch.device("cuda"))  # resumed elsewhere: what is not known there starts anew
+    assert len(stood) == 2
+
+
+def test_training_on_the_cpu_asks_no_gpu(monkeypatch):
+    """A GPU whose driver is too old is counted all the same, and to ask it for anything is an error."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: pytest.fail("a GPU was asked"))
+    learner = model_class(next(iter(STAGES)))(vocab_size=9, hidden_size=8)
+    lanes = Lanes(torch.arange(60) % 9, batch_size=2, context_length=5, seed=1)
+    probe(learner, {"precision": "auto", "optimizer": "auto"}, CPU, trial_step(learner, lanes, CPU))
+    set_random_state(random_state(CPU), CPU)
 
 
 # All of it, as train.py asks for it

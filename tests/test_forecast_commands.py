@@ -142,6 +142,12 @@ MISTAKES = {
     "train.py --data own.csv --target heet": "did you mean 'heat'?",
     "train.py --data own.csv --target heat --horizon 100": "too few for one window",
     "train.py --lag 90": "--lag 90 lies before --past-length 72",
+    "train.py --lag 30000": "give a smaller --lag than 30,000",
+    "train.py --model query-attention --hidden-size 33": "even hidden size",
+    "train.py --model transformer-lstm --hidden-size 33 --num-heads 3": "even hidden size",
+    "train.py --hidden-size 33 --num-heads 3": "even hidden size",
+    "baselines.py --lag 90": "--lag 90 lies before --past-length 72",
+    "explain.py checkpoints/best.pt other-lag/best.pt": "draw each lag by itself",
     "train.py --quantiles 0.1 0.9": "odd in number",
     "train.py --quantiles 0.9 0.5 0.1": "must rise",
     "train.py --hidden-size 9": "no such model",
@@ -156,7 +162,9 @@ MISTAKES = {
 @pytest.mark.parametrize("line", MISTAKES)
 def test_a_mistake_is_told_in_one_line(line, trained, capsys, monkeypatch):
     monkeypatch.chdir(trained)
-    module = lab.train if line.startswith("train") else lab.forecast
+    module = getattr(lab, line.split(".py")[0])
+    if "other-lag" in line:
+        called(lab.train, f"train.py {SMALL} --lag 3 --out-dir other-lag", capsys, monkeypatch)
     told = called(module, line + " --out-dir mistakes" * (module is lab.train), capsys, monkeypatch, code=2)
     assert MISTAKES[line] in told.err and len(told.err.strip().splitlines()) == 1
 

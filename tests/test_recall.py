@@ -414,7 +414,7 @@ def test_the_command_trains_prints_keeps_and_draws(tmp_path):
     flags = ["--task", "copy", "--stage", TRANSFORMER, "--max-steps", 2, "--seed", 7]
     done = command("--quick", *flags, "--out", tmp_path)
     assert done.returncode == 0, done.stderr
-    kept = json.loads((tmp_path / "recall-quick-copy.json").read_text(encoding="utf-8"))
+    kept = json.loads((tmp_path / "recall-own-copy.json").read_text(encoding="utf-8"))
     assert kept["command"] == " ".join(map(str, ["python -m shared.recall --quick", *flags]))
     assert str(tmp_path) not in json.dumps(kept)
     assert kept["seed"] == 7 and kept["recipe"]["max_steps"] == 2 and "torch" in kept["machine"]
@@ -422,7 +422,15 @@ def test_the_command_trains_prints_keeps_and_draws(tmp_path):
     assert [row["distance"] for row in rows] == [4, 8, 16]
     printed = next(line for line in done.stdout.splitlines() if line.startswith(TRANSFORMER))
     assert printed.split()[2:] == [f"{row['accuracy']:.3f}" for row in rows]
-    assert (tmp_path / "recall-quick.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "recall-own.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_stage_that_is_run_again_leaves_the_others_and_another_recipe_leaves_none(tmp_path):
+    path, recipe = tmp_path / "recall-quick-lag.json", {"max_steps": 3, "reaches": (1, 2)}
+    assert recall.kept_stages(path, {"recipe": recipe, "seed": 1}) == {}
+    write_json(path, {"recipe": recipe, "seed": 1, "stages": {"model-01-rnn": "found"}})
+    assert recall.kept_stages(path, {"recipe": recipe, "seed": 1}) == {"model-01-rnn": "found"}
+    assert recall.kept_stages(path, {"recipe": recipe, "seed": 2}) == {}
 
 
 def test_a_picture_shows_the_tasks_that_ran_alike(monkeypatch, tmp_path):

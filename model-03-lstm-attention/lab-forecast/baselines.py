@@ -16,7 +16,7 @@ from shared.run.results import shared_command
 from losses import absolute_error, squared_error
 from parts import season_ago
 from series import DIP, PRESSURE, Series, Windows, series_of
-from train import FOLDER, add_series_flags, defaults_for, table_name
+from train import FOLDER, add_series_flags, check_lag, defaults_for, table_name
 
 DAY, DAYS = 24, 3  # hours; and how many days the mean is of
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # penalties tried, per window
@@ -117,6 +117,7 @@ def main() -> None:
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
     settings = defaults_for(given.get("data")) | given
     series = series_of(settings)
+    check_lag(settings, series)
     windows = Windows(series, "test", settings["past_length"], settings["horizon"])
     for row, forecast in baselines(series, settings).items():
         scores = errors(forecast, windows)

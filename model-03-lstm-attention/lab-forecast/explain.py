@@ -5,6 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
+from shared.errors import UserError
 from shared.run.cli import ArgumentParser, run_main
 from shared.run.results import write_json
 from shared.show.plots import save_figure
@@ -26,9 +27,13 @@ def main() -> None:
     parser.add_argument("--picture", default="lag.png", help="where to draw the shares [lag.png]")
     parser.add_argument("--json", help="write the shares to this file too")
     flags = parser.parse_args()
-    found = {}
+    found, lags = {}, set()
     for path in flags.checkpoints:
         model, row, series, settings = load_forecaster(Path(path), flags.data)
+        lags.add(series.lag)
+        if len(lags) > 1:
+            raise UserError(f"{path} was trained on another lag than those before it; draw each lag by itself")
+        row = f"{row}, {path}" if row in found else row
         shares = profiles(model, Windows(series, "test", settings["past_length"], settings["horizon"]), "cpu")
         found[row] = {name: shares[name].tolist() for name in MEASURES if name in shares}
         for name, profile in found[row].items():

@@ -18,6 +18,7 @@ from parts import (
     blank_padding,
     read,
     real_steps,
+    require_even,
     season_ago,
     sinusoids,
     step_positions,
@@ -118,6 +119,7 @@ class AttentionLSTM(Forecaster):
         hidden_size: int = 32, num_layers: int = 1, num_heads: int = 4, gating: bool = True, causal: bool = True,
         dropout: float = 0.0, **shared,
     ):  # fmt: skip
+        require_even(hidden_size)
         super().__init__(past_size, future_size, num_targets, hidden_size, **shared)
         self.encoder = nn.LSTM(past_size, hidden_size, num_layers, batch_first=True)
         self.decoder = nn.LSTM(future_size, hidden_size, num_layers, batch_first=True)
@@ -166,6 +168,7 @@ class TransformerLSTM(Forecaster):
         hidden_size: int = 32, num_layers: int = 1, num_heads: int = 4, num_blocks: int = 2, gating: bool = True,
         dropout: float = 0.0, **shared,
     ):  # fmt: skip
+        require_even(hidden_size)
         super().__init__(past_size, future_size, num_targets, hidden_size, **shared)
         self.encoder = nn.LSTM(past_size, hidden_size, num_layers, batch_first=True)
         self.decoder = nn.LSTM(future_size, hidden_size, num_layers, batch_first=True)
@@ -196,6 +199,7 @@ class QueryAttention(Forecaster):
         self, past_size: int, future_size: int, num_targets: int,
         hidden_size: int = 32, causal: bool = True, **shared,
     ):  # fmt: skip
+        require_even(hidden_size)
         super().__init__(past_size, future_size, num_targets, past_size, **shared)
         self.embed = nn.Linear(past_size, hidden_size)
         self.query = nn.Linear(hidden_size, hidden_size)

@@ -73,13 +73,18 @@ def step_positions(past: Tensor, future: Tensor, past_lengths: Tensor | None) ->
     return torch.cat([past_positions, future_positions], dim=1).to(past)
 
 
+def require_even(size: int) -> None:
+    """ValueError for a size that cannot be half sines and half cosines."""
+    if size % 2:
+        raise ValueError(f"positions need an even hidden size, not {size}")
+
+
 def sinusoids(positions: Tensor, size: int) -> Tensor:
     """Sines and cosines of positions (B, T) -> (B, T, size), as in Vaswani et al. 2017, section 3.5, in other waves.
 
     Theirs are up to 60,000 steps long; with few columns, waves of a window's own length tell its steps apart better.
     """
-    if size % 2:
-        raise ValueError(f"positions need an even hidden size, not {size}")
+    require_even(size)
     ratio = LONGEST_WAVE / SHORTEST_WAVE
     exponents = torch.linspace(0, 1, size // 2, dtype=positions.dtype, device=positions.device)
     angles = positions[..., None] * (2 * math.pi / SHORTEST_WAVE) * ratio**-exponents  # (B, T, size / 2)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from shared.errors import UserError
+from shared.text.corpus import user_path
 from shared.text.download import download
 
 ETTH1_URL = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/ETTh1.csv"
@@ -86,7 +87,7 @@ def load_series(
     """
     if data == "flow-pressure":
         return flow_pressure(lag)
-    path = Path(data).expanduser()
+    path = user_path(data)
     if data == "etth1":
         path = download(ETTH1_URL, DOWNLOADS / "ETTh1.csv", ETTH1_SHA256, ETTH1_BYTES)
     content = read_bytes(path)
@@ -115,6 +116,8 @@ def flow_pressure(lag: int, rows: int = FLOW_ROWS) -> Series:
     Spikes come at random and in heights between 0.5 and 1.5, so that nothing tells of them but the flow itself. The
     flow is known of the future. Nobody can forecast the noise: its variance is the smallest mean squared error.
     """
+    if lag >= rows:
+        raise UserError(f"flow-pressure has {rows:,} rows; give a smaller --lag than {lag:,}")
     generator = torch.Generator().manual_seed(FLOW_SEED)
     heights = 0.5 + torch.rand(rows, generator=generator)
     spikes = heights * (torch.rand(rows, generator=generator) < SPIKES)
@@ -216,7 +219,8 @@ def numbers(name: str, column: str, cells: dict[int, str]) -> list[float]:
 def known_columns(name: str, column: str, cells: dict[int, str]) -> list[tuple[str, list[float]]]:
     """A known-future column as it is, or the hour and the weekday of its dates, each as a point on a circle."""
     try:
-        dates = [datetime.fromisoformat(cell.strip()) for cell in cells.values()]
+        # Before Python 3.11, a Z for Greenwich's time is not understood.
+        dates = [datetime.fromisoformat(cell.strip().replace("Z", "+00:00")) for cell in cells.values()]
     except ValueError:
         return [(column, numbers(name, column, cells))]
     hours = [2 * math.pi * (date.hour + date.minute / 60) / 24 for date in dates]

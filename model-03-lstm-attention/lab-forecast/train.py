@@ -1,5 +1,6 @@
 """Train a forecaster:  python train.py"""
 
+import shlex
 import sys
 from argparse import BooleanOptionalAction
 from pathlib import Path
@@ -78,10 +79,15 @@ def defaults_for(data: str | None) -> dict:
     return DEFAULTS if data in (None, "flow-pressure") else DEFAULTS | TABLES
 
 
-def check(settings: dict, series: Series) -> None:
-    """UserError where settings contradict each other."""
+def check_lag(settings: dict, series: Series) -> None:
+    """UserError where the past is too short to hold the answer."""
     if series.lag is not None and series.lag > settings["past_length"]:
         raise UserError(f"--lag {series.lag} lies before --past-length {settings['past_length']}; give a longer past")
+
+
+def check(settings: dict, series: Series) -> None:
+    """UserError where settings contradict each other."""
+    check_lag(settings, series)
     quantiles = settings["quantiles"]
     if quantiles and (len(quantiles) % 2 == 0 or sorted(set(quantiles)) != quantiles):
         raise UserError("--quantiles must rise, and be odd in number, so that one of them is in the middle")
@@ -211,7 +217,8 @@ def finish(run: Run, model: Forecaster, series: Series, found: dict) -> None:
     for name, score in found["scores"].items():
         print(f"{name:22} {score:.3f}")
     print(f"kept in {run.out_dir / 'best.pt'}")
-    checkpoint = "" if run.out_dir == FOLDER / "checkpoints" else f" --checkpoint {run.out_dir / 'best.pt'}"
+    path = shlex.quote(str(run.out_dir / "best.pt"))
+    checkpoint = "" if run.out_dir == FOLDER / "checkpoints" else f" --checkpoint {path}"
     print(f"next: python forecast.py --visualize{checkpoint}")
 
 

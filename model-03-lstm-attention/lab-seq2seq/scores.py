@@ -11,7 +11,7 @@ from model import PAD, Seq2Seq, shifted
 from search import beam_search, greedy
 
 BATCH = 512
-MAX_LENGTH = 50  # of an output; none of those wanted is longer
+MAX_LENGTH = 51  # of an output, its end included; none of those wanted is longer
 OFFSETS = (0, -1, 1)
 
 

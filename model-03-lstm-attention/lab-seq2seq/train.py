@@ -98,8 +98,9 @@ def main() -> None:
 def summed_loss(model: Seq2Seq, batch) -> tuple[torch.Tensor, int]:
     """Nats over a batch's real symbols, and how many those are."""
     device = model.embedding.weight.device
+    count = int(batch[-1].ne(PAD).sum())  # here, not on a GPU, which would have to be waited for
     source, lengths, targets = (tensor.to(device) for tensor in batch)
-    return model.loss(source, lengths, targets), int(targets.ne(PAD).sum())
+    return model.loss(source, lengths, targets), count
 
 
 def introduce(run, model: Seq2Seq, seconds: float) -> None:

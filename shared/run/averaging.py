@@ -9,16 +9,23 @@ from contextlib import contextmanager
 from copy import deepcopy
 
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 
 class WeightAverage:
-    """Remembers about the latest `steps` weights of a model, the newest most. Of 0 steps, it is the model as it is."""
+    """Remembers about the latest `steps` weights of a model, the newest most. Of 0 steps, it is the model as it is.
+
+    While there have been fewer, it is their mean: so the first ones, which are bad, never count more than others.
+    """
 
     def __init__(self, model: nn.Module, steps: float):
         self.model = model
-        moving = get_ema_multi_avg_fn(1 - 1 / max(2.0, steps))
-        self.average = AveragedModel(model, multi_avg_fn=moving) if steps else None
+        mean, moving = get_swa_multi_avg_fn(), get_ema_multi_avg_fn(1 - 1 / max(2.0, steps))
+
+        def take_in(averages, weights, seen):
+            (mean if seen < steps else moving)(averages, weights, seen)
+
+        self.average = AveragedModel(model, multi_avg_fn=take_in) if steps else None
 
     def update(self) -> None:
         """Take in the model's weights."""

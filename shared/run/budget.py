@@ -74,8 +74,10 @@ def train_missing(budget: Budget, folder: Path) -> list[Path]:
     log(f"budget      {budget.tokens:,} tokens of {corpus.name} for each stage, by {budget.tokenizer}")
     wanted = budget_settings(budget, vocab_size)
     for stage, settings in wanted.items():  # before any training, which takes long
-        for summary in kept_runs(folder / stage):
-            check_budget(read_json(summary), settings, corpus.sha256, summary.parent)
+        for path in kept_runs(folder / stage):
+            summary = read_json(path)
+            changes = load_stage(stage).by_optimizer.get(summary["settings"]["optimizer"], {})
+            check_budget(summary, settings | changes, corpus.sha256, path.parent)
     for stage, settings in wanted.items():
         out_dir = (folder / stage / f"seed{budget.seed}").resolve()
         if not (out_dir / "summary.json").is_file():

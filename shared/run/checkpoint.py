@@ -40,9 +40,9 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu", stage: str |
                 raise zipfile.BadZipFile
         content = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # what a damaged file makes the reader stumble over can be anything
-        raise UserError(f"{path} is damaged or not a checkpoint; train again or name another --checkpoint") from error
+        raise UserError(f"{path} is damaged or not a checkpoint; train again or name another") from error
     if not isinstance(content, dict) or not {"stage", "settings", "weights"} <= content.keys():
-        raise UserError(f"{path} was not written by this course's train.py; name another --checkpoint")
+        raise UserError(f"{path} was not written by this course's train.py; name another checkpoint")
     if stage not in (None, content["stage"]):
         raise UserError(f"{path} holds a model of {content['stage']}, not of {stage}; run that folder's programs")
     return content

@@ -48,7 +48,8 @@ def number(kind: type, low: float = -math.inf, high: float = math.inf, above: fl
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is not {'a whole number' if kind is int else 'a number'}")
         if not (low <= value <= high and value > above and math.isfinite(value)):
-            bounds = [f"more than {above:g}"] if above > -math.inf else []
+            bounds = [] if math.isfinite(value) else ["finite"]
+            bounds += [f"more than {above:g}"] if above > -math.inf else []
             bounds += [f"at least {low:g}"] if low > -math.inf else []
             bounds += [f"at most {high:g}"] if high < math.inf else []
             raise argparse.ArgumentTypeError(f"{text} must be {' and '.join(bounds)}")
@@ -71,6 +72,11 @@ def typed_command(module: str, *places: str) -> str:
     return shlex.join(["python", "-m", module, *kept])
 
 
+def lacks_memory(error: Exception) -> bool:
+    """Is this Python's complaint, or PyTorch's for the CPU or a GPU, that there is no memory left?"""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in ("allocate memory", "out of memory"))
+
+
 def run_main(main: Callable[[], None]) -> None:
     """Call a program's main function; turn what a user can mend into one line and an exit status."""
     for stream in (sys.stdout, sys.stderr):
@@ -89,6 +95,11 @@ def run_main(main: Callable[[], None]) -> None:
     except BrokenPipeError:  # the reader of our output (head, say) has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        log("error: there is not enough memory for this; ask for less, a smaller --batch-size or --hidden-size, say")
+        sys.exit(2)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise

@@ -259,7 +259,7 @@ def prompt_facts(tokenizer: Tokenizer, text: str, ids: list[int]) -> dict:
 def prompt_maps(runs: list[Trained], tokenizer: Tokenizer, ids: list[int], validation: Tensor) -> dict:
     """What the first run of a stage looked at, what mattered to it and what it expected, at each token of the prompt.
 
-    ids: the T tokens that are shown. Row t of a map belongs to the token just read.
+    ids: the prompt, of which the last T tokens are shown. Row t of a map belongs to the token just read.
     """
     run, tokens = runs[0], torch.tensor(ids[-MAP_TOKENS:])
     tokens = tokens.to(run.model.embedding.weight.device)

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 import torch
 
 from shared.errors import UserError
+from shared.run.cli import lacks_memory
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -45,6 +46,21 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
 
+def random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    """Where the random numbers of the CPU and of this device stand: all that a model on it draws from."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type != "cpu":
+        states[device.type] = torch.get_device_module(device).get_rng_state()
+    return states
+
+
+def set_random_state(states: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Go on from what `random_state` gave; a device of another kind starts anew."""
+    torch.set_rng_state(states["cpu"].cpu())
+    if device.type != "cpu" and device.type in states:
+        torch.get_device_module(device).set_rng_state(states[device.type].cpu())
+
+
 def seconds_of(function: Callable[[], None], device: torch.device, repeats: int = 3) -> float:
     """The shortest of a few timed calls, after one that is not counted."""
     times = []
@@ -67,7 +83,7 @@ def choose_precision(wanted: str, device: torch.device, trial_step: Callable[[st
     try:
         return wanted, seconds_of(lambda: trial_step(wanted), device)
     except RuntimeError as error:
-        if wanted == "float32":
+        if wanted == "float32" or lacks_memory(error):
             raise
         raise UserError(f"{wanted} does not work here: {error}; leave --precision away".replace("\n", " ")) from error
 

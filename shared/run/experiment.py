@@ -18,7 +18,14 @@ from torch import nn
 from shared.errors import UserError
 from shared.run.checkpoint import load_checkpoint
 from shared.run.cli import ArgumentParser, log, number
-from shared.run.device import DEVICES, PRECISIONS, choose_device, choose_precision
+from shared.run.device import (
+    DEVICES,
+    PRECISIONS,
+    choose_device,
+    choose_precision,
+    random_state,
+    set_random_state,
+)
 from shared.run.optimizers import OPTIMIZERS, choose_optimizer, optimizers_for
 from shared.run.results import machine, write_json
 from shared.run.training import LoopSettings, Task, train
@@ -138,7 +145,9 @@ class Run:
             train(model, optimizers, task, loop_settings(settings), self.out_dir, identity, self.saved)
         except KeyboardInterrupt:
             more = [] if "--resume" in sys.argv else ["--resume"]
-            log(f"stopped; go on from {self.out_dir / 'last.pt'} with: {command_line(*more)}")
+            saved = (self.out_dir / "last.pt").is_file()
+            how = f"go on from {self.out_dir / 'last.pt'} with: {command_line(*more)}"
+            log(f"stopped; {how}" if saved else "stopped, before there was anything to save")
             raise SystemExit(130)
 
     def load_best(self, model: nn.Module) -> None:
@@ -175,6 +184,8 @@ def start_run(name: str, flags: Namespace, defaults: dict, presets: dict[str, di
     given = {name: value for name, value in vars(flags).items() if value is not None}
     out_dir, resume = Path(given.pop("out_dir")).resolve(), given.pop("resume")
     preset = presets.get(given.pop("preset", None), {})
+    if "epochs" in given:  # they say how many steps there are
+        preset = {name: value for name, value in preset.items() if name != "max_steps"}
     if resume:
         saved = load_checkpoint(out_dir / "last.pt", stage=name)
         return Run(name, resumed_settings(saved, preset | given), out_dir, saved)
@@ -205,8 +216,9 @@ def probe(model: nn.Module, settings: dict, device: torch.device, trial_step: Ca
 
     `trial_step(precision)` computes one step's loss and gradients.
     """
-    with torch.random.fork_rng():  # what dropout draws here is not missing later
-        settings["precision"], seconds = choose_precision(settings["precision"], device, trial_step)
+    before = random_state(device)
+    settings["precision"], seconds = choose_precision(settings["precision"], device, trial_step)
+    set_random_state(before, device)  # what dropout drew is not missing later
     settings["optimizer"], update_seconds = choose_optimizer(settings["optimizer"], model, seconds)
     model.zero_grad()
     return seconds + update_seconds

@@ -75,7 +75,9 @@ def parse_flags(folder: Path):
     )
     one_of = parser.add_mutually_exclusive_group()  # the maps are of one text
     one_of.add_argument(
-        "--interactive", action="store_true", help="ask for prompts until an end of file (Ctrl-D) or Ctrl-C"
+        "--interactive",
+        action="store_true",
+        help="ask for prompts until an end of file (Ctrl-D; on Windows Ctrl-Z and Enter) or Ctrl-C",
     )
     one_of.add_argument(
         "--visualize",
@@ -148,7 +150,7 @@ def stream_text(tokenizer: Tokenizer, prompt: list[int], tokens: Iterable[int]) 
 
 def converse(model: LanguageModel, tokenizer: Tokenizer, flags) -> None:
     """A prompt, a text, and again, until there is no more input."""
-    log("type the beginning of a text; Ctrl-D ends")
+    log("type the beginning of a text; Ctrl-D ends (on Windows Ctrl-Z and Enter)")
     while True:
         try:
             text = input("> ")

@@ -44,6 +44,8 @@ def peak_mib(device: torch.device) -> float | None:
     """The most memory that this process, or the GPU for it, has held so far; None where the system does not tell."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
+    if device.type != "cpu":  # a Mac's GPU does not remember its peak
+        return None
     status = Path("/proc/self/status")
     if status.exists():  # on Linux the peak of getrusage is handed down from the process that started this one
         lines = status.read_text(encoding="utf-8").splitlines()

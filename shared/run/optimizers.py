@@ -13,7 +13,7 @@ MUON_SHARE = 0.75  # Muon is chosen if its own work adds at most this share to a
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
-    """The weight matrices between embedding and output, which Muon is made for: maps, not tables of vectors."""
+    """The weight matrices but those of embeddings and of an output tied to one: Muon is made for maps, not tables."""
     tables = [module for module in model.modules() if isinstance(module, nn.Embedding | TiedOutput)]
     excluded = {id(parameter) for table in tables for parameter in table.parameters()}
     return [parameter for parameter in model.parameters() if parameter.ndim == 2 and id(parameter) not in excluded]

@@ -19,6 +19,7 @@ from shared.model.language_model import map_tensors
 from shared.run.averaging import WeightAverage
 from shared.run.checkpoint import save_checkpoint
 from shared.run.cli import log
+from shared.run.device import random_state, set_random_state
 from shared.run.interrupts import StopSignal
 from shared.run.optimizers import learning_rate_factor, set_learning_rate
 
@@ -90,10 +91,11 @@ def train(
     seconds_before = progress.seconds
 
     def save_last() -> None:
+        progress.seconds = seconds_before + time.perf_counter() - started
         states = {"optimizers": [optimizer.state_dict() for optimizer in optimizers], "average": average.state_dict()}
         # Cloned, because a window of a larger tensor would be saved with all of it.
         states |= {"carry": map_tensors(Tensor.clone, carry), "interval": (interval_loss, interval_count)}
-        states |= {"random": {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}}
+        states |= {"random": random_state(interval_loss.device)}
         save_checkpoint(out_dir / "last.pt", checkpoint(model, identity, progress) | states)
 
     with StopSignal() as stop, metrics, bar:
@@ -160,9 +162,7 @@ def restore(model: nn.Module, optimizers: list[Optimizer], average: WeightAverag
     for optimizer, state in zip(optimizers, saved["optimizers"]):
         optimizer.load_state_dict(state)
     average.load_state_dict(saved.get("average", {}))
-    torch.set_rng_state(saved["random"]["cpu"].cpu())
-    if torch.cuda.is_available() and saved["random"]["cuda"]:
-        torch.cuda.set_rng_state_all([state.cpu() for state in saved["random"]["cuda"]])
+    set_random_state(saved["random"], device)
     progress = Progress(**saved["progress"])
     # Lines that were written after the checkpoint will be written again; a crash may have cut off the last one.
     if metrics.exists():

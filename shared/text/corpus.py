@@ -49,7 +49,7 @@ def load_corpus(name: str = "shakespeare", at_blank_line: bool = False) -> Corpu
     """
     if name == "tinyshakespeare":
         fetch_tinyshakespeare()
-    path = {"shakespeare": SHAKESPEARE, "tinyshakespeare": TINY}.get(name) or Path(name).expanduser()
+    path = {"shakespeare": SHAKESPEARE, "tinyshakespeare": TINY}.get(name) or user_path(name)
     data = read_bytes(path)
     text, sha256 = decode(data, path), hashlib.sha256(data).hexdigest()
     if path == SHAKESPEARE or data == SHAKESPEARE.read_bytes():
@@ -57,6 +57,14 @@ def load_corpus(name: str = "shakespeare", at_blank_line: bool = False) -> Corpu
     if sha256 == TINY_SHA256:
         return Corpus("tinyshakespeare", *split_tinyshakespeare(text, at_blank_line), "", sha256)
     return Corpus(path.name, *split_text(text, path), sha256)
+
+
+def user_path(name: str) -> Path:
+    """The path that somebody typed; ~ is the home folder, unless there is no such user."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
 
 
 def fetch_tinyshakespeare() -> None:
