@@ -22,7 +22,7 @@ from shared.model.evaluation import Evaluation
 from shared.ngram import KneserNey, mean_nats
 from shared.run import comparison
 from shared.run.budget import Budget, train_missing
-from shared.run.cli import ArgumentParser, log, number, run_main, typed_command
+from shared.run.cli import ArgumentParser, log, make_folder, number, run_main, typed_command
 from shared.run.comparison import HeldOut, Trained, plain
 from shared.run.device import DEVICES, choose_device
 from shared.run.generation import encode_prompt
@@ -47,7 +47,7 @@ def main() -> None:
     """Find the runs, measure them, write the files."""
     began = time.perf_counter()
     flags = parse_flags()
-    make_folder(flags.out)
+    make_folder(flags.out, "--out")  # before the work, and not find out afterwards that it cannot be
     device = choose_device(flags.device)
     runs = [comparison.load_trained(path, device) for path in find_checkpoints(flags)]
     comparison.check_comparable(runs)
@@ -83,14 +83,6 @@ def parse_flags():
         if getattr(flags, name) is not None and not flags.train:
             parser.error(f"--{name} says how to train; add --train, or leave it away")
     return flags
-
-
-def make_folder(folder: Path) -> None:
-    """Have the folder before the work, and not find out afterwards that it cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {folder}: {error.strerror}; name another with --out") from error
 
 
 # ------------------------------------------------------------------------------------------------------ what to compare

@@ -23,11 +23,10 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor
 
-from shared.errors import UserError
 from shared.model.language_model import LanguageModel
 from shared.recall_scores import ask_all, best_head, score
 from shared.recall_tasks import TASKS, Questions, RecallTask
-from shared.run.cli import ArgumentParser, log, number, run_main, typed_command
+from shared.run.cli import ArgumentParser, log, make_folder, number, run_main, typed_command
 from shared.run.optimizers import make_optimizers
 from shared.run.results import machine, read_json, write_json
 from shared.run.training import LoopSettings, Task, train
@@ -103,14 +102,6 @@ def answer_loss(model: LanguageModel, questions: Questions) -> tuple[Tensor, int
     return nats[questions.asked].sum(), int(questions.asked.sum())
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder for a run's files; UserError where that cannot be done."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {path}: {error.strerror}; choose another --out") from None
-
-
 def teach(
     model: LanguageModel, task: RecallTask, reaches: tuple[int, ...], max_steps: int, identity: dict, out_dir: Path
 ) -> None:
@@ -136,7 +127,7 @@ def teach(
     eval_interval = math.ceil(max_steps / EVALUATIONS)
     settings = LoopSettings(max_steps, task.learning_rate, eval_interval=eval_interval, **SCHEDULE)
     optimizers = make_optimizers(model, "muon", task.learning_rate, weight_decay=0.0)
-    make_folder(out_dir)
+    make_folder(out_dir, "--out")
     loop_task = Task(batch, step, evaluate, "loss {:.3f}".format, unit="answers")
     train(model, optimizers, loop_task, settings, out_dir, identity)
 

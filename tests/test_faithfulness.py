@@ -10,7 +10,7 @@ from options import ALL_OPTIONS, WITH_ATTENTION, build, random_tokens
 from shared.model import attention as toolbox
 from shared.model.attention import AdditiveAttention, DotAttention, MultiHeadAttention, attend, uniform_attention
 from shared.model.evaluation import evaluate
-from shared.model.faithfulness import evaluate_uniform, rank_correlation, ranks
+from shared.model.faithfulness import evaluate_uniform, map_correlation, ranks
 
 SIZE = 6
 KINDS = {
@@ -156,21 +156,21 @@ def test_equal_values_share_their_ranks(values):
 def test_the_correlation_of_maps_is_the_mean_of_their_rows_over_past_tokens():
     attention, influence = randn(9, 9).abs().tril().round(decimals=1), randn(9, 9, seed=2).abs().tril()
     rows = [slow_correlation(attention[t, :t].tolist(), influence[t, :t].tolist()) for t in range(3, 9)]
-    assert rank_correlation(attention, influence) == pytest.approx(sum(rows) / 6, abs=1e-12)
+    assert map_correlation(attention, influence) == pytest.approx(sum(rows) / 6, abs=1e-12)
 
 
 def test_a_map_agrees_with_itself_and_contradicts_its_reverse():
     attention = randn(8, 8).abs().tril(-1)
-    assert rank_correlation(attention, attention**3) == pytest.approx(1)
-    assert rank_correlation(attention, -attention) == pytest.approx(-1)
+    assert map_correlation(attention, attention**3) == pytest.approx(1)
+    assert map_correlation(attention, -attention) == pytest.approx(-1)
 
 
 def test_the_own_token_does_not_count():
     attention, influence = randn(8, 8).abs().tril(), randn(8, 8, seed=2).abs().tril()
-    assert rank_correlation(attention, influence) == rank_correlation(attention.tril(-1), influence + 9 * torch.eye(8))
+    assert map_correlation(attention, influence) == map_correlation(attention.tril(-1), influence + 9 * torch.eye(8))
 
 
 def test_where_nothing_has_an_order_there_is_no_correlation():
     uniform = torch.ones(6, 6).tril(-1)
-    assert rank_correlation(uniform, randn(6, 6).abs()) is None
-    assert rank_correlation(randn(3, 3).abs(), randn(3, 3).abs()) is None
+    assert map_correlation(uniform, randn(6, 6).abs()) is None
+    assert map_correlation(randn(3, 3).abs(), randn(3, 3).abs()) is None

@@ -449,4 +449,4 @@ def test_a_picture_shows_the_tasks_that_ran_alike(monkeypatch, tmp_path):
 def test_a_folder_that_cannot_be_made_is_a_users_mistake(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(UserError, match="--out"):
-        recall.make_folder(tmp_path / "file" / "below")
+        recall.make_folder(tmp_path / "file" / "below", "--out")

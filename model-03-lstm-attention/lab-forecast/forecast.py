@@ -9,8 +9,7 @@ import torch
 
 from shared.errors import UserError
 from shared.run.checkpoint import load_checkpoint
-from shared.run.cli import ArgumentParser, log, number, run_main
-from shared.run.generation import make_folder
+from shared.run.cli import ArgumentParser, log, make_folder, number, run_main
 from shared.show.plots import save_figure
 
 from measures import middle
@@ -85,7 +84,7 @@ def print_forecast(truth, forecast, quantiles) -> None:
 def main() -> None:
     flags = parse_flags()
     if flags.visualize is not None:
-        make_folder(Path(flags.visualize))
+        make_folder(Path(flags.visualize), "--visualize")
     model, row, series, settings = load_forecaster(Path(flags.checkpoint), flags.data)
     windows = Windows(series, "test", flags.past_length or settings["past_length"], settings["horizon"])
     batch, column = choose_window(windows, flags.window), choose_column(series, flags.column)

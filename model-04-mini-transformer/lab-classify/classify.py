@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from shared.errors import UserError
+from shared.model.faithfulness import rank_correlation
 from shared.run.checkpoint import load_checkpoint
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.show.plots import save_figure
@@ -16,7 +17,7 @@ from shared.text.corpus import decode, read_bytes
 
 from data import GENRES, PASSAGE_WORDS, cut, read_plays, tokenize, without_speakers
 from encoders import ENCODERS
-from explain import explain, rank_correlation
+from explain import explain
 from model import SETTINGS, Classifier
 from pictures import marked_words_figure
 
@@ -103,8 +104,8 @@ def visualize(model: Classifier, tokens: tuple[str, ...], words: Tensor, path: P
     if not model.blocks:
         raise UserError("this model has no attention to draw; train one with --num-blocks 1")
     log_p, attention, gradient = explain(model, words[None], torch.tensor([len(words)]))
+    correlation = rank_correlation(attention[0], gradient[0].abs()) or 0.0
     attention, gradient = attention[0].numpy(), gradient[0].numpy()
-    correlation = rank_correlation(attention, abs(gradient))
     answer = log_p[0].argmax().item()
     title = f"{name}: {GENRES[answer]}, says the model ({log_p[0].exp()[answer]:.0%})"
     caption = (

@@ -3,11 +3,11 @@
 B batch, T time, C classes
 """
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from shared.model.attention import padding_mask
+from shared.model.faithfulness import rank_correlation
 
 
 def explain(model, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -37,35 +37,15 @@ def received(weights: Tensor, lengths: Tensor) -> Tensor:
     return weights.mean((1, 2)).masked_fill(~real, 0.0).sum(1) / lengths[:, None]
 
 
-def ranks(values: np.ndarray) -> np.ndarray:
-    """The rank of each value, from 1; equal values share the mean of their ranks.
-
-    >>> ranks(np.array([20, 10, 10])).tolist()
-    [3.0, 1.5, 1.5]
-    """
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (counts.cumsum() - (counts - 1) / 2)[inverse]
-
-
-def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's: 1 if both put the words in the same order, 0 if their orders have nothing to do with each other.
-
-    Where all values of one side are equal there is no order to agree with, and it is 0.
-    """
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return 0.0
-    return float(np.corrcoef(ranks(first), ranks(second))[0, 1])
-
-
 def correlations(model, examples: list[tuple[Tensor, int]], device="cpu") -> list[float]:
     """For each passage, the rank correlation of attention with the size of gradient times input.
 
-    None at all for a model without attention.
+    None at all for a model without attention; 0 where either is the same for all words.
     """
     if not model.blocks:
         return []
     found = []
     for words, _ in examples:
         _, attention, gradient = explain(model, words[None].to(device), torch.tensor([len(words)], device=device))
-        found.append(rank_correlation(attention[0].cpu().numpy(), gradient[0].abs().cpu().numpy()))
+        found.append(rank_correlation(attention[0], gradient[0].abs()) or 0.0)
     return found

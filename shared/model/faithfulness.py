@@ -31,18 +31,24 @@ def ranks(values: Tensor) -> Tensor:
     return smaller + (equal + 1).double() / 2
 
 
-def rank_correlation(attention: Tensor, influence: Tensor) -> float | None:
-    """Spearman's correlation of two maps (T, T), row by row over the tokens before the one just read, then the mean.
+def rank_correlation(first: Tensor, second: Tensor) -> float | None:
+    """Spearman's, of values (n) and values (n): 1 for the same order, 0 for none in common.
+
+    None where all values of one side are equal, for then there is no order.
+    """
+    pair = torch.stack([ranks(first), ranks(second)])  # (2, n)
+    pair = pair - pair.mean(-1, keepdim=True)
+    sizes = pair.norm(dim=-1)
+    return (pair.prod(0).sum() / sizes.prod()).item() if sizes.all() else None
+
+
+def map_correlation(attention: Tensor, influence: Tensor) -> float | None:
+    """The rank correlation of two maps (T, T), row by row over the tokens before the one just read, then the mean.
 
     The own token is left out: some attention may not look at it, and its influence dwarfs all others. Row by row, since
     early rows have large entries in any map. None where no row has an order in both. Near tokens lead in most maps, so
     a part of any correlation is nearness.
     """
-    found = []
-    for row in range(LEAST, len(attention)):
-        pair = torch.stack([ranks(attention[row, :row]), ranks(influence[row, :row])])  # (2, row)
-        pair = pair - pair.mean(-1, keepdim=True)
-        sizes = pair.norm(dim=-1)
-        if sizes.all():
-            found.append((pair.prod(0).sum() / sizes.prod()).item())
+    found = [rank_correlation(attention[row, :row], influence[row, :row]) for row in range(LEAST, len(attention))]
+    found = [value for value in found if value is not None]
     return sum(found) / len(found) if found else None

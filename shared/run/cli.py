@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -70,6 +71,14 @@ def typed_command(module: str, *places: str) -> str:
         words += word.split("=", 1) if word.startswith("--") else [word]
     kept = [word for before, word in zip(["", *words], words) if not {before, word} & set(places)]
     return shlex.join(["python", "-m", module, *kept])
+
+
+def make_folder(folder: Path, flag: str) -> None:
+    """Have a folder to write to; UserError, which names the flag that it came from, where it cannot be had."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {folder}: {error.strerror}; name another with {flag}") from error
 
 
 def lacks_memory(error: Exception) -> bool:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from shared.errors import UserError
 from shared.model.evaluation import evaluate
-from shared.model.faithfulness import evaluate_uniform, rank_correlation
+from shared.model.faithfulness import evaluate_uniform, map_correlation
 from shared.model.influence import influence
 from shared.model.language_model import LanguageModel, state_bytes
 from shared.model.memory import context_losses, gradient_by_distance, position_losses, spread_targets
@@ -299,7 +299,7 @@ def faithfulness(runs: list[Trained], tokens: Tensor, validation: Tensor) -> dic
     """How far a stage's attention tells what its predictions rest on."""
     model, ids = runs[0].model, validation[:FAITHFUL_TOKENS]
     score = evaluate(model, ids, runs[0].context_length)
-    correlations = [map_correlation(run.model, tokens) for run in runs]
+    correlations = [attention_correlation(run.model, tokens) for run in runs]
     spread = len(runs) > 1 and None not in correlations
     return {
         "loss": score.loss,
@@ -310,9 +310,9 @@ def faithfulness(runs: list[Trained], tokens: Tensor, validation: Tensor) -> dic
     }
 
 
-def map_correlation(model: LanguageModel, tokens: Tensor) -> float | None:
+def attention_correlation(model: LanguageModel, tokens: Tensor) -> float | None:
     """Attention, as the mean of all layers and heads, against influence; tokens (T)."""
-    return rank_correlation(attention_map(model, tokens).mean((0, 1)), influence(model, tokens))
+    return map_correlation(attention_map(model, tokens).mean((0, 1)), influence(model, tokens))
 
 
 # --------------------------------------------------------------------------------------------------------------- plain

@@ -12,7 +12,7 @@ from shared.model.influence import influence
 from shared.model.language_model import LanguageModel
 from shared.model.sampling import generate
 from shared.run.checkpoint import load_checkpoint
-from shared.run.cli import ArgumentParser, log, number, run_main
+from shared.run.cli import ArgumentParser, log, make_folder, number, run_main
 from shared.run.device import DEVICES, choose_device
 from shared.show.plots import attention_figure, influence_figure, save_figure
 from shared.text.tokenizer import Tokenizer, tokenizer_from_dict
@@ -28,7 +28,7 @@ def generate_stage(folder: Path, model_class: type[LanguageModel]) -> None:
 def _generate_stage(folder: Path, model_class: type[LanguageModel]) -> None:
     flags = parse_flags(folder)
     if flags.visualize is not None:
-        make_folder(Path(flags.visualize))
+        make_folder(Path(flags.visualize), "--visualize")  # before the work of generating
     model, tokenizer = load_model(folder.name, model_class, Path(flags.checkpoint), choose_device(flags.device))
     if flags.interactive:
         converse(model, tokenizer, flags)
@@ -87,14 +87,6 @@ def parse_flags(folder: Path):
         help="draw the maps into the folder PATH, by default this one",
     )
     return parser.parse_args()
-
-
-def make_folder(folder: Path) -> None:
-    """Have the folder for the maps before the work of generating, and not find out afterwards that it cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {folder}: {error.strerror}; name another with --visualize") from error
 
 
 def load_model(stage: str, model_class: type[LanguageModel], path: Path, device) -> tuple[LanguageModel, Tokenizer]:
