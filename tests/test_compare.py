@@ -18,7 +18,7 @@ from options import STAGE_1, STAGE_2, STAGE_3, STAGE_4
 from shared import compare
 from shared.errors import UserError
 from shared.model.attention import uniform_attention
-from shared.model.faithfulness import rank_correlation
+from shared.model.faithfulness import map_correlation
 from shared.model.influence import influence
 from shared.model.memory import spread_targets
 from shared.ngram import score
@@ -354,7 +354,7 @@ def test_faithfulness_is_the_loss_without_a_choice_and_the_correlation_with_infl
     for each in models:
         with torch.no_grad():
             _, _, attention = each(prompt[None], return_attention=True)
-        correlations.append(rank_correlation(attention[0].mean((0, 1)), influence(each, prompt)))
+        correlations.append(map_correlation(attention[0].mean((0, 1)), influence(each, prompt)))
     assert found["correlation"] == pytest.approx(correlations[0], abs=1e-6)
     spread = sorted(correlations) if len(models) > 1 else None
     assert found["correlation_spread"] == (spread and pytest.approx(spread, abs=1e-6))
