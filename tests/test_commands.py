@@ -16,9 +16,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 from terminal import typed
 
 from shared.model.sampling import generate
+from shared.run import generation
 from shared.run.checkpoint import load_checkpoint
 from shared.run.experiment import RUN_FILES, make_room
 from shared.run.generation import generate_stage
@@ -544,6 +546,24 @@ def test_generation_flags_that_cannot_be_followed_are_refused_before_any_text(
     (tmp_path / "text.pt").write_text("To be", encoding="utf-8")
     checkpoint = "" if "--checkpoint" in flags else f"--checkpoint {trained(STAGE_1).folder}/checkpoints/best.pt "
     assert reason in refused(STAGE_1, f"python generate.py {checkpoint}{flags.format(tmp=tmp_path)}")
+
+
+def test_maps_of_a_long_prompt_read_its_end_only(monkeypatch, trained, tmp_path):
+    """A map of all of it would need memory with the square of its length."""
+    model, tokenizer = generation.load_model(
+        STAGE_4, model_class(STAGE_4), trained(STAGE_4).folder / "checkpoints" / "best.pt", "cpu"
+    )
+    drawn = {}
+
+    def note(weights, glyphs, prompt_length, title):
+        drawn.setdefault("shapes", []).append(weights.shape[-2:])
+        drawn["boundary"] = prompt_length
+        return Figure()
+
+    monkeypatch.setattr(generation, "attention_figure", note)
+    monkeypatch.setattr(generation, "influence_figure", note)
+    generation.draw_maps(model, tokenizer, [3] * 5000, [4] * 30, tmp_path, "title")
+    assert drawn["shapes"] == [(1000, 1000)] * 2 and drawn["boundary"] == 1000 - 20
 
 
 def test_the_folder_for_the_maps_is_made_where_it_is_missing(answered, trained, tmp_path):

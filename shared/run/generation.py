@@ -18,6 +18,9 @@ from shared.show.plots import attention_figure, influence_figure, save_figure
 from shared.text.tokenizer import Tokenizer, tokenizer_from_dict
 
 MAP_TOKENS = 40  # as many as stay readable on a phone
+MAP_MEMORY = (
+    1000  # tokens that are read for a map; its size grows with their square, and what lies before hardly counts
+)
 
 
 def generate_stage(folder: Path, model_class: type[LanguageModel]) -> None:
@@ -158,7 +161,8 @@ def draw_maps(model, tokenizer: Tokenizer, prompt: list[int], written: list[int]
     """attention.png, where the model has attention, and influence.png, of the prompt and what followed it first."""
     # The end of a long prompt and the beginning of the continuation, so that both are seen.
     ids = (prompt + written)[: max(MAP_TOKENS, len(prompt) + MAP_TOKENS // 2)]
-    shown = min(len(ids), MAP_TOKENS)
+    ids, left_out = ids[-MAP_MEMORY:], max(0, len(ids) - MAP_MEMORY)
+    prompt_length, shown = len(prompt) - left_out, min(len(ids), MAP_TOKENS)
     glyphs = [tokenizer.glyph(token) for token in ids]
     tokens = torch.tensor(ids)
     device = model.embedding.weight.device
@@ -166,10 +170,10 @@ def draw_maps(model, tokenizer: Tokenizer, prompt: list[int], written: list[int]
         _, _, attention = model(tokens[None].to(device), return_attention=True)
     figures = {}
     if attention is not None:
-        figures["attention.png"] = attention_figure(attention[0].float().cpu().numpy(), glyphs, len(prompt), title)
+        figures["attention.png"] = attention_figure(attention[0].float().cpu().numpy(), glyphs, prompt_length, title)
     rows = torch.zeros(len(ids), len(ids))
     rows[-shown:] = influence(model, tokens, num_rows=shown)
-    figures["influence.png"] = influence_figure(rows.numpy(), glyphs, len(prompt), title)
+    figures["influence.png"] = influence_figure(rows.numpy(), glyphs, prompt_length, title)
     for name, figure in figures.items():
         path = (folder / name).resolve()
         save_figure(figure, path)
