@@ -65,10 +65,12 @@ def test_a_forecast_can_be_made_from_a_shorter_past(trained):
 
 
 def test_explain_prints_three_measures_and_draws_them(trained):
-    done = typed(trained, "python explain.py --picture lag.png --json lag.json")
+    twice = "checkpoints/best.pt checkpoints/best.pt"
+    done = typed(trained, f"python explain.py {twice} --picture lag.png --json lag.json")
     assert [line.split()[1] for line in done.out.splitlines()[:3]] == ["weight", "gradient", "occlusion"]
     assert (trained / "lag.png").read_bytes().startswith(PNG)
-    assert json.loads((trained / "lag.json").read_text(encoding="utf-8"))["lag"] == 2
+    kept = json.loads((trained / "lag.json").read_text(encoding="utf-8"))
+    assert kept["lag"] == 2 and len(kept["shares"]) == 2, "two models of one kind are both shown"
 
 
 def test_a_resumed_run_ends_as_one_that_was_never_stopped(folder):

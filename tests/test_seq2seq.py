@@ -950,3 +950,8 @@ def test_heads_that_do_not_divide_the_hidden_size_are_one_line(call, tmp_path):
     flags = ["--task", "copy", "--attention", "multi-head", "--num-heads", 3, "--out-dir", tmp_path]
     error = call(lab.train, *SMALL, *flags, code=2).err
     assert "--num-heads" in error and error.count("\n") == 1
+
+
+def test_the_longest_string_that_is_asked_for_fits_with_its_end():
+    longest = 40 + lab.lengths.BEYOND  # the highest --longest, and as many letters more as lengths.py tries
+    assert lab.examples.held_out_strings("copy", [longest], 1).targets.size(1) <= lab.scores.MAX_LENGTH

@@ -80,12 +80,8 @@ def _train_stage(stage: Stage) -> None:
     settings = run.settings
     device = run.device
     corpus, tokenizer = load_text(settings, run.saved)
-    texts = (
-        corpus.train,
-        corpus.validation,
-        corpus.test,
-    )  # the last only to complain now of a character that is new there
-    train_ids, validation_ids, _ = (torch.tensor(tokenizer.encode(text)) for text in texts)
+    train_ids, validation_ids = (torch.tensor(tokenizer.encode(text)) for text in (corpus.train, corpus.validation))
+    tokenizer.encode(corpus.test)  # complains now, and not in a comparison later, of a character that is new there
     if len(validation_ids) < 2:
         raise UserError(f"{corpus.name} leaves no validation text; use a longer file")
     lanes = Lanes(train_ids, settings["batch_size"], settings["context_length"], settings["seed"])
