@@ -65,10 +65,11 @@ def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
         scores = torch.zeros_like(scores)
     if mask is None:
         return scores.softmax(-1)
-    # -inf would turn a row without any True into NaN, in the backward pass too. The lowest finite number does not,
-    # and what little uniform weight such a row then gets is taken away again.
+    # Numbers are added to the scores, not filled in, since that is faster, backward too. -inf would turn a row without
+    # any True into NaN. The lowest finite number gives such a row uniform weights, and they are taken away again.
     lowest = torch.finfo(scores.dtype).min
-    return scores.masked_fill(~mask, lowest).softmax(-1).masked_fill(~mask, 0.0)
+    penalties = torch.zeros_like(mask, dtype=scores.dtype).masked_fill(~mask, lowest)
+    return (scores + penalties).softmax(-1) * mask.any(-1, keepdim=True)
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, return_weights: bool = False):
@@ -82,7 +83,7 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = 
     if not return_weights and (queries.is_cuda or keys.size(-2) >= FUSED_FROM):
         # The fused kernel never holds the weights.
         return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask), None
-    scores = queries @ keys.transpose(-2, -1) / math.sqrt(queries.size(-1))  # (..., Tq, Tk)
+    scores = queries / math.sqrt(queries.size(-1)) @ keys.transpose(-2, -1)  # (..., Tq, Tk)
     weights = masked_softmax(scores, mask)
     return weights @ values, weights if return_weights else None
 

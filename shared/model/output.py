@@ -41,20 +41,16 @@ class TiedOutput(nn.Module):
         self.band_bias = nn.Parameter(torch.zeros(len(self.sizes) - 1))
 
     def bands(self) -> list[tuple[Tensor, Tensor]]:
-        """A weight (n, E) and a bias (n) for each band of rarer tokens."""
-        return list(zip(self.embedding.weight.split(self.sizes), self.bias.split(self.sizes)))[1:]
-
-    def first_choice(self, features: Tensor) -> Tensor:
-        """Logits of the frequent tokens and then of the bands: features (..., E) -> (..., frequent + bands)."""
-        frequent = self.sizes[0]
-        logits = F.linear(features, self.embedding.weight[:frequent], self.bias[:frequent])
-        if len(self.sizes) == 1:
-            return logits
-        return torch.cat([logits, F.linear(features, self.band_vectors, self.band_bias)], dim=-1)
+        """A weight (n, E) and a bias (n) for the first choice, and for the choice within each band of rarer tokens."""
+        # Split once: each slice of its own would make a gradient as large as the whole embedding.
+        weights, biases = self.embedding.weight.split(self.sizes), self.bias.split(self.sizes)
+        first = torch.cat([weights[0], self.band_vectors]), torch.cat([biases[0], self.band_bias])
+        return [first, *zip(weights[1:], biases[1:])]
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits of all tokens: features (..., E) -> (..., V). With bands they are log probabilities."""
-        choice, bands = self.first_choice(features), self.bands()
+        first, *bands = self.bands()
+        choice = F.linear(features, *first)
         if not bands:
             return choice
         frequent, band_choice = choice.log_softmax(-1).split([self.sizes[0], len(bands)], dim=-1)
@@ -67,8 +63,9 @@ class TiedOutput(nn.Module):
         choice = targets
         for k, member in enumerate(members[1:]):
             choice = choice.masked_fill(member, self.sizes[0] + k)
-        nats = F.cross_entropy(self.first_choice(features), choice, reduction="none")
-        for (weight, bias), start, member in zip(self.bands(), self.starts[1:], members[1:]):
+        first, *bands = self.bands()
+        nats = F.cross_entropy(F.linear(features, *first), choice, reduction="none")
+        for (weight, bias), start, member in zip(bands, self.starts[1:], members[1:]):
             rows = member.nonzero().squeeze(-1)
             within = F.cross_entropy(F.linear(features[rows], weight, bias), targets[rows] - start, reduction="none")
             nats = nats.index_add(0, rows, within.to(nats.dtype))

@@ -76,8 +76,8 @@ def sample_by_bands(
     the room which the band's tokens leave empty counts for nothing, and another is drawn.
     """
     power = 1 / temperature
-    bands, num_frequent = output.bands(), output.sizes[0]
-    logs = output.first_choice(features).cpu().double().log_softmax(-1)  # (B, num_frequent + bands) log probabilities
+    (first, *bands), num_frequent = output.bands(), output.sizes[0]
+    logs = F.linear(features, *first).cpu().double().log_softmax(-1)  # (B, num_frequent + bands) log probabilities
     room = logs * power  # logarithms, too
     for k, (_, bias) in enumerate(bands, start=num_frequent):
         room[:, k] += max(0, 1 - power) * math.log(len(bias))
