@@ -218,7 +218,8 @@ def parse_flags():
     parser.add_argument("--task", choices=TASKS, help="only this one")
     parser.add_argument("--stage", choices=STAGES, help="only this one")
     parser.add_argument("--quick", action="store_true", help="short distances, few steps: about one minute")
-    parser.add_argument("--max-steps", type=number(int, low=1), help="training steps of each model")
+    why = "training steps a task; copy shares them among its models"
+    parser.add_argument("--max-steps", type=number(int, low=1), help=why)
     parser.add_argument(
         "--cell", choices=("rnn", "lstm", "gru"), default="rnn", help="of the stage with a cell and attention [rnn]"
     )

@@ -1,11 +1,13 @@
 """Token ids as training batches: lanes of text read side by side, each continuing where it stopped.
 
-    ids        a b c d e f g h i j k l m        batch_size 2, context_length 3
+    ids        a b c d e f g h i j k l m n o    batch_size 2, context_length 3
 
     lane 0     a b c d e f                      chunk 0: inputs a b c   targets b c d     carry dropped before it
     lane 1     g h i j k l                               inputs g h i   targets h i j
                                                 chunk 1: inputs d e f   targets e f g     carry kept
                                                          inputs j k l   targets k l m
+
+n and o leave room to begin a little later in another epoch.
 
 A hidden state carried from chunk to chunk therefore always belongs to the text just before.
 """
