@@ -79,7 +79,7 @@ def without_quotation_marks(play: list[str], counts: Counter) -> list[str]:
 
 
 def key(word: str) -> str:
-    """What old and modern spelling of a word mostly share: u for v, i for j and y, e only at the start, none twice.
+    """What both spellings of a word mostly share: u for v, i for j and y, e only at the start, no letter twice.
 
     >>> key("sunne") == key("sun"), key("haue") == key("have"), key("countrey") == key("country"), key("ay") == key("i")
     (True, True, True, True)

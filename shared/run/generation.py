@@ -18,9 +18,7 @@ from shared.show.plots import attention_figure, influence_figure, save_figure
 from shared.text.tokenizer import Tokenizer, tokenizer_from_dict
 
 MAP_TOKENS = 40  # as many as stay readable on a phone
-MAP_MEMORY = (
-    1000  # tokens that are read for a map; its size grows with their square, and what lies before hardly counts
-)
+MAP_MEMORY = 1000  # tokens that are read for a map, whose size grows with their square
 
 
 def generate_stage(folder: Path, model_class: type[LanguageModel]) -> None:
