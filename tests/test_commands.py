@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from terminal import typed
 
 from shared.model.sampling import generate
-from shared.run import generation
+from shared.run import experiment, generation
 from shared.run.checkpoint import load_checkpoint
 from shared.run.experiment import RUN_FILES, make_room
 from shared.run.generation import generate_stage
@@ -236,6 +236,18 @@ def test_a_run_stopped_by_ctrl_c_is_resumed_by_the_command_it_names_to_the_same_
     whole = typed(course / STAGE_1, f"{line} {tmp_path / 'whole'}")
     assert resumed.out.splitlines()[0] == whole.out.splitlines()[0]
     assert timeless_metrics(tmp_path / "stopped") == timeless_metrics(tmp_path / "whole")
+
+
+def test_a_second_ctrl_c_before_the_first_save_promises_nothing(tmp_path, monkeypatch, capsys):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "train", interrupted)
+    settings = load_stage(STAGE_1).settings("word") | {"optimizer": "adamw"}
+    run = experiment.Run(STAGE_1, settings, tmp_path / "run")
+    with pytest.raises(SystemExit, match="130"):
+        run.train(torch.nn.Linear(2, 2), task=None, identity={})
+    assert capsys.readouterr().err == "stopped, before there was anything to save\n"
 
 
 # Generating
