@@ -1,15 +1,18 @@
 """What is each ingredient of a recipe worth? Change one, train again, and compare:
 
-    python -m shared.ablate model-02-lstm                           every variant, three seeds: about two hours
+    python -m shared.ablate model-02-lstm                           every variant, three seeds: about three hours
     python -m shared.ablate model-02-lstm --whole --only average    does it hold at full length?
+    python -m shared.ablate model-04-mini-transformer --data tinyshakespeare --tokenizer char --whole --seeds 1
 
 A default run takes five minutes, so these read a third of the text, for a third of the steps: every word as often as
-there. What such short runs show need not hold for long ones: --whole takes the whole text and all the steps. What
-results/ablation.json of the stage already holds is not run again, so the command can be stopped and goes on where it
-was. When the recipe changes, that file tells of the old one, and is refused.
+there. What such short runs show need not hold for long ones: --whole takes the whole text and all the steps. Runs are
+kept in the stage's results/ablation.json (ablation-<corpus>-<tokenizer>.json for another text or other tokens). What it
+already holds is not run again, so the command can be stopped and goes on where it was. When the recipe changes, that
+file tells of the old one, and is refused.
 """
 
 import math
+import shlex
 import tempfile
 import time
 from collections import defaultdict
@@ -32,13 +35,14 @@ from shared.run.device import choose_device
 from shared.run.experiment import loop_settings, probe
 from shared.run.language_modeling import Stage, language_task, trial_step
 from shared.run.optimizers import optimizers_for
-from shared.run.results import differing_setting, machine, read_json, spread, write_json
+from shared.run.results import differing_setting, machine, read_json, slug, spread, write_json
 from shared.run.training import Task, train
 from shared.stages import ROOT, STAGES, load_stage
 from shared.text.batches import Lanes
 from shared.text.corpus import load_corpus
-from shared.text.tokenizer import train_tokenizer
+from shared.text.tokenizer import TOKENIZERS, Tokenizer, train_tokenizer
 
+USUAL = ("shakespeare", "word")  # the text and the tokens of a run without flags
 PART = 3  # a third of the text, and of the steps
 
 
@@ -110,6 +114,12 @@ VARIANTS = {
     "learning rate lowered, weights averaged": Variant(dict(decay_share=0.6, average_share=0.1)),
     "learning rate never lowered": Variant(dict(decay_share=0.0, average_share=0.0)),
     "learning rate never lowered, weights averaged": Variant(dict(decay_share=0.0, average_share=0.1)),
+    "three times the steps": Variant(shares=dict(max_steps=3)),
+    "three times the steps, dropout .1": Variant(dict(dropout=0.1), shares=dict(max_steps=3)),
+    "three times the steps, dropout .2": Variant(dict(dropout=0.2), shares=dict(max_steps=3)),
+    "three times the steps, dropout .3": Variant(dict(dropout=0.3), shares=dict(max_steps=3)),
+    "half the batch, twice the steps": Variant(shares=dict(batch_size=0.5, max_steps=2)),
+    "half the batch, twice the context": Variant(shares=dict(batch_size=0.5, context_length=2)),
     "half the hidden size, twice the steps": Variant(shares=dict(hidden_size=0.5, max_steps=2)),
     "1.5 times the hidden size, .6 of the steps": Variant(shares=dict(hidden_size=1.5, max_steps=0.6)),
     "twice the hidden size, half the steps": Variant(shares=dict(hidden_size=2, max_steps=0.5)),
@@ -119,34 +129,32 @@ VARIANTS = {
 
 
 def fitting(recipe: dict) -> dict[str, Variant]:
-    """The variants that change settings which the stage has, to others than the recipe's."""
-    return {
-        name: variant
-        for name, variant in VARIANTS.items()
-        if name == RECIPE or variant.settings.keys() <= recipe.keys() and differs(variant, recipe)
-    }
-
-
-def differs(variant: Variant, recipe: dict) -> bool:
-    """Is this another training than the recipe's?"""
-    return replace(variant, settings={}, shares={}) != Variant() or variant.changed(recipe) != recipe
+    """The variants that change settings which the stage has, to others than the recipe's or an earlier variant's."""
+    found, trainings = {}, []
+    for name, variant in VARIANTS.items():
+        training = replace(variant, settings=variant.changed(recipe), shares={})
+        if variant.settings.keys() <= recipe.keys() and training not in trainings:
+            found[name] = variant
+            trainings.append(training)
+    return found
 
 
 @dataclass(frozen=True)
 class Text:
-    """A part of the bundled words, as ids."""
+    """What is read, as ids, and the name of the corpus that it is from."""
 
     training: Tensor
     validation: Tensor
-    tokenizer: object
+    tokenizer: Tokenizer
+    corpus: str
 
 
-def read_text(whole: bool) -> Text:
-    """The training text or its first part, and the whole validation split in the words of that."""
-    corpus = load_corpus("shakespeare")
+def read_text(data: str, tokenizer_name: str, whole: bool) -> Text:
+    """The training text or its first part, and the whole validation split in the tokens of that."""
+    corpus = load_corpus(data, at_blank_line=tokenizer_name == "word")
     part = corpus.train if whole else corpus.train[: corpus.train.index("\n\n", len(corpus.train) // PART)]
-    tokenizer = train_tokenizer("word", part, None)
-    return Text(*(torch.tensor(tokenizer.encode(text)) for text in (part, corpus.validation)), tokenizer)
+    tokenizer = train_tokenizer(tokenizer_name, part, None)
+    return Text(*(torch.tensor(tokenizer.encode(text)) for text in (part, corpus.validation)), tokenizer, corpus.name)
 
 
 def run_variant(stage: Stage, variant: Variant, settings: dict, text: Text) -> float:
@@ -181,7 +189,8 @@ def without_carry(task: Task) -> Task:
 
 def settle(stage: Stage, text: Text, whole: bool) -> dict:
     """The recipe's settings, precision and optimizer settled by trying; every variant gets the same."""
-    settings, device = stage.settings("word"), choose_device("cpu")
+    settings = stage.settings(text.tokenizer.name) | {"data": text.corpus}
+    device = choose_device("cpu")
     lanes = Lanes(text.training, settings["batch_size"], settings["context_length"], seed=1)
     model = new_model(stage, Variant(), settings, text)
     probe(model, settings, device, trial_step(model, lanes, device))
@@ -189,15 +198,17 @@ def settle(stage: Stage, text: Text, whole: bool) -> dict:
     return settings | {"max_steps": settings["max_steps"] if whole else settings["max_steps"] // PART}
 
 
-def ablate(name: str, seeds: list[int], path: Path, whole: bool = False, only: str = "") -> dict:
+def ablate(name: str, text: Text, seeds: list[int], path: Path, whole: bool = False, only: str = "") -> dict:
     """Run what `path` does not hold yet, keeping every run there as soon as it is done -> all that it holds.
 
     `only`: leave out the variants whose names do not contain this.
     """
-    kept = read_json(path) if path.exists() else {"command": f"python -m shared.ablate {name}", "runs": []}
-    stage, text = load_stage(name), read_text(whole)
+    kept = read_json(path) if path.exists() else {"command": own_command(name, text), "runs": []}
+    stage = load_stage(name)
     recipe = settle(stage, text, whole)
     for run in kept["runs"]:
+        if run["settings"]["data"] != text.corpus:
+            raise UserError(f"{path} is of another text ({run['settings']['data']}); give another --json")
         same = run["variant"] == RECIPE and run["whole"] == whole
         if same and (difference := differing_setting(run, recipe)):
             raise UserError(f"{path} is of another recipe ({difference}); move it away or give another --json")
@@ -217,6 +228,13 @@ def ablate(name: str, seeds: list[int], path: Path, whole: bool = False, only: s
     return kept
 
 
+def own_command(name: str, text: Text) -> str:
+    """What to type for runs of a stage on a text."""
+    command, tokens = f"python -m shared.ablate {name}", text.tokenizer.name
+    other = f" --data {shlex.quote(text.corpus)} --tokenizer {tokens}"
+    return command if (text.corpus, tokens) == USUAL else command + other
+
+
 def tables(kept: dict) -> str:
     """What was found on a part of the text, then on the whole of it."""
     parts = [[run for run in kept["runs"] if run["whole"] == whole] for whole in (False, True)]
@@ -227,7 +245,8 @@ def tables(kept: dict) -> str:
 def table(runs: list[dict], caption: str) -> str:
     """Each variant's perplexity over the seeds, and by how much it is above (+) or below (-) the recipe's.
 
-    Only what ran with every seed is shown, so that all means are over the same ones.
+    Nats, where the tokenizer loses nothing, as in the front page's tables. Only what ran with every seed is shown, so
+    that all means are over the same ones.
     """
     found = defaultdict(list)
     for run in runs:
@@ -237,14 +256,17 @@ def table(runs: list[dict], caption: str) -> str:
     named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, sorted(seeds)))}"
     used = found[RECIPE][0]["settings"]
     named += f"; hidden size {used['hidden_size']}, {used['max_steps']:,} steps"
+    in_nats = TOKENIZERS[used["tokenizer"]].lossless
+    measure = "nats per token" if in_nats else "perplexity"
     rows = [f"{caption}, {named}):", ""]
-    rows += ["| what is changed | perplexity | against the recipe | seconds |", "| --- | ---: | ---: | ---: |"]
+    rows += [f"| what is changed | {measure} | against the recipe | seconds |", "| --- | ---: | ---: | ---: |"]
     recipe = mean(run["nats_per_token"] for run in found[RECIPE])
     for variant, runs in found.items():
         nats = [run["nats_per_token"] for run in runs]
-        against = "" if variant == RECIPE else f"{math.expm1(mean(nats) - recipe):+.1%}"
-        seconds = mean(run["seconds"] for run in runs)
-        rows.append(f"| {variant} | {spread([math.exp(each) for each in nats], 1)} | {against} | {seconds:.0f} |")
+        shown = spread(nats, 3) if in_nats else spread([math.exp(each) for each in nats], 1)
+        more = mean(nats) - recipe
+        against = "" if variant == RECIPE else f"{more:+.3f}" if in_nats else f"{math.expm1(more):+.1%}"
+        rows.append(f"| {variant} | {shown} | {against} | {mean(run['seconds'] for run in runs):.0f} |")
     return "\n".join(rows)
 
 
@@ -256,12 +278,18 @@ def main() -> None:
     parser.add_argument(
         "--seeds", type=seed, nargs="+", default=[1, 2, 3], help="a run of each variant for each [1 2 3]"
     )
+    parser.add_argument("--data", default=USUAL[0], help=f"the text, as for train.py [{USUAL[0]}]")
+    parser.add_argument(
+        "--tokenizer", choices=sorted(TOKENIZERS), default=USUAL[1], help=f"what a token is [{USUAL[1]}]"
+    )
     parser.add_argument("--whole", action="store_true", help="the whole text, and as many steps as a default run")
     parser.add_argument("--only", default="", metavar="TEXT", help="the recipe, and variants with TEXT in their names")
     parser.add_argument("--json", type=Path, help="where runs are kept [the stage's results/ablation.json]")
     flags = parser.parse_args()
-    path = flags.json or ROOT / flags.stage / "results" / "ablation.json"
-    print(tables(ablate(flags.stage, flags.seeds, path, flags.whole, flags.only)))
+    text = read_text(flags.data, flags.tokenizer, flags.whole)
+    other = "" if (text.corpus, flags.tokenizer) == USUAL else f"{Path(text.corpus).stem} {flags.tokenizer}"
+    path = flags.json or ROOT / flags.stage / "results" / f"{slug(f'ablation {other}')}.json"
+    print(tables(ablate(flags.stage, text, flags.seeds, path, flags.whole, flags.only)))
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ def updated_pages(root: Path) -> list[tuple[Path, str, str]]:
     contents = {root / "README.md": "\n\n".join(part for part in (tables(runs, counts), costs(root)) if part)}
     for stage in sorted({run["stage"] for run in runs}):
         contents[root / stage / "README.md"] = chapter([run for run in runs if run["stage"] == stage], counts)
-        if (ablated := root / stage / "results" / "ablation.json").is_file():
+        for ablated in sorted((root / stage / "results").glob("ablation*.json")):
             contents[root / stage / "README.md"] += f"\n\n{ablation_tables(read_json(ablated))}"
     for lab in LABS:
         if kept := lab_results.load_lab_results(root / lab):

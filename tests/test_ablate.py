@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -23,7 +24,7 @@ SPEECH = "O Romeo, Romeo, wherefore art thou Romeo?\nDeny thy father and refuse 
 def text():
     tokenizer = train_tokenizer("word", SPEECH * 30, None)
     ids = torch.tensor(tokenizer.encode(SPEECH * 30))
-    return Text(ids, ids[:60], tokenizer)
+    return Text(ids, ids[:60], tokenizer, "shakespeare")
 
 
 def small(stage, **changes):
@@ -99,7 +100,7 @@ def test_a_variant_that_is_the_recipe_itself_is_left_out():
 
 def test_runs_are_kept_one_by_one_and_never_repeated(text, tmp_path, monkeypatch, capsys):
     path, trained = tmp_path / "results" / "ablation.json", []
-    monkeypatch.setattr(ablate, "read_text", lambda whole: text)
+    monkeypatch.setattr(ablate, "read_text", lambda data, tokenizer, whole: text)
     monkeypatch.setattr(ablate, "settle", lambda stage, text, whole: small(STAGE_1, learning_rate=0.003))
 
     def stop_at_the_fourth(stage, variant, settings, text):
@@ -110,7 +111,7 @@ def test_runs_are_kept_one_by_one_and_never_repeated(text, tmp_path, monkeypatch
 
     monkeypatch.setattr(ablate, "run_variant", stop_at_the_fourth)
     with pytest.raises(KeyboardInterrupt):
-        ablate.ablate(STAGE_1, [1, 2], path)
+        ablate.ablate(STAGE_1, text, [1, 2], path)
     assert len(json.loads(path.read_text(encoding="utf-8"))["runs"]) == 3
     monkeypatch.setattr(ablate, "run_variant", lambda *given: trained.append(given[2]["seed"]) or 4.0)
     monkeypatch.setattr(sys, "argv", ["ablate", STAGE_1, "--seeds", "1", "2", "--json", str(path)])
@@ -135,23 +136,49 @@ def test_runs_are_kept_one_by_one_and_never_repeated(text, tmp_path, monkeypatch
 
 def test_runs_of_another_recipe_are_neither_mixed_with_these_nor_lost(text, tmp_path, monkeypatch):
     path = tmp_path / "ablation.json"
-    monkeypatch.setattr(ablate, "read_text", lambda whole: text)
+    monkeypatch.setattr(ablate, "read_text", lambda data, tokenizer, whole: text)
     monkeypatch.setattr(ablate, "run_variant", lambda *given: 4.0)
     monkeypatch.setattr(ablate, "settle", lambda stage, text, whole: small(STAGE_1))
-    ablate.ablate(STAGE_1, [1], path)
+    ablate.ablate(STAGE_1, text, [1], path)
     before = path.read_text(encoding="utf-8")
-    ablate.ablate(STAGE_1, [1], path)
+    ablate.ablate(STAGE_1, text, [1], path)
     monkeypatch.setattr(ablate, "settle", lambda stage, text, whole: small(STAGE_1, dropout=0.25))
     with pytest.raises(UserError, match=r"another recipe \(dropout .*, not 0.25\); move it away or .* --json"):
-        ablate.ablate(STAGE_1, [1], path)
+        ablate.ablate(STAGE_1, text, [1], path)
     assert path.read_text(encoding="utf-8") == before
-    ablate.ablate(STAGE_1, [1], path, whole=True, only="AdamW")
+    ablate.ablate(STAGE_1, text, [1], path, whole=True, only="AdamW")
+    with pytest.raises(UserError, match=r"another text \(shakespeare\); give another --json"):
+        ablate.ablate(STAGE_1, replace(text, corpus="mine.txt"), [1], path)
+
+
+def test_characters_of_another_text_have_a_file_and_a_table_of_their_own(tmp_path, monkeypatch, capsys):
+    mine = tmp_path / "My text.txt"
+    mine.write_text(SPEECH * 150, encoding="utf-8")
+    monkeypatch.setattr(ablate, "ROOT", tmp_path)
+    nats = {RECIPE: 1.5, "learning rate never lowered": 1.5625, "half the batch, twice the context": 1.4375}
+    names = iter(name for name in VARIANTS if name in nats)
+    monkeypatch.setattr(ablate, "fitting", lambda recipe: {name: VARIANTS[name] for name in nats})
+    monkeypatch.setattr(ablate, "run_variant", lambda *given: nats[next(names)])
+    command = ["ablate", STAGE_2, "--data", str(mine), "--tokenizer", "char", "--seeds", "1"]
+    monkeypatch.setattr(sys, "argv", command)
+    ablate.main()
+    kept = json.loads((tmp_path / STAGE_2 / "results" / "ablation-my-text-char.json").read_text(encoding="utf-8"))
+    assert kept["command"] == f"python -m shared.ablate {STAGE_2} --data 'My text.txt' --tokenizer char"
+    recipe = load_stage(STAGE_2).settings("char")
+    assert {run["settings"]["hidden_size"] for run in kept["runs"]} == {recipe["hidden_size"]}
+    table = capsys.readouterr().out.splitlines()[2:]
+    assert [line.split(" | ")[1:3] for line in (table[0], *table[2:])] == [
+        ["nats per token", "against the recipe"],
+        ["1.500", ""],
+        ["1.562", "+0.062"],
+        ["1.438", "-0.062"],
+    ]
 
 
 def test_the_table_compares_means_over_seeds():
     runs = [(RECIPE, 60.0, 10), (RECIPE, 60.0, 12), ("no dropout", 66.0, 9), ("no dropout", 66.0, 9)]
     runs += [("dropout .3", 50.0, 9)]  # with one seed only
-    settings = dict(hidden_size=8, max_steps=1000)
+    settings = dict(hidden_size=8, max_steps=1000, tokenizer="word")
     runs = [
         dict(variant=name, seed=index % 2, nats_per_token=math.log(perplexity), seconds=s, settings=settings)
         for index, (name, perplexity, s) in enumerate(runs)
@@ -168,7 +195,7 @@ def test_the_table_compares_means_over_seeds():
 
 def test_a_part_has_a_third_of_the_training_text_and_of_the_steps_and_the_same_validation_text():
     stage = load_stage(STAGE_1)
-    whole, part = ablate.read_text(whole=True), ablate.read_text(whole=False)
+    whole, part = (ablate.read_text("shakespeare", "word", whole) for whole in (True, False))
     assert len(whole.training) * 0.3 < len(part.training) < len(whole.training) * 0.36
     texts = [text.tokenizer.decode(text.training[:5000].tolist()) for text in (whole, part)]
     assert texts[0][:50] == texts[1][:50] and len(part.validation) == len(whole.validation)

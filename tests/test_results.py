@@ -246,17 +246,20 @@ def test_a_row_has_the_mean_over_seeds_and_from_where_to_where_they_go(root):
 
 def test_an_ablation_that_is_kept_stands_in_the_stages_chapter(root):
     assert "what is changed" not in (root / STAGE / "README.md").read_text(encoding="utf-8")
-    settings = dict(hidden_size=8, max_steps=9)
-    kept = [
-        dict(variant=name, whole=False, seed=1, nats_per_token=nats, seconds=9, settings=settings)
-        for name, nats in ((RECIPE, 4.0), ("other", 4.1))
-    ]
-    write_json(root / STAGE / "results" / "ablation.json", {"command": "python -m shared.ablate", "runs": kept})
+    for tokens, more in (("char", 0.2), ("word", 0.1)):
+        settings = dict(hidden_size=8, max_steps=9, tokenizer=tokens)
+        kept = [
+            dict(variant=name, whole=False, seed=1, nats_per_token=nats, seconds=9, settings=settings)
+            for name, nats in ((RECIPE, 4.0), (f"other {tokens}s", 4 + more))
+        ]
+        name = "ablation.json" if tokens == "word" else "ablation-mine-char.json"
+        write_json(root / STAGE / "results" / name, {"command": "python -m shared.ablate", "runs": kept})
     with pytest.raises(UserError, match="is not what the results say"):
         results.check(root)
     results.write(root)
     text = (root / STAGE / "README.md").read_text(encoding="utf-8")
-    assert cells(text, "other")[1:3] == ["60.3", "+10.5%"] and "Validation perplexity 62.0" in text
+    assert cells(text, "other chars")[1:3] == ["4.200", "+0.200"]
+    assert cells(text, "other words")[1:3] == ["60.3", "+10.5%"] and "Validation perplexity 62.0" in text
     assert "what is changed" not in (root / "README.md").read_text(encoding="utf-8")
 
 
