@@ -152,7 +152,8 @@ class Text:
 def read_text(data: str, tokenizer_name: str, whole: bool) -> Text:
     """The training text or its first part, and the whole validation split in the tokens of that."""
     corpus = load_corpus(data, at_blank_line=tokenizer_name == "word")
-    part = corpus.train if whole else corpus.train[: corpus.train.index("\n\n", len(corpus.train) // PART)]
+    cut = len(corpus.train) // PART
+    part = corpus.train if whole else corpus.train[: max(cut, corpus.train.find("\n\n", cut))]  # -1: no such place
     tokenizer = train_tokenizer(tokenizer_name, part, None)
     return Text(*(torch.tensor(tokenizer.encode(text)) for text in (part, corpus.validation)), tokenizer, corpus.name)
 
@@ -187,9 +188,9 @@ def without_carry(task: Task) -> Task:
     return replace(task, step=lambda batch, carry: task.step(batch, None))
 
 
-def settle(stage: Stage, text: Text, whole: bool) -> dict:
-    """The recipe's settings, precision and optimizer settled by trying; every variant gets the same."""
-    settings = stage.settings(text.tokenizer.name) | {"data": text.corpus}
+def settle(stage: Stage, text: Text, whole: bool, chosen: dict) -> dict:
+    """The recipe's settings; every variant gets the same precision and optimizer: `chosen`, or found by trying."""
+    settings = stage.settings(text.tokenizer.name) | {"data": text.corpus} | chosen
     device = choose_device("cpu")
     lanes = Lanes(text.training, settings["batch_size"], settings["context_length"], seed=1)
     model = new_model(stage, Variant(), settings, text)
@@ -205,7 +206,8 @@ def ablate(name: str, text: Text, seeds: list[int], path: Path, whole: bool = Fa
     """
     kept = read_json(path) if path.exists() else {"command": own_command(name, text), "runs": []}
     stage = load_stage(name)
-    recipe = settle(stage, text, whole)
+    first = next((run["settings"] for run in kept["runs"] if run["whole"] == whole), {})
+    recipe = settle(stage, text, whole, {name: first[name] for name in ("precision", "optimizer") if first})
     for run in kept["runs"]:
         if run["settings"]["data"] != text.corpus:
             raise UserError(f"{path} is of another text ({run['settings']['data']}); give another --json")

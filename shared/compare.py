@@ -31,7 +31,7 @@ from shared.show import plots
 from shared.show.page import page
 from shared.show.tables import aligned, comparison_lines, markdown
 from shared.stages import ROOT, STAGES
-from shared.text.corpus import NAMES, Corpus, load_corpus
+from shared.text.corpus import NAMES, Corpus, load_corpus, text_of_run
 from shared.text.tokenizer import TOKENIZERS, Tokenizer, tokenizer_from_dict
 
 # From a test play, so no stage has learned it.
@@ -116,7 +116,7 @@ def find_checkpoints(flags) -> list[Path]:
 def load_corpus_of(runs: list[Trained], data: str | None) -> Corpus:
     """The text that the runs have read, by its hash: where --data says, or where the first run found it."""
     saved = runs[0].saved
-    place = data or saved["settings"]["data"]
+    place = data or text_of_run(saved["settings"]["data"], ROOT / runs[0].stage)
     if data is None and place not in NAMES and not Path(place).is_file():
         raise UserError(f"the runs read {saved['corpus']['name']}; say where it lies now: --data PATH")
     corpus = load_corpus(place, at_blank_line=saved["tokenizer"]["name"] == "word")

@@ -10,7 +10,6 @@ results/. Counting comes from
 """
 
 import hashlib
-import json
 from itertools import islice
 from pathlib import Path
 
@@ -34,12 +33,13 @@ from shared.run.results import (
     kept_run,
     load_results,
     read_json,
+    read_records,
     replace_between_markers,
     tables,
     write_json,
 )
 from shared.stages import LABS, ROOT, load_stage, model_class
-from shared.text.corpus import SHAKESPEARE, load_corpus
+from shared.text.corpus import SHAKESPEARE, load_corpus, text_of_run
 from shared.text.tokenizer import Tokenizer
 
 # A blank line: every tokenizer knows it, and in a play a new speech begins after it.
@@ -61,7 +61,7 @@ def check_preset(run: dict, what: str) -> None:
 
 def nats_in_windows(model: LanguageModel, tokenizer: Tokenizer, summary: dict) -> float:
     """The estimate that most published numbers on characters are."""
-    corpus = load_corpus(summary["settings"]["data"])
+    corpus = load_corpus(text_of_run(summary["settings"]["data"], ROOT / summary["stage"]))
     if corpus.sha256 != summary["corpus"]["sha256"]:
         raise UserError(f"{summary['settings']['data']} is not the text of this run any more; train again")
     return evaluate_in_windows(model, torch.tensor(tokenizer.encode(corpus.validation)), *WINDOWS, seed=SAMPLE_SEED)
@@ -91,7 +91,7 @@ def keep(out_dir: Path, preset: str, root: Path) -> Path:
     if not (out_dir / "summary.json").is_file():
         raise UserError(f"there is no finished run in {out_dir}; give the --out-dir of a training that came to its end")
     summary = read_json(out_dir / "summary.json")
-    records = [json.loads(line) for line in (out_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    records = read_records(out_dir / "metrics.jsonl")
     stage = summary["stage"]
     if "scores" in summary:
         run = lab_results.kept_lab_run(summary, records)
@@ -100,7 +100,7 @@ def keep(out_dir: Path, preset: str, root: Path) -> Path:
         return path
     check_preset(summary | {"preset": preset}, f"the run in {out_dir}")
     model, tokenizer = load_model(stage, model_class(stage), out_dir / "best.pt", "cpu")
-    if tokenizer.name == "char":
+    if tokenizer.name == "char" and summary["validation"]["tokens"] > WINDOWS[0]:
         summary["validation"]["nats_in_windows"] = nats_in_windows(model, tokenizer, summary)
     run = kept_run(summary, records, preset, tokenizer.vocab_size, write_sample(model, tokenizer))
     path = root / stage / "results" / file_name(run)

@@ -101,7 +101,7 @@ def test_a_variant_that_is_the_recipe_itself_is_left_out():
 def test_runs_are_kept_one_by_one_and_never_repeated(text, tmp_path, monkeypatch, capsys):
     path, trained = tmp_path / "results" / "ablation.json", []
     monkeypatch.setattr(ablate, "read_text", lambda data, tokenizer, whole: text)
-    monkeypatch.setattr(ablate, "settle", lambda stage, text, whole: small(STAGE_1, learning_rate=0.003))
+    monkeypatch.setattr(ablate, "settle", lambda stage, text, whole, chosen: small(STAGE_1, learning_rate=0.003))
 
     def stop_at_the_fourth(stage, variant, settings, text):
         if len(trained) == 3:
@@ -138,11 +138,11 @@ def test_runs_of_another_recipe_are_neither_mixed_with_these_nor_lost(text, tmp_
     path = tmp_path / "ablation.json"
     monkeypatch.setattr(ablate, "read_text", lambda data, tokenizer, whole: text)
     monkeypatch.setattr(ablate, "run_variant", lambda *given: 4.0)
-    monkeypatch.setattr(ablate, "settle", lambda stage, text, whole: small(STAGE_1))
+    monkeypatch.setattr(ablate, "settle", lambda stage, text, whole, chosen: small(STAGE_1))
     ablate.ablate(STAGE_1, text, [1], path)
     before = path.read_text(encoding="utf-8")
     ablate.ablate(STAGE_1, text, [1], path)
-    monkeypatch.setattr(ablate, "settle", lambda stage, text, whole: small(STAGE_1, dropout=0.25))
+    monkeypatch.setattr(ablate, "settle", lambda stage, text, whole, chosen: small(STAGE_1, dropout=0.25))
     with pytest.raises(UserError, match=r"another recipe \(dropout .*, not 0.25\); move it away or .* --json"):
         ablate.ablate(STAGE_1, text, [1], path)
     assert path.read_text(encoding="utf-8") == before
@@ -200,4 +200,32 @@ def test_a_part_has_a_third_of_the_training_text_and_of_the_steps_and_the_same_v
     texts = [text.tokenizer.decode(text.training[:5000].tolist()) for text in (whole, part)]
     assert texts[0][:50] == texts[1][:50] and len(part.validation) == len(whole.validation)
     steps = stage.settings("word")["max_steps"]
-    assert [ablate.settle(stage, part, whole)["max_steps"] for whole in (False, True)] == [steps // 3, steps]
+    assert [ablate.settle(stage, part, whole, {})["max_steps"] for whole in (False, True)] == [steps // 3, steps]
+
+
+def test_runs_that_are_added_later_train_as_the_kept_ones_whatever_this_machine_would_choose_now(
+    text, tmp_path, monkeypatch
+):
+    lengthened = replace(text, training=text.training.repeat(4))
+    trained = []
+    monkeypatch.setattr(ablate, "run_variant", lambda *given: trained.append(given[2]) or 4.0)
+    for machine in (dict(optimizer="adamw", precision="float32"), dict(optimizer="muon", precision="bfloat16")):
+        monkeypatch.setattr(ablate, "probe", choosing(machine))
+        ablate.ablate(STAGE_4, lengthened, [1], tmp_path / "ablation.json", only="positions" if trained else "lowered")
+    assert len(trained) > 4
+    assert {(settings["optimizer"], settings["precision"]) for settings in trained} == {("adamw", "float32")}
+
+
+def choosing(machine):
+    """What `probe` does: `auto` becomes what suits a machine best, and what was asked for stays."""
+
+    def probe(model, settings, *given):
+        settings |= {name: best for name, best in machine.items() if settings[name] == "auto"}
+
+    return probe
+
+
+def test_a_third_of_a_text_without_blank_lines_is_cut_anywhere(tmp_path):
+    (tmp_path / "lines.txt").write_text("to be or not to be\n" * 300, encoding="utf-8")
+    whole, part = (ablate.read_text(str(tmp_path / "lines.txt"), "char", whole) for whole in (True, False))
+    assert len(part.training) == len(whole.training) // 3

@@ -75,7 +75,8 @@ def trainings(monkeypatch, text):
         given = dict(word.removeprefix("--").split("=", 1) for word in command[2:] if "=" in word)
         out_dir = budget.Path(given["out-dir"])
         commands.append((cwd.name, given, "--resume" in command))
-        settings = load_stage(cwd.name).settings(given["tokenizer"])
+        chosen = given.get("optimizer", "auto").replace("auto", "muon")
+        settings = load_stage(cwd.name).settings(given["tokenizer"], optimizer=chosen) | {"optimizer": chosen}
         settings |= {name.replace("-", "_"): int(given[name]) for name in ("hidden-size", "max-steps", "seed")}
         out_dir.mkdir(parents=True, exist_ok=True)
         summary = {"settings": settings, "corpus": {"name": "short.txt", "sha256": load_corpus(str(text)).sha256}}
@@ -99,7 +100,7 @@ def test_what_is_there_is_not_trained_again_and_another_seed_is_kept_beside_it(t
     train_missing(asked(data=str(text)), tmp_path)
     assert len(trainings) == len(STAGES)
     paths = train_missing(asked(data=str(text), seed=2), tmp_path)
-    assert len(trainings) == 2 * len(STAGES)
+    assert [given["optimizer"] for _, given, _ in trainings] == ["auto"] * len(STAGES) + ["muon"] * len(STAGES)
     assert paths == [tmp_path / stage / seed / "best.pt" for stage in STAGES for seed in ("seed1", "seed2")]
 
 

@@ -524,6 +524,19 @@ def test_classify_cuts_a_long_text_and_gives_probabilities(folder, trained, tmp_
     np.testing.assert_allclose(rows[:3].mean(0), rows[3], atol=0.011)
 
 
+def test_a_scrap_at_the_end_does_not_count_as_a_passage(folder, trained):
+    shown = typed(folder, "python classify.py", stdin="The king is dead. " * 50 + "Long live the king!")
+    assert [line.split("  ")[0] for line in shown.out.splitlines()] == ["passage 1"]
+    assert "little to go by" not in shown.err
+
+
+def test_after_a_split_by_chance_every_model_has_read_some_of_every_play(folder, tmp_path):
+    small = "--fold 1 --max-steps 2 --batch-size 4 --hidden-size 8 --device cpu"
+    typed(folder, f"python train.py --split random {small} --out-dir {shlex.quote(tmp_path.as_posix())}")
+    asked = f"python classify.py --play Hamlet --checkpoint {shlex.quote((tmp_path / 'last.pt').as_posix())}"
+    assert "the model of fold 1 has read Hamlet" in typed(folder, asked).err
+
+
 def test_classify_reads_standard_input_and_ignores_speakers(folder, trained):
     plain = typed(folder, "python classify.py", stdin="Good morrow, cousin.\nIs the day so young?\n").out
     spoken = "BENVOLIO:\nGood morrow, cousin.\n\nROMEO:\nIs the day so young?\n"
@@ -551,6 +564,7 @@ def test_visualize_draws_a_passage_and_says_how_far_the_two_agree(folder, traine
     [
         ("classify", "nowhere.txt", "no file"),
         ("classify", "--text ''", "no words"),
+        ("classify", "--text '... !'", "no words"),
         ("classify", "--play Faust", "there is no play 'Faust'"),
         ("classify", "--text hello --fold 9", "no fold 9"),
         ("classify", "--text hello --passage 7 --visualize", "1 passages"),

@@ -183,6 +183,8 @@ def test_a_full_disk_is_one_line(capsys):
         MemoryError(),
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB."),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] data. DefaultCPUAllocator: not enough memory: you tried"),
+        RuntimeError("Invalid buffer size: 9.75 GB"),
     ],
 )
 def test_too_little_memory_is_one_line(capsys, error):

@@ -236,6 +236,9 @@ def test_a_run_stopped_by_ctrl_c_is_resumed_by_the_command_it_names_to_the_same_
     whole = typed(course / STAGE_1, f"{line} {tmp_path / 'whole'}")
     assert resumed.out.splitlines()[0] == whole.out.splitlines()[0]
     assert timeless_metrics(tmp_path / "stopped") == timeless_metrics(tmp_path / "whole")
+    summary = json.loads((tmp_path / "stopped" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["command"] == f"{line} {tmp_path / 'stopped'}"  # the first one, and not how it was gone on with
+    assert summary["command_seconds"] > max(saved["progress"]["seconds"], summary["training_seconds"])
 
 
 def test_a_second_ctrl_c_before_the_first_save_promises_nothing(tmp_path, monkeypatch, capsys):

@@ -10,6 +10,7 @@ from options import ALL_OPTIONS, HIDDEN_SIZE, VOCAB_SIZE, WINDOW, WITH_ATTENTION
 
 from shared.model import output
 from shared.model.language_model import map_tensors, state_bytes
+from shared.run.device import autocast, choose_device
 
 LENGTH = 150  # many windows, and more than one of sliding_window's blocks
 every_option = pytest.mark.parametrize("name", ALL_OPTIONS)
@@ -368,3 +369,15 @@ def test_on_a_gpu_asking_for_attention_changes_no_logit_and_a_token_without_a_pa
         torch.testing.assert_close(asked, plain, rtol=0, atol=1e-6, msg=name)
         gradient = torch.autograd.grad(plain[:, :2].sum(), model.embedding.weight)[0]
         assert gradient.isfinite().all(), name
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="the fused kernels run on a GPU only")
+@pytest.mark.parametrize("length", [64, 65, 192])
+def test_on_a_gpu_training_in_bfloat16_has_finite_gradients_at_lengths_that_have_failed(length):
+    device = choose_device("cuda")
+    for name in WITH_ATTENTION:
+        model, tokens = build(name, torch.float32).to(device).train(), random_tokens(2, length + 1).to(device)
+        with autocast(device, "bfloat16"):
+            nats, _ = model.loss(tokens[:, :-1], tokens[:, 1:])
+        nats.backward()
+        assert all(weight.grad.isfinite().all() for weight in model.parameters() if weight.grad is not None), name

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from shared.errors import UserError
 from shared.text import corpus
-from shared.text.corpus import MINIMUM, load_corpus, nearest_break
+from shared.text.corpus import MINIMUM, load_corpus, nearest_break, text_of_run
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 TEXT = (DATA / "shakespeare.txt").read_bytes().decode("utf-8")
@@ -450,3 +450,14 @@ def test_a_text_just_long_enough_has_three_parts(tmp_path):
 def test_a_path_that_begins_with_a_tilde_and_no_user_is_a_path():
     with pytest.raises(UserError, match="~nobody-of-that-name"):
         load_corpus("~nobody-of-that-name/notes.txt")
+
+
+def test_the_text_of_a_run_is_found_from_the_folder_in_which_it_was_typed(tmp_path, monkeypatch):
+    (tmp_path / "stage").mkdir()
+    (tmp_path / "mine.txt").write_text("to be", encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "stage")
+    assert text_of_run("shakespeare", tmp_path) == "shakespeare"
+    assert text_of_run("../mine.txt", tmp_path) == "../mine.txt"
+    monkeypatch.chdir(tmp_path)
+    assert Path(text_of_run("../mine.txt", tmp_path / "stage")).samefile("mine.txt")
+    assert not Path(text_of_run("gone.txt", tmp_path / "stage")).exists()

@@ -127,13 +127,16 @@ def test_every_other_model_trains_and_forecasts(model, tmp_path, capsys, monkeyp
 
 
 def test_baselines_are_kept_as_results(folder):
-    typed(folder, "python baselines.py --lag 2 --past-length 8 --horizon 3")
+    line = "python baselines.py --lag 2 --past-length 8 --horizon 3"
+    shown = typed(folder, line).out
+    assert not list((folder / "results").glob("flow-pressure-lag-2-*"))
+    assert typed(folder, f"{line} --keep").out == shown
     kept = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in (folder / "results").glob("*.json")}
     assert set(kept) == {
         f"flow-pressure-lag-2-{row}.json" for row in ("last-value", "mean", "the-rule-itself", "linear")
     }
     assert kept["flow-pressure-lag-2-linear.json"]["scores"]["MSE / noise"] < 1.2
-    typed(folder, "python baselines.py --data own.csv --target heat --past-length 48 --horizon 3")
+    typed(folder, "python baselines.py --data own.csv --target heat --past-length 48 --horizon 3 --keep")
     day = json.loads((folder / "results" / "own-csv-3-steps-24-steps-ago.json").read_text(encoding="utf-8"))
     assert day["scores"] == {"MSE": 0.0, "MAE": 0.0}  # every day is alike
 
@@ -142,6 +145,9 @@ MISTAKES = {
     "train.py --data none.csv": "cannot read none.csv",
     "train.py --data own.csv": "name it with --target, out of: time, heat, wind",
     "train.py --data own.csv --target heet": "did you mean 'heat'?",
+    "train.py --data own.csv --target zzz": "no column 'zzz'; it has: time, heat, wind",
+    "train.py --model query-attention --dropout 0.3": "query-attention has no use for --dropout; leave it out",
+    "train.py --model transformer-lstm --no-causal": "transformer-lstm has no use for --causal; leave it out",
     "train.py --data own.csv --target heat --horizon 100": "too few for one window",
     "train.py --lag 90": "--lag 90 lies before --past-length 72",
     "train.py --lag 30000": "give a smaller --lag than 30,000",

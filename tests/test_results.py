@@ -132,7 +132,7 @@ def test_a_run_on_characters_is_scored_in_windows_on_its_own_text_only(tmp_path)
     path, tokenizer = tmp_path / "text.txt", TOKENIZERS["char"].train("to be or not to be\n" * 400)
     path.write_text("to be or not to be\n" * 400, encoding="utf-8")
     model = model_class(STAGE)(tokenizer.vocab_size, hidden_size=8).eval()
-    summary = {"settings": {"data": str(path)}, "corpus": {"sha256": load_corpus(str(path)).sha256}}
+    summary = {"stage": STAGE, "settings": {"data": str(path)}, "corpus": {"sha256": load_corpus(str(path)).sha256}}
     assert 0 < results.nats_in_windows(model, tokenizer, summary) < 10
     path.write_text("not to be or to be\n" * 400, encoding="utf-8")
     with pytest.raises(UserError, match="is not the text of this run any more"):

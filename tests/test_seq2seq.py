@@ -110,7 +110,7 @@ def test_a_padded_batch_gives_what_a_plain_loop_gives_for_each_sequence_alone(at
 
 
 class AsksWithBoth(lab.model.Seq2Seq):
-    """Hands attention the pair (h, c) that the cell returns."""
+    """Asks with the mean of the pair (h, c) that the cell returns; the pair itself is refused with an error."""
 
     def advance(self, embedded, state, memory):
         h, c, context = state
@@ -138,7 +138,7 @@ class PassesNoMask(lab.model.Seq2Seq):
 
 
 class FlatMask(lab.model.Seq2Seq):
-    """A mask (B, S) where one of (B, 1, S) is meant: if B equals S, it fits, and every sequence gets the first's."""
+    """A mask (B, S) where one of (B, 1, S) is meant: it is stretched to fit, and every sequence gets the first's."""
 
     def read(self, source, lengths):
         (keys, values, mask, summary), state = super().read(source, lengths)
@@ -187,7 +187,7 @@ def test_states_are_as_long_as_the_padded_source_and_not_only_as_its_longest_seq
 @every_attention
 def test_what_stands_in_the_padding_and_who_else_is_in_the_batch_changes_nothing(attention):
     model = build(attention)
-    source, lengths, targets = padded_batch()  # as many sequences as columns: a mask of the wrong rank would fit
+    source, lengths, targets = padded_batch()  # as many sequences as columns: to take one for the other is no error
     assert source.size(0) == source.size(1)
     inputs = lab.model.shifted(targets)
     logits, _ = model(source, lengths, inputs)
@@ -907,10 +907,12 @@ def test_a_model_without_attention_has_no_map(call, copying):
 
 
 def test_lengths_are_compared_between_runs_of_one_task_only(call, copying, trained, monkeypatch):
-    monkeypatch.setattr(lab.lengths, "FOLDER", copying)
+    monkeypatch.chdir(copying)
     done = call(lab.lengths, copying / "multi-head", copying / "none")
     assert [line.split()[0] for line in done.out.splitlines()] == ["multi-head", "no", "drawn"]
-    assert (copying / "figures" / "lengths-copy.png").read_bytes().startswith(PNG)
+    assert (copying / "lengths-copy.png").read_bytes().startswith(PNG)
+    twice = call(lab.lengths, copying / "none", copying / "." / "none").out.splitlines()
+    assert len(twice) == 2 and str(copying / "none") in twice[0]
     refused = call(lab.lengths, trained.path.parent, copying / "none", code=2).err
     assert "cannot be compared" in refused and refused.count("\n") == 1
 
@@ -920,6 +922,8 @@ def test_baselines_are_scored_and_kept(call, trained, monkeypatch):
     pairs = lab.examples.read_pairs(trained.folder / "data" / "pairs.txt")
     monkeypatch.setattr(lab.baselines, "read_pairs", lambda: pairs)
     done = call(lab.baselines)
+    assert not (trained.folder / "results").exists()
+    assert call(lab.baselines, "--keep").out == done.out
     assert f"copy unchanged: validation {7 / 11:.4f}" in done.out  # 7 of 11 words stay as they are
     assert len(list((trained.folder / "results").glob("spelling-*.json"))) == 2
 

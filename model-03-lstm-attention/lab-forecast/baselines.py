@@ -1,4 +1,4 @@
-"""What forecasts without a network reach, kept for the lab's tables:  python baselines.py --data etth1"""
+"""What forecasts without a network reach:  python baselines.py --data etth1"""
 
 import sys
 from pathlib import Path
@@ -112,9 +112,11 @@ def baselines(series: Series, settings: dict) -> dict:
 
 
 def main() -> None:
-    parser = ArgumentParser(description="Keep the errors of forecasts without a network in results/.")
+    parser = ArgumentParser(description="The errors of forecasts without a network, on the test part.")
     add_series_flags(parser)
+    parser.add_argument("--keep", action="store_true", help="write the errors into results/")
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+    keep = given.pop("keep")
     settings = defaults_for(given.get("data")) | given
     series = series_of(settings)
     check_lag(settings, series)
@@ -123,9 +125,10 @@ def main() -> None:
         scores = errors(forecast, windows)
         if series.noise_variance is not None:
             scores = {"MSE / noise": scores["MSE"] / series.noise_variance}
-        command = shared_command(command_line(), series.name)
-        path = keep_baseline(FOLDER, command, table_name(series, settings), row, scores)
-        print(f"{row:16} " + ", ".join(f"{name} {score:.3f}" for name, score in scores.items()) + f"  in {path.name}")
+        print(f"{row:24} " + ", ".join(f"{name} {score:.3f}" for name, score in scores.items()))
+        if keep:
+            command = shared_command(command_line(), series.name)
+            keep_baseline(FOLDER, command, table_name(series, settings), row, scores)
 
 
 if __name__ == "__main__":

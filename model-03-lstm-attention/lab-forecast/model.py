@@ -252,8 +252,9 @@ class WeightedBlock(nn.Module):
 class StackedAttentionLSTM(Forecaster):
     """[LSTM, LSTM, attention] three times, over past and future as one sequence.
 
-    The `literal` form is the one that circulates. Its weights are about 1 / T each, so every block makes the states T
-    times smaller, until the network is a constant. The residual form learns. In neither do the weights explain.
+    The `literal` form is the one that circulates. Its weights are about 1 / T each, so every block makes what the input
+    changes T times smaller. What is left are the biases: a constant. The residual form learns. In neither do the
+    weights explain.
     """
 
     def __init__(

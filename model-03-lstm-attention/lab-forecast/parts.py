@@ -158,7 +158,7 @@ class GLU(nn.Module):
 
 
 class GateAddNorm(nn.Module):
-    """A skip connection whose branch can be shut: LayerNorm(GLU(dropout(x)) + residual) (Lim et al. 2021, equation 3).
+    """A skip connection whose branch can be shut: LayerNorm(GLU(dropout(x)) + residual) (Lim et al. 2021).
 
     Without `gating` it is the plain one, LayerNorm(dropout(x) + residual).
     """

@@ -197,8 +197,8 @@ def check_names(name: str, columns: list[str], targets: Sequence, known_future: 
     for column in used:
         if column not in columns:
             near = get_close_matches(column, columns, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UserError(f"{name} has no column {column!r}{hint} it has: {listed}")
+            hint = f"; did you mean {near[0]!r}?" if near else f"; it has: {listed}"
+            raise UserError(f"{name} has no column {column!r}{hint}")
         if used.count(column) > 1:
             raise UserError(f"column {column!r} is named twice; give it one place: target, known-future or past-only")
 

@@ -12,7 +12,7 @@ import torch
 from shared.errors import UserError
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.device import autocast
-from shared.run.experiment import Run, add_flag, add_training_flags, command_line, probe, start_run
+from shared.run.experiment import Run, add_flag, add_training_flags, probe, start_run
 from shared.run.results import shared_command
 from shared.run.training import Task
 
@@ -53,7 +53,11 @@ def add_series_flags(parser: ArgumentParser) -> None:
 
 def parse_flags():
     """The flags given; what was not given is None and comes from the defaults, which depend on --data."""
-    parser = ArgumentParser(description="Train a forecaster. No flags are needed.")
+    others = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in TABLES.items())
+    parser = ArgumentParser(
+        description="Train a forecaster. No flags are needed. Defaults in brackets are those for flow-pressure; for "
+        f"any other series: {others}."
+    )
     add_training_flags(parser, FOLDER, DEFAULTS)
     add_series_flags(parser)
     whole = number(int, low=1)
@@ -91,6 +95,13 @@ def check(settings: dict, series: Series) -> None:
     quantiles = settings["quantiles"]
     if quantiles and (len(quantiles) % 2 == 0 or sorted(set(quantiles)) != quantiles):
         raise UserError("--quantiles must rise, and be odd in number, so that one of them is in the middle")
+
+
+def check_flags(flags, model: str) -> None:
+    """UserError for a flag that this model has no use for."""
+    for name in sorted({name for *_, names in MODELS.values() for name in names} - set(MODELS[model][-1])):
+        if getattr(flags, name) is not None:
+            raise UserError(f"{model} has no use for --{name.replace('_', '-')}; leave it out")
 
 
 def model_settings(settings: dict, series: Series) -> dict:
@@ -173,6 +184,7 @@ def main() -> None:
     flags = parse_flags()
     run = start_run("lab-forecast", flags, defaults_for(flags.data), {"quick": QUICK})
     settings, device = run.settings, run.device
+    check_flags(flags, settings["model"])
     series = series_of(settings)
     check(settings, series)
     if run.saved and run.saved["series"]["sha256"] != series.sha256:
@@ -211,7 +223,7 @@ def finish(run: Run, model: Forecaster, series: Series, found: dict) -> None:
     """Write the summary, with no path of this machine in it, and say how good the model is and what to type next."""
     run.finish(
         model, unit_of(run.settings), table=table_name(series, run.settings), row=row_name(run.settings), **found,
-        command=shared_command(command_line(), series.name), settings=run.settings | {"data": series.name},
+        command=shared_command(run.command, series.name), settings=run.settings | {"data": series.name},
         series={"name": series.name, "sha256": series.sha256},
     )  # fmt: skip
     for name, score in found["scores"].items():

@@ -30,15 +30,17 @@ def most_frequent(train: list[list[Pair]], lines: list[list[Pair]]) -> list[str]
 
 
 def main() -> None:
-    """Score both on the held-out plays and keep the scores beside the runs'."""
-    ArgumentParser(description=__doc__).parse_args()
+    """Score both on the held-out plays."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="write the scores into results/")
+    flags = parser.parse_args()
     splits = read_pairs()
     methods = {"copy unchanged": copied, "most frequent form": lambda lines: most_frequent(splits["train"], lines)}
     for row, predict in methods.items():
         scores = split_scores(splits, predict)
-        path = keep_baseline(FOLDER, command_line(), "spelling", row, scores)
         print(f"{row}: " + ", ".join(f"{name} {score:.4f}" for name, score in scores.items()))
-        print(f"kept in {path.relative_to(FOLDER)}")
+        if flags.keep:
+            keep_baseline(FOLDER, command_line(), "spelling", row, scores)
 
 
 if __name__ == "__main__":

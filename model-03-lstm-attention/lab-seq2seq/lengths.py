@@ -1,6 +1,7 @@
 """How well models copy or reverse strings of each length:  python lengths.py checkpoints/copy checkpoints/copy-none
 
-Draws figures/lengths-TASK.png, the longest strings first trained on marked by a line, and prints what it draws.
+Draws lengths-TASK.png into the folder where you are, the longest strings trained on marked by a line, and prints what
+it draws.
 """
 
 import sys
@@ -42,22 +43,26 @@ def lengths_figure(curves: dict[str, list[float]], trained: int, task: str) -> F
 def main() -> None:
     """Measure, print and draw."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path, help="the --out-dir of each run, all of one task")
-    models = [load_model(run / "best.pt") for run in parser.parse_args().runs]
+    parser.add_argument("runs", nargs="+", type=Path, help="the --out-dir of each run, all of one --task and --longest")
+    runs = parser.parse_args().runs
+    models = [load_model(run / "best.pt") for run in runs]
     tasks = {(settings["task"], settings["longest"]) for _, _, settings in models}
     if len(tasks) > 1 or "spelling" in {task for task, _ in tasks}:
-        raise UserError("these runs cannot be compared by length; name runs of --task copy, or of --task reverse")
+        raise UserError(
+            "these runs cannot be compared by length; name runs of one --task (copy, reverse) and --longest"
+        )
     ((task, trained),) = tasks
+    names = [row_name(settings["attention"]) for _, _, settings in models]
     curves = {}
-    for model, _, settings in models:
+    for run, name, (model, _, _) in zip(runs, names, models):
         right = exact(model, held_out_strings(task, list(range(1, trained + BEYOND + 1)), EACH))
-        curves[row_name(settings["attention"])] = right.view(-1, EACH).double().mean(1).tolist()
+        curve = name if names.count(name) == 1 else f"{name} ({run})"
+        curves[curve] = right.view(-1, EACH).double().mean(1).tolist()
     for name, shares in curves.items():
         print(f"{name:12} " + " ".join(f"{share:.2f}" for share in shares))
-    path = FOLDER / "figures" / f"lengths-{task}.png"
-    path.parent.mkdir(exist_ok=True)
+    path = Path(f"lengths-{task}.png")
     save_figure(lengths_figure(curves, trained, task), path)
-    print(f"drawn        {path.relative_to(FOLDER)}")
+    print(f"drawn        {path.resolve()}")
 
 
 if __name__ == "__main__":

@@ -98,10 +98,10 @@ def word_scores(lines: list[list[Pair]], predicted: list[str], seen: set[str]) -
     return sum(right) / len(right), sum(unseen) / max(1, len(unseen))
 
 
-def modernised(model: Seq2Seq, lines: list[list[Pair]], symbols: Symbols, context: int, width: int = 1) -> list[str]:
+def modernised(model: Seq2Seq, lines: list[list[Pair]], symbols: Symbols, context: int) -> list[str]:
     """The model's modern form of every word of the lines, in order."""
     sources = [source for source, _ in windows(lines, context)]
     distinct = sorted(set(sources))
-    found = outputs(model, encoded([(source, "") for source in distinct], symbols), width)
+    found = outputs(model, encoded([(source, "") for source in distinct], symbols))
     form = dict(zip(distinct, map(symbols.decode, found.tolist())))
     return [form[source] for source in sources]

@@ -115,8 +115,9 @@ def introduce(run, model: Seq2Seq, seconds: float) -> None:
 def show_outputs(model: Seq2Seq, held_out: Examples, symbols) -> None:
     """What the model makes of a few held-out sources, of which the output is no part."""
     texts = [[symbols.decode(ids) for ids in table.tolist()] for table in (held_out.sources, held_out.targets)]
-    changed = torch.tensor([place for place, (source, target) in enumerate(zip(*texts)) if target not in source])
-    few = changed[torch.linspace(0, len(changed) - 1, SHOWN).long()] if len(changed) else torch.arange(1)
+    changed = [place for place, (source, target) in enumerate(zip(*texts)) if target not in source]
+    places = torch.tensor(changed or range(len(held_out.sources)))  # in copying, nothing changes
+    few = places[torch.linspace(0, len(places) - 1, SHOWN).long()]
     found = outputs(model, Examples(held_out.sources[few], held_out.targets[few]))
     for place, output in zip(few.tolist(), found.tolist()):
         log(f"  | {texts[0][place]}  ->  {symbols.decode(output)}")

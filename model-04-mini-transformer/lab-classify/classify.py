@@ -14,6 +14,7 @@ from shared.run.checkpoint import load_checkpoint
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.show.plots import save_figure
 from shared.text.corpus import decode, read_bytes
+from shared.text.tokenizer import is_word
 
 from data import GENRES, PASSAGE_WORDS, cut, read_plays, tokenize, without_speakers
 from encoders import ENCODERS
@@ -22,6 +23,7 @@ from model import SETTINGS, Classifier
 from pictures import marked_words_figure
 
 FOLDER = Path(__file__).resolve().parent
+FEW_WORDS = PASSAGE_WORDS // 4  # fewer are little to go by
 
 
 def parse_flags():
@@ -62,6 +64,11 @@ def read_text(flags) -> str:
     if sys.stdin.isatty():
         log("type or paste a text; Ctrl-D ends it (on Windows Ctrl-Z and Enter)")
     return decode(sys.stdin.buffer.read(), Path("standard input"))
+
+
+def count_words(tokens: tuple[str, ...]) -> int:
+    """How many of the tokens are words."""
+    return sum(map(is_word, tokens))
 
 
 def choose_fold(saved: dict, wanted: int | None, play: str | None) -> int:
@@ -120,8 +127,10 @@ def main() -> None:
     flags = parse_flags()
     saved = load_checkpoint(flags.checkpoint, stage=FOLDER.name)
     passages = cut(tokenize(without_speakers(read_text(flags))))
-    if not passages:
+    if not any(map(count_words, passages)):
         raise UserError("the text has no words; give a text of some 200 words")
+    if len(passages) > 1 and count_words(passages[-1]) < FEW_WORDS:
+        passages.pop()  # a scrap at the end, that would count as much as a whole passage
     if flags.visualize is not None and flags.passage > len(passages):
         raise UserError(f"the text has {len(passages)} passages; choose --passage from 1 to {len(passages)}")
     model, encoder = load_model(saved, choose_fold(saved, flags.fold, flags.play))
@@ -131,7 +140,7 @@ def main() -> None:
         show(f"passage {index + 1}", shares)
     if len(passages) > 1:
         show(f"mean of {len(passages)} passages", answers.mean(0))
-    elif sum(token[0].isalnum() for token in passages[0]) < PASSAGE_WORDS // 4:
+    elif count_words(passages[0]) < FEW_WORDS:
         log(f"so short a text is little to go by: the model was trained on passages of {PASSAGE_WORDS} words")
     if flags.visualize is not None:
         chosen, name = flags.passage - 1, f"{flags.play or 'Your text'}, passage {flags.passage}"

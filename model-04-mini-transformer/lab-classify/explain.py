@@ -15,7 +15,7 @@ def explain(model, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tens
 
     attention[b, s]: how much word s is looked at, as the mean over layers, heads and the words that look; sums to 1.
     gradient[b, s]: d log p(answer) / d e_s . e_s, e_s the word's embedding, answer the likeliest class. Were log p
-    linear, it would fall by that much if the word went; below zero the word speaks against the answer.
+    linear, it would fall by that much if e_s were set to zero; below zero the word speaks against the answer.
     Padding has 0 in both. ValueError: the model has no attention.
     """
     if not model.blocks:

@@ -78,7 +78,7 @@ class Classifier(nn.Module):
         nn.init.zeros_(self.output.weight)
 
     def forward(self, words: Tensor, lengths: Tensor, return_attention: bool = False):
-        """words (B, T) or (B, T, C), whose rows are `lengths` (B) long and the rest padding of any content
+        """words (B, T) or (B, T, C), whose rows are `lengths` (B) long and the rest padding of any finite content
         -> logits (B, C), weights (B, layers, heads, T, T) or None."""
         return self.read(self.embedding(words), lengths, return_attention)
 

@@ -96,14 +96,14 @@ def confusion_figure(plays: dict, names: list[str], title: str) -> Figure:
 
 
 def plays_figure(plays: dict, names: list[str], title: str) -> Figure:
-    """A bar for each play, divided by what its passages were taken for; genre by genre, the best-known play first.
+    """A bar for each play, divided by what its passages were taken for; the most often recognised first in each genre.
 
     plays: title -> (genre, counts (C)). Returns a Figure.
     """
     rows = {play: (genre, np.asarray(counts) / sum(counts)) for play, (genre, counts) in plays.items()}
     order = sorted(rows, key=lambda play: (rows[play][0], -rows[play][1][rows[play][0]]))
     heights = [index + rows[play][0] for index, play in enumerate(order)]  # a gap between two genres
-    figure = new_figure(2.2 + 0.25 * len(order), title, "Every play was held out while its passages were classified.")
+    figure = new_figure(2.2 + 0.25 * len(order), title, "No model has read in training what it classified.")
     axes = figure.add_subplot()
     left = np.zeros(len(order))
     for genre, name in enumerate(names):

@@ -150,7 +150,8 @@ def score(models: nn.ModuleList, folds: list[Fold], device) -> tuple[dict[str, f
 def finish(run: Run, models: nn.ModuleList, folds: list[Fold]) -> None:
     """Score, draw what became of each genre and play, keep the numbers, say what to type next."""
     scores, by_fold, plays = score(models, folds, run.device)
-    title = f"Passages of plays held out, seed {run.settings['seed']}"
+    what = {"play": "Passages of plays held out", "random": "Passages held out by chance"}[run.settings["split"]]
+    title = f"{what}, seed {run.settings['seed']}"
     save_figure(confusion_figure(plays, GENRES, title), run.out_dir / "confusion.png")
     save_figure(plays_figure(plays, GENRES, title), run.out_dir / "plays.png")
     table, row = names(run.settings)
@@ -167,7 +168,7 @@ def finish(run: Run, models: nn.ModuleList, folds: list[Fold]) -> None:
 
 
 def plays_of(fold: Fold) -> list[str]:
-    """The plays that the fold's model has not read."""
+    """The plays of which the fold's model is asked. If whole plays are dealt, it has read nothing of them."""
     return list(dict.fromkeys(passage.play for passage in fold.held_out))
 
 
@@ -219,8 +220,9 @@ def main() -> None:
         raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
     parameters = sum(parameter.numel() for parameter in models[0].parameters())
     log(f"lab-classify on {run.device}: {len(folds)} models of {parameters:,} parameters, {len(passages):,} passages")
+    by_play = settings["split"] == "play"
     identity = {"folds": [
-        {"number": fold.number, "plays": plays_of(fold), "encoder": fold.encoder.to_dict(),
+        {"number": fold.number, "plays": plays_of(fold) if by_play else [], "encoder": fold.encoder.to_dict(),
          "model_settings": fold.encoder.model_settings} for fold in folds
     ]}  # fmt: skip
     run.train(models, make_task(models, folds, settings, run.device), identity)

@@ -15,7 +15,7 @@ from shared.run.interrupts import StopSignal
 from shared.run.language_modeling import Stage
 from shared.run.results import differing_setting, read_json
 from shared.stages import STAGES, load_stage
-from shared.text.corpus import NAMES, load_corpus
+from shared.text.corpus import NAMES, load_corpus, user_path
 from shared.text.tokenizer import train_tokenizer
 
 WIDTHS = range(8, 4096, 8)  # any number of heads that the stages have by default divides these
@@ -76,6 +76,7 @@ def train_missing(budget: Budget, folder: Path) -> list[Path]:
     for stage, settings in wanted.items():  # before any training, which takes long
         for path in kept_runs(folder / stage):
             summary = read_json(path)
+            settings["optimizer"] = summary["settings"]["optimizer"]  # another seed must not choose another one
             changes = load_stage(stage).by_optimizer.get(summary["settings"]["optimizer"], {})
             check_budget(summary, settings | changes, corpus.sha256, path.parent)
     for stage, settings in wanted.items():
@@ -101,11 +102,11 @@ def check_budget(summary: dict, settings: dict, sha256: str, folder: Path) -> No
 
 def run_training(stage: str, settings: dict, budget: Budget, out_dir: Path) -> None:
     """The stage's own train.py, in a process of its own; KeyboardInterrupt where it was stopped."""
-    data = budget.data if budget.data in NAMES else str(Path(budget.data).resolve())
+    data = budget.data if budget.data in NAMES else str(user_path(budget.data).resolve())
     flags = {"data": data, "tokenizer": budget.tokenizer, "device": budget.device, "out-dir": str(out_dir)}
     flags |= {name: settings[name.replace("-", "_")] for name in ("hidden-size", "max-steps", "seed")}
     command = [sys.executable, "train.py", *(f"--{name}={value}" for name, value in flags.items())]
-    command += ["--resume"] * (out_dir / "last.pt").is_file()
+    command += ["--resume"] if (out_dir / "last.pt").is_file() else [f"--optimizer={settings['optimizer']}"]
     log(f"training    {stage}: hidden size {settings['hidden_size']}, {settings['max_steps']:,} steps, in {out_dir}")
     with StopSignal() as stop:  # Ctrl-C reaches the training as well, which then saves what it has
         code = subprocess.call(command, cwd=load_stage(stage).folder, stdout=sys.stderr)

@@ -83,7 +83,9 @@ def make_folder(folder: Path, flag: str) -> None:
 
 def lacks_memory(error: Exception) -> bool:
     """Is this Python's complaint, or PyTorch's for the CPU or a GPU, that there is no memory left?"""
-    return isinstance(error, MemoryError) or any(words in str(error) for words in ("allocate memory", "out of memory"))
+    # Linux, GPUs, Windows, and a Mac's GPU for one tensor that is too large for it.
+    complaints = ("allocate memory", "out of memory", "not enough memory", "Invalid buffer size")
+    return isinstance(error, MemoryError) or any(words in str(error) for words in complaints)
 
 
 def run_main(main: Callable[[], None]) -> None:

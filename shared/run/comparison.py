@@ -4,7 +4,6 @@ A `Trained` is one finished run. What needs several seeds takes a list of runs, 
 the first of them.
 """
 
-import json
 import math
 import re
 import time
@@ -26,7 +25,7 @@ from shared.model.memory import context_losses, gradient_by_distance, position_l
 from shared.model.sampling import generate
 from shared.run.checkpoint import load_checkpoint
 from shared.run.generation import MAP_TOKENS
-from shared.run.results import differing_setting
+from shared.run.results import differing_setting, read_records
 from shared.stages import STAGES, model_class
 from shared.text.corpus import Corpus
 from shared.text.tokenizer import Tokenizer
@@ -83,12 +82,6 @@ def load_trained(path: Path, device: torch.device) -> Trained:
     model = model_class(saved["stage"])(**saved["model_settings"]).to(device)
     model.load_state_dict(saved["weights"])
     return Trained(saved["stage"], path, saved, model.eval(), read_records(path.with_name("metrics.jsonl")))
-
-
-def read_records(path: Path) -> list[dict]:
-    """The lines of a metrics.jsonl, but for one that a crash cut off; none where there is no such file."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
 
 
 def check_comparable(runs: list[Trained]) -> None:

@@ -25,6 +25,9 @@ def choose_device(name: str) -> torch.device:
         raise UserError(f"PyTorch finds no {name} device here; use --device cpu, or leave --device away")
     if name == "cpu":
         keep_freed_memory()
+    if name == "cuda":
+        # With a mask, its gradients are not numbers at some lengths (github.com/pytorch/pytorch/issues/196678).
+        torch.backends.cuda.enable_cudnn_sdp(False)
     return torch.device(name)
 
 
@@ -74,7 +77,7 @@ def seconds_of(function: Callable[[], None], device: torch.device, repeats: int 
 
 
 def choose_precision(wanted: str, device: torch.device, trial_step: Callable[[str], None]) -> tuple[str, float]:
-    """The precision to train in and what a step takes in it, in seconds; `auto` takes the faster.
+    """The precision to train in and what a step takes in it, in seconds; `auto` takes bfloat16 if it is `WORTH_IT`.
 
     `trial_step(precision)` computes one step's loss and gradients.
     """

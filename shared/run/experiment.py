@@ -3,7 +3,6 @@
 The stages and the labs share it. It knows neither what is learned nor from what.
 """
 
-import json
 import shlex
 import sys
 import time
@@ -27,7 +26,7 @@ from shared.run.device import (
     set_random_state,
 )
 from shared.run.optimizers import OPTIMIZERS, choose_optimizer, optimizers_for
-from shared.run.results import machine, write_json
+from shared.run.results import machine, read_records, write_json
 from shared.run.training import LoopSettings, Task, train
 from shared.show.plots import NATS, learning_curve_figure, save_figure
 
@@ -75,7 +74,7 @@ FLAGS = {
         dict(type=POSITIVE),
     ),
     "--seed": (
-        "fixes initialisation, data order and dropout; name --precision and --optimizer too for the very same run",
+        "fixes initialisation, data order and dropout; for the very same run name, too, what auto would choose",
         dict(type=number(int, low=0, high=1e9)),
     ),
     "--device": ("auto takes a GPU if PyTorch finds one", dict(choices=DEVICES)),
@@ -130,6 +129,11 @@ class Run:
     began: float = field(default_factory=time.perf_counter)
 
     @property
+    def command(self) -> str:
+        """What was typed when the run began."""
+        return (self.saved or {}).get("command") or command_line()
+
+    @property
     def device(self) -> torch.device:
         """Where this run computes."""
         return choose_device(self.settings["device"])
@@ -140,7 +144,7 @@ class Run:
         settings = self.settings
         settings["eval_interval"] = settings["eval_interval"] or -(-settings["max_steps"] // EVALUATIONS)
         optimizers = optimizers_for(model, settings)
-        identity = {"stage": self.name, "settings": settings} | identity
+        identity = {"stage": self.name, "settings": settings, "command": self.command} | identity
         try:
             train(model, optimizers, task, loop_settings(settings), self.out_dir, identity, self.saved)
         except KeyboardInterrupt:
@@ -160,17 +164,17 @@ class Run:
         A stage finds `corpus` and `validation`; a lab finds the `table` and `row` that it belongs to, and `scores`, a
         dict of column head -> float.
         """
-        lines = (self.out_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        records = [json.loads(line) for line in lines]
+        records = read_records(self.out_dir / "metrics.jsonl")
+        seconds_before = self.saved["progress"]["seconds"] if self.saved else 0.0
         save_figure(learning_curve_figure(records, self.name, unit), self.out_dir / "learning_curve.png")
         summary = {
-            "command": command_line(),
+            "command": self.command,
             "stage": self.name,
             "settings": self.settings,
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "training_tokens": records[-1]["tokens"],
             "training_seconds": round(records[-1]["seconds"], 1),
-            "command_seconds": round(time.perf_counter() - self.began, 1),
+            "command_seconds": round(seconds_before + time.perf_counter() - self.began, 1),
             "machine": machine(),
         }
         write_json(self.out_dir / "summary.json", summary | found)

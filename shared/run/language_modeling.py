@@ -125,7 +125,7 @@ def parse_flags(stage: Stage) -> Namespace:
     )
     why = "what a token is; words make readable text soonest"
     add_flag(parser, "--tokenizer", why, defaults, choices=sorted(TOKENIZERS))
-    why = "upper limit; by default every word seen twice, every character, or 1,024 byte pairs"
+    why = "upper limit; by default every word seen twice, every character, or 1,024 bytes and byte pairs"
     add_flag(parser, "--vocab-size", why, defaults, type=WHOLE)
     add_training_flags(parser, stage.folder, defaults, stage.presets("word"))
     stage.add_flags(parser)

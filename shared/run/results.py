@@ -46,6 +46,12 @@ def read_json(path: Path) -> dict:
         raise UserError(f"{path} is not JSON; write it again with the command that made it") from None
 
 
+def read_records(path: Path) -> list[dict]:
+    """The lines of a metrics.jsonl, but for one that a crash cut off; none where there is no such file."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file, its folder included; UserError where that cannot be done."""
     try:

@@ -44,7 +44,7 @@ class Lanes:
                 f"the training text has {len(ids):,} tokens, but {batch_size} lanes of {context_length} tokens need "
                 f"more than {needed:,}; use a longer text, or a smaller --batch-size or --context-length"
             )
-        # The last chunk of a lane may be shorter than the rest and is left out; the next epoch's cut reaches it.
+        # What does not fill a last chunk of every lane is left out. It lies at the text's end, and is never read.
         self.steps_per_epoch = (len(ids) - context_length) // (batch_size * context_length)
 
     def batch(self, number: int) -> Batch:

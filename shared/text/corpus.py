@@ -67,6 +67,12 @@ def user_path(name: str) -> Path:
         return Path(name)
 
 
+def text_of_run(data: str, folder: Path) -> str:
+    """The `data` that a run has read, to be loaded from elsewhere: a path may have been typed in the run's folder."""
+    path = user_path(data)
+    return data if data in NAMES or path.is_file() else str(folder / path)
+
+
 def fetch_tinyshakespeare() -> None:
     """Make sure that data/downloads/tinyshakespeare.txt is there, whole."""
     try:
