@@ -110,6 +110,7 @@ VARIANTS = {
     "AdamW for all weights, rate .012": Variant(dict(optimizer="adamw", learning_rate=0.012)),
     "AdamW for all weights, rate .024": Variant(dict(optimizer="adamw", learning_rate=0.024)),
     "epsilon .0001": Variant(dict(epsilon=1e-4)),
+    "weight decay .3": Variant(dict(weight_decay=0.3)),
     "learning rate lowered": Variant(dict(decay_share=0.6, average_share=0.0)),
     "learning rate lowered, weights averaged": Variant(dict(decay_share=0.6, average_share=0.1)),
     "learning rate never lowered": Variant(dict(decay_share=0.0, average_share=0.0)),
@@ -123,6 +124,7 @@ VARIANTS = {
     "half the hidden size, twice the steps": Variant(shares=dict(hidden_size=0.5, max_steps=2)),
     "1.5 times the hidden size, .6 of the steps": Variant(shares=dict(hidden_size=1.5, max_steps=0.6)),
     "twice the hidden size, half the steps": Variant(shares=dict(hidden_size=2, max_steps=0.5)),
+    "a memory of 256 states": Variant(dict(memory_length=256)),
     "sinusoidal positions": Variant(dict(positions="sinusoidal")),
     "learned positions": Variant(dict(positions="learned")),
 }
