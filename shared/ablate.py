@@ -113,6 +113,12 @@ VARIANTS = {
     "weight decay .3": Variant(dict(weight_decay=0.3)),
     "learning rate lowered": Variant(dict(decay_share=0.6, average_share=0.0)),
     "learning rate lowered, weights averaged": Variant(dict(decay_share=0.6, average_share=0.1)),
+    "learning rate .009, lowered, weights averaged": Variant(
+        dict(learning_rate=0.009, decay_share=0.6, average_share=0.1)
+    ),
+    "learning rate .012, lowered, weights averaged": Variant(
+        dict(learning_rate=0.012, decay_share=0.6, average_share=0.1)
+    ),
     "learning rate never lowered": Variant(dict(decay_share=0.0, average_share=0.0)),
     "learning rate never lowered, weights averaged": Variant(dict(decay_share=0.0, average_share=0.1)),
     "three times the steps": Variant(shares=dict(max_steps=3)),

@@ -114,7 +114,8 @@ def updated_pages(root: Path) -> list[tuple[Path, str, str]]:
     contents = {root / "README.md": "\n\n".join(part for part in (tables(runs, counts), costs(root)) if part)}
     for stage in sorted({run["stage"] for run in runs}):
         contents[root / stage / "README.md"] = chapter([run for run in runs if run["stage"] == stage], counts)
-        for ablated in sorted((root / stage / "results").glob("ablation*.json")):
+        # Shortest name first: that of the bundled words, which the default run is of.
+        for ablated in sorted((root / stage / "results").glob("ablation*.json"), key=lambda path: len(path.name)):
             contents[root / stage / "README.md"] += f"\n\n{ablation_tables(read_json(ablated))}"
     for lab in LABS:
         if kept := lab_results.load_lab_results(root / lab):
