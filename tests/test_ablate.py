@@ -136,7 +136,6 @@ def test_runs_are_kept_one_by_one_and_never_repeated(text, tmp_path, monkeypatch
 
 def test_runs_of_another_recipe_are_neither_mixed_with_these_nor_lost(text, tmp_path, monkeypatch):
     path = tmp_path / "ablation.json"
-    monkeypatch.setattr(ablate, "read_text", lambda data, tokenizer, whole: text)
     monkeypatch.setattr(ablate, "run_variant", lambda *given: 4.0)
     monkeypatch.setattr(ablate, "settle", lambda stage, text, whole, chosen: small(STAGE_1))
     ablate.ablate(STAGE_1, text, [1], path)

@@ -77,7 +77,7 @@ def train_missing(budget: Budget, folder: Path) -> list[Path]:
         for path in kept_runs(folder / stage):
             summary = read_json(path)
             settings["optimizer"] = summary["settings"]["optimizer"]  # another seed must not choose another one
-            changes = load_stage(stage).by_optimizer.get(summary["settings"]["optimizer"], {})
+            changes = load_stage(stage).by_optimizer.get(settings["optimizer"], {})
             check_budget(summary, settings | changes, corpus.sha256, path.parent)
     for stage, settings in wanted.items():
         out_dir = (folder / stage / f"seed{budget.seed}").resolve()

@@ -26,7 +26,7 @@ def choose_device(name: str) -> torch.device:
     if name == "cpu":
         keep_freed_memory()
     if name == "cuda":
-        # With a mask, its gradients are not numbers at some lengths (github.com/pytorch/pytorch/issues/196678).
+        # With a mask, cuDNN's attention has NaN gradients at some lengths (github.com/pytorch/pytorch/issues/196678).
         torch.backends.cuda.enable_cudnn_sdp(False)
     return torch.device(name)
 
