@@ -1,0 +1,51 @@
+"""Four functions to write. `python check.py` makes a copy, answers.py, for you to write in, and says which are right.
+
+B batch, T time, E embedding, H hidden
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def step(x_t: Tensor, h: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
+    """Exercise 1. The chapter's equation: the word just read and the memory from before -> the new memory.
+
+    x_t (B, E), h (B, H), w_ih (H, E), w_hh (H, H), b_ih (H), b_hh (H) -> (B, H)
+    """
+    raise NotImplementedError
+
+
+def chunks(ids: Tensor, batch_size: int, context_length: int) -> list[tuple[Tensor, Tensor]]:
+    """Exercise 2. Cut a text into batches for training, such that a memory may be carried from each to the next.
+
+    ids (N) -> inputs and targets, each (B, T), for every batch. Row r reads on where row r of the batch before stopped.
+    A target is the token that follows its input in the text. The rows are equally long stretches of the text, one after
+    the other, and as long as the text allows. What is left over at the end of the text is dropped.
+
+    The text 0 1 2 ... 12 in two rows, three tokens at a time, gives two batches:
+        inputs [[0, 1, 2], [6, 7, 8]]      targets [[1, 2, 3], [7, 8, 9]]
+        inputs [[3, 4, 5], [9, 10, 11]]    targets [[4, 5, 6], [10, 11, 12]]
+    """
+    raise NotImplementedError
+
+
+def perplexity(losses: list[Tensor]) -> float:
+    """Exercise 3. The perplexity of a text that was read in pieces, not all equally long.
+
+    losses: a tensor (T) for each piece, with the loss of every token in nats -> one number for the whole text
+    """
+    raise NotImplementedError
+
+
+def reach(cell: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, h: Tensor) -> Tensor:
+    """Exercise 4. How much does a memory still matter some steps later?
+
+    Read T inputs with h = cell(x_t, h). Take the sum of the last memory's numbers. How large (Euclidean norm) is its
+    gradient with respect to the memory after step 1, 2, ... T? `torch.autograd.grad` takes a list.
+
+    inputs (T, E), h (H) before the first step -> (T). The last one is the root of H: a gradient of ones.
+    """
+    raise NotImplementedError

@@ -1,0 +1,50 @@
+"""Four functions to write. `python check.py` makes a copy, answers.py, for you to write in, and says which are right.
+
+B batch, Tq queries, Tk keys, D their size, A additive attention's inner size, V vocabulary
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Exercise 1. Scaled dot-product attention. A query that may see no key gets zeros: weights and context.
+
+    queries (B, Tq, D), keys (B, Tk, D), values (B, Tk, D), mask (B, Tq, Tk) bool, True where a query may see a key
+    -> context (B, Tq, D), weights (B, Tq, Tk)
+    """
+    raise NotImplementedError
+
+
+def additive_scores(queries: Tensor, keys: Tensor, w: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    """Exercise 2. The first attention's scores, v' tanh(W q + U k), for all pairs of a query and a key; without a loop.
+
+    queries (B, Tq, D), keys (B, Tk, D), w (A, D), u (A, D), v (A) -> (B, Tq, Tk)
+    """
+    raise NotImplementedError
+
+
+def memory_mask(num_queries: int, num_past: int, window: int) -> Tensor:
+    """Exercise 3. Which states may each query see? The `window` states just before its own, and its own not.
+
+    The keys are `num_past` states of the chunk before, and then the states of the queries themselves.
+    -> (num_queries, num_past + num_queries) bool, True where a query may see a state
+
+    Three queries, one past state, a window of two:
+        [[1, 0, 0, 0],
+         [1, 1, 0, 0],
+         [0, 1, 1, 0]]
+    """
+    raise NotImplementedError
+
+
+def peeks(model: Callable[[Tensor], Tensor], tokens: Tensor, vocab_size: int) -> bool:
+    """Exercise 4. Does a model look into the future? True if any logit changes by more than a millionth when a token
+    that stands later in the text is another one.
+
+    model: tokens (B, T) -> logits (B, T, V); tokens (1, T), a text to try it on; ids go from 0 to vocab_size - 1
+    """
+    raise NotImplementedError

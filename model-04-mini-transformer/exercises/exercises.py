@@ -1,0 +1,47 @@
+"""Four functions to write. `python check.py` makes a copy, answers.py, for you to write in, and says which are right.
+
+B batch, T time, E embedding, D = E / heads, W window
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def self_attention(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor, w_o: Tensor, num_heads: int) -> Tensor:
+    """Exercise 1. Causal self-attention in several heads, without positions: each token sees itself and all before it.
+
+    Head n has the n-th D of the E numbers of a query, key and value. What the heads find is laid side by side again and
+    multiplied by w_o.
+
+    x (B, T, E), every w (E, E), to be used as x @ w.T -> (B, T, E)
+    """
+    raise NotImplementedError
+
+
+def rotate(x: Tensor, positions: Tensor) -> Tensor:
+    """Exercise 2. Rotary positions: turn the pair (x_i, x_{i + D/2}) by the angle position * 10000^(-2 i / D).
+
+    x (T, D), positions (T) -> (T, D). To turn a pair (a, b) by an angle is to make of it
+    (a cos - b sin, a sin + b cos).
+    """
+    raise NotImplementedError
+
+
+def attend_next(q: Tensor, k: Tensor, v: Tensor, cache: tuple[Tensor, Tensor] | None, window: int):
+    """Exercise 3. One step of writing: the newest token's query, with the keys and values of those before in a cache.
+
+    q, k, v (D), of the newest token; cache, keys (P, D) and values (P, D) of the last tokens before it, or None at the
+    text's beginning. The query sees the last `window` tokens, its own among them.
+    -> context (D), and the cache for the next step, which holds no more than that step can use
+    """
+    raise NotImplementedError
+
+
+def furthest(num_layers: int, window: int) -> int:
+    """Exercise 4. In each layer a token sees the last `window` tokens, its own among them. How many of the last tokens,
+    its own among them, can have a part in its logits when there are several layers?
+    """
+    raise NotImplementedError

@@ -1,0 +1,563 @@
+"""The exercises: starters are unwritten, solutions are right, and the usual mistakes are found and named."""
+
+import inspect
+import math
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from shared.errors import UserError
+from shared.run.exercises import Wrong, expect_close, load_answers, name_of, verdict
+from shared.stages import ROOT, STAGES, load_module, model_class
+
+
+def part(stage: str, name: str):
+    return load_module(ROOT / stage / "exercises" / f"{name}.py")
+
+
+def functions(module) -> dict:
+    return {name: f for name, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__}
+
+
+def checks(stage: str) -> dict:
+    """The function that is tried -> its check."""
+    found = functions(part(stage, "check")).values()
+    return {name_of(check): check for check in found if check.__name__.startswith("check_")}
+
+
+ALL = [(stage, name) for stage in STAGES for name in checks(stage)]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_exercises_checks_and_solutions_are_of_the_same_functions(stage):
+    starters, solutions = functions(part(stage, "exercises")), functions(part(stage, "solutions"))
+    assert list(checks(stage)) == list(starters) == list(solutions)
+    assert len(starters) == 4
+    for name, starter in starters.items():
+        assert inspect.signature(starter) == inspect.signature(solutions[name])
+
+
+@pytest.mark.parametrize("stage, name", ALL)
+def test_a_starter_is_not_written_yet(stage, name):
+    assert verdict(checks(stage)[name], part(stage, "exercises")) == "not written yet"
+
+
+@pytest.mark.parametrize("stage, name", ALL)
+def test_a_solution_is_right(stage, name):
+    assert verdict(checks(stage)[name], part(stage, "solutions")) == "right"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_chapter_tells_of_its_exercises_in_their_order(stage):
+    chapter = (ROOT / stage / "README.md").read_text(encoding="utf-8")
+    told = chapter[chapter.index("## Exercises") :]
+    places = [told.index(f"`{name}`") for name in checks(stage)]
+    assert places == sorted(places)
+
+
+# Mistakes that people make. Each is a function that a learner might have written, and a part of what the check says.
+
+
+def step_without_tanh(x_t, h, w_ih, w_hh, b_ih, b_hh):
+    return x_t @ w_ih.T + b_ih + h @ w_hh.T + b_hh
+
+
+def step_with_the_transpose(x_t, h, w_ih, w_hh, b_ih, b_hh):
+    return torch.tanh(x_t @ w_ih.T + b_ih + h @ w_hh + b_hh)
+
+
+def step_with_one_bias(x_t, h, w_ih, w_hh, b_ih, b_hh):
+    return torch.tanh(x_t @ w_ih.T + h @ w_hh.T + b_hh)
+
+
+def chunks_shifted_within(ids, batch_size, context_length):
+    """The last target of each row is the row's own first token."""
+    num_batches = (len(ids) - 1) // (batch_size * context_length)
+    rows = ids[: batch_size * num_batches * context_length].view(batch_size, -1)
+    return [(inputs, inputs.roll(-1, dims=1)) for inputs in rows.split(context_length, dim=1)]
+
+
+def chunks_in_reading_order(ids, batch_size, context_length):
+    """Row after row of the text in one batch: the next batch's rows are the text of none of them."""
+    num_batches = (len(ids) - 1) // (batch_size * context_length)
+    length = num_batches * batch_size * context_length
+    shape = (num_batches, batch_size, context_length)
+    return list(zip(ids[:length].view(shape), ids[1 : length + 1].view(shape)))
+
+
+def chunks_without_a_last_target(ids, batch_size, context_length):
+    num_batches = len(ids) // (batch_size * context_length)
+    length = num_batches * context_length
+    inputs = ids[: batch_size * length].view(batch_size, length)
+    targets = ids[1 : batch_size * length + 1].view(batch_size, length)
+    return list(zip(inputs.split(context_length, dim=1), targets.split(context_length, dim=1)))
+
+
+def chunks_told_their_inputs(ids, batch_size, context_length):
+    num_batches = (len(ids) - 1) // (batch_size * context_length)
+    rows = ids[: batch_size * num_batches * context_length].view(batch_size, -1)
+    return [(inputs, inputs) for inputs in rows.split(context_length, dim=1)]
+
+
+def perplexity_of_means(losses):
+    return math.exp(sum(piece.mean().item() for piece in losses) / len(losses))
+
+
+def mean_of_perplexities(losses):
+    return sum(piece.mean().exp().item() for piece in losses) / len(losses)
+
+
+def mean_of_exponentials(losses):
+    return torch.cat(losses).exp().mean().item()
+
+
+def reach_backwards(cell, inputs, h):
+    return part("model-01-rnn", "solutions").reach(cell, inputs, h).flip(0)
+
+
+def reach_of_the_mean(cell, inputs, h):
+    return part("model-01-rnn", "solutions").reach(cell, inputs, h) / len(h)
+
+
+def step_with_gates_in_another_order(gates, c):
+    i, f, o, g = gates.chunk(4, dim=-1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def step_that_shows_the_old_cell(gates, c):
+    i, f, g, o = gates.chunk(4, dim=-1)
+    return torch.sigmoid(o) * torch.tanh(c), torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+
+
+def step_with_four_sigmoids(gates, c):
+    i, f, g, o = torch.sigmoid(gates).chunk(4, dim=-1)
+    c = f * c + i * g
+    return o * torch.tanh(c), c
+
+
+def step_that_returns_the_cell_first(gates, c):
+    return part("model-02-lstm", "solutions").step(gates, c)[::-1]
+
+
+def forget_bias_that_is_the_gate(steps):
+    return 0.5 ** (1 / steps)
+
+
+def latch_that_leaks():
+    weights = torch.tensor([[0.0], [0.0], [20.0], [0.0]])
+    return weights, torch.zeros(4, 1), torch.tensor([20.0, 5.0, 0.0, 20.0])
+
+
+def latch_that_is_always_on():
+    return torch.zeros(4, 1), torch.zeros(4, 1), torch.full((4,), 20.0)
+
+
+def latch_that_is_flat():
+    return torch.zeros(4), torch.zeros(4), torch.zeros(4)
+
+
+def chunks_with_a_new_memory(lstm, x, length):
+    return torch.cat([lstm(chunk)[0] for chunk in x.split(length, dim=1)], dim=1)
+
+
+def chunks_with_their_gradient(lstm, x, length):
+    return lstm(x)[0]
+
+
+def chunks_that_cut_the_cell_only(lstm, x, length):
+    state, hidden = None, []
+    for chunk in x.split(length, dim=1):
+        states, (h, c) = lstm(chunk, state)
+        state = h, c.detach()
+        hidden.append(states)
+    return torch.cat(hidden, dim=1)
+
+
+def chunks_without_the_rest(lstm, x, length):
+    whole = x[:, : x.size(1) // length * length] if x.size(1) > length else x
+    return part("model-02-lstm", "solutions").read_in_chunks(lstm, whole, length)
+
+
+def attend_unscaled(queries, keys, values, mask):
+    return part("model-03-lstm-attention", "solutions").attend(
+        queries * math.sqrt(queries.size(-1)), keys, values, mask
+    )
+
+
+def attend_with_nan(queries, keys, values, mask):
+    scores = queries @ keys.transpose(1, 2) / math.sqrt(queries.size(-1))
+    weights = scores.masked_fill(~mask, float("-inf")).softmax(-1)
+    return weights @ values, weights
+
+
+def attend_with_a_large_number(queries, keys, values, mask):
+    """A row that may see nothing gets uniform weights."""
+    scores = queries @ keys.transpose(1, 2) / math.sqrt(queries.size(-1))
+    weights = scores.masked_fill(~mask, -1e9).softmax(-1)
+    return weights @ values, weights
+
+
+def attend_masked_afterwards(queries, keys, values, mask):
+    scores = queries @ keys.transpose(1, 2) / math.sqrt(queries.size(-1))
+    weights = scores.softmax(-1) * mask
+    return weights @ values, weights
+
+
+def attend_with_the_mask_reversed(queries, keys, values, mask):
+    return part("model-03-lstm-attention", "solutions").attend(queries, keys, values, ~mask)
+
+
+def attend_over_the_queries(queries, keys, values, mask):
+    scores = queries @ keys.transpose(1, 2) / math.sqrt(queries.size(-1))
+    weights = scores.masked_fill(~mask, float("-inf")).softmax(-2).nan_to_num(0)
+    return weights @ values, weights
+
+
+def additive_scores_transposed(queries, keys, w, u, v):
+    pairs = torch.tanh((queries @ w.T)[:, None] + (keys @ u.T)[:, :, None])
+    return pairs @ v
+
+
+def additive_scores_with_the_same_matrix(queries, keys, w, u, v):
+    return part("model-03-lstm-attention", "solutions").additive_scores(queries, keys, w, w, v)
+
+
+def memory_mask_with_itself(num_queries, num_past, window):
+    steps_back = torch.arange(num_past, num_past + num_queries)[:, None] - torch.arange(num_past + num_queries)
+    return (steps_back >= 0) & (steps_back < window)
+
+
+def memory_mask_short_by_one(num_queries, num_past, window):
+    steps_back = torch.arange(num_past, num_past + num_queries)[:, None] - torch.arange(num_past + num_queries)
+    return (steps_back >= 1) & (steps_back < window)
+
+
+def memory_mask_without_the_past(num_queries, num_past, window):
+    steps_back = torch.arange(num_queries)[:, None] - torch.arange(num_past + num_queries)
+    return (steps_back >= 1) & (steps_back <= window)
+
+
+def memory_mask_of_numbers(num_queries, num_past, window):
+    return part("model-03-lstm-attention", "solutions").memory_mask(num_queries, num_past, window).float()
+
+
+def peeks_never(model, tokens, vocab_size):
+    return False
+
+
+def peeks_always(model, tokens, vocab_size):
+    return True
+
+
+def peeks_at_the_last_token_only(model, tokens, vocab_size):
+    changed = tokens.clone()
+    changed[:, -1] = (changed[:, -1] + 1) % vocab_size
+    return bool((model(changed) - model(tokens))[:, :-1].abs().max() > 1e-6)
+
+
+def peeks_at_the_place_before_only(model, tokens, vocab_size):
+    before = model(tokens)
+    for place in range(1, tokens.size(1)):
+        for other in range(vocab_size):
+            changed = tokens.clone()
+            changed[:, place] = other
+            if (model(changed) - before)[:, place - 1].abs().max() > 1e-6:
+                return True
+    return False
+
+
+def peeks_with_one_other_token(model, tokens, vocab_size):
+    before = model(tokens)
+    for place in range(1, tokens.size(1)):
+        changed = tokens.clone()
+        changed[:, place] = (changed[:, place] + 1) % vocab_size
+        if (model(changed) - before)[:, :place].abs().max() > 1e-6:
+            return True
+    return False
+
+
+def peeks_that_looks_at_the_changed_place_too(model, tokens, vocab_size):
+    changed = tokens.clone()
+    changed[:, -1] = (changed[:, -1] + 1) % vocab_size
+    return bool((model(changed) - model(tokens)).abs().max() > 1e-6)
+
+
+def heads_by_view(x, w_q, w_k, w_v, w_o, num_heads):
+    """The right shape, and heads made of whole tokens."""
+    size = (x.size(0), num_heads, x.size(1), -1)
+    q, k, v = ((x @ w.T).view(size) for w in (w_q, w_k, w_v))
+    found = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    return found.reshape(x.shape) @ w_o.T
+
+
+def heads_not_put_back(x, w_q, w_k, w_v, w_o, num_heads):
+    q, k, v = ((x @ w.T).unflatten(-1, (num_heads, -1)).transpose(1, 2) for w in (w_q, w_k, w_v))
+    found = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    return found.reshape(x.shape) @ w_o.T
+
+
+def heads_scaled_by_the_whole_size(x, w_q, w_k, w_v, w_o, num_heads):
+    q, k, v = ((x @ w.T).unflatten(-1, (num_heads, -1)).transpose(1, 2) for w in (w_q, w_k, w_v))
+    found = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=x.size(-1) ** -0.5)
+    return found.transpose(1, 2).flatten(2) @ w_o.T
+
+
+def heads_that_see_the_future(x, w_q, w_k, w_v, w_o, num_heads):
+    q, k, v = ((x @ w.T).unflatten(-1, (num_heads, -1)).transpose(1, 2) for w in (w_q, w_k, w_v))
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2) @ w_o.T
+
+
+def heads_without_an_output(x, w_q, w_k, w_v, w_o, num_heads):
+    q, k, v = ((x @ w.T).unflatten(-1, (num_heads, -1)).transpose(1, 2) for w in (w_q, w_k, w_v))
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
+
+
+def rotate_neighbours(x, positions):
+    """The other pairing, of neighbours. As good, but not what the exercise asks for."""
+    turned = part("model-04-mini-transformer", "solutions").rotate(torch.cat([x[:, ::2], x[:, 1::2]], dim=1), positions)
+    return torch.stack(turned.chunk(2, dim=1), dim=-1).flatten(1)
+
+
+def rotate_backwards(x, positions):
+    return part("model-04-mini-transformer", "solutions").rotate(x, -positions)
+
+
+def rotate_from_zero(x, positions):
+    return part("model-04-mini-transformer", "solutions").rotate(x, positions - positions[0] + torch.arange(len(x)))
+
+
+def cache_without_an_end(q, k, v, cache, window):
+    keys, values = k[None], v[None]
+    if cache is not None:
+        keys, values = torch.cat([cache[0], keys]), torch.cat([cache[1], values])
+    return (keys @ q / math.sqrt(len(q))).softmax(0) @ values, (keys, values)
+
+
+def cache_longer_by_one(q, k, v, cache, window):
+    """Right as to what is seen, but the oldest entry is kept for nothing."""
+    keys, values = k[None], v[None]
+    if cache is not None:
+        keys, values = torch.cat([cache[0], keys])[-window:], torch.cat([cache[1], values])[-window:]
+    return (keys @ q / math.sqrt(len(q))).softmax(0) @ values, (keys, values)
+
+
+def cache_without_its_own_token(q, k, v, cache, window):
+    seen, new = cache or (k[None], v[None]), part("model-04-mini-transformer", "solutions").attend_next
+    return (seen[0] @ q / math.sqrt(len(q))).softmax(0) @ seen[1], new(q, k, v, cache, window)[1]
+
+
+def cache_cut_with_minus_zero(q, k, v, cache, window):
+    """[-(window - 1):] keeps all when the window is 1."""
+    keys, values = k[None], v[None]
+    if cache is not None:
+        keys, values = torch.cat([cache[0], keys]), torch.cat([cache[1], values])
+    context = (keys @ q / math.sqrt(len(q))).softmax(0) @ values
+    return context, (keys[-(window - 1) :], values[-(window - 1) :])
+
+
+RNN, LSTM, ATTENTION, TRANSFORMER = STAGES
+MISTAKES = [
+    (RNN, "step", step_without_tanh, "beside torch.nn.RNNCell"),
+    (RNN, "step", step_with_the_transpose, "beside torch.nn.RNNCell"),
+    (RNN, "step", step_with_one_bias, "beside torch.nn.RNNCell"),
+    (RNN, "chunks", chunks_shifted_within, "targets of batch 0"),
+    (RNN, "chunks", chunks_in_reading_order, "inputs of batch 0"),
+    (RNN, "chunks", chunks_without_a_last_target, "RuntimeError: shape"),
+    (RNN, "chunks", chunks_told_their_inputs, "targets of batch 0"),
+    (RNN, "perplexity", perplexity_of_means, "pieces of [1, 3] tokens"),
+    (RNN, "perplexity", mean_of_perplexities, "pieces of [1, 3] tokens"),
+    (RNN, "perplexity", mean_of_exponentials, "pieces of [4] tokens"),
+    (RNN, "reach", reach_backwards, "a cell that keeps half"),
+    (RNN, "reach", reach_of_the_mean, "a cell that keeps half"),
+    (LSTM, "step", step_with_gates_in_another_order, "c beside torch.nn.LSTMCell"),
+    (LSTM, "step", step_that_shows_the_old_cell, "h beside torch.nn.LSTMCell"),
+    (LSTM, "step", step_with_four_sigmoids, "c beside torch.nn.LSTMCell"),
+    (LSTM, "step", step_that_returns_the_cell_first, "c beside torch.nn.LSTMCell"),
+    (LSTM, "forget_bias", forget_bias_that_is_the_gate, "what is left after 1 steps"),
+    (LSTM, "latch", latch_that_leaks, "after the first, h falls to"),
+    (LSTM, "latch", latch_that_is_always_on, "before a 1 comes, h rises to"),
+    (LSTM, "latch", latch_that_is_flat, "shape (4, 1) is expected, and not (4,)"),
+    (LSTM, "read_in_chunks", chunks_with_a_new_memory, "hidden states"),
+    (LSTM, "read_in_chunks", chunks_with_their_gradient, "does the last state's gradient reach"),
+    (LSTM, "read_in_chunks", chunks_that_cut_the_cell_only, "does the last state's gradient reach"),
+    (LSTM, "read_in_chunks", chunks_without_the_rest, "shape (2, 10, 4) is expected, and not (2, 8, 4)"),
+    (ATTENTION, "attend", attend_unscaled, "all keys seen, weights"),
+    (ATTENTION, "attend", attend_with_nan, "no key seen, weights: 0 is expected, and not nan"),
+    (ATTENTION, "attend", attend_with_a_large_number, "no key seen, weights: 0 is expected, and not 0.2"),
+    (ATTENTION, "attend", attend_masked_afterwards, "some keys hidden, weights"),
+    (ATTENTION, "attend", attend_with_the_mask_reversed, "all keys seen, weights"),
+    (ATTENTION, "attend", attend_over_the_queries, "all keys seen, weights"),
+    (ATTENTION, "additive_scores", additive_scores_transposed, "shape (2, 3, 5) is expected, and not (2, 5, 3)"),
+    (ATTENTION, "additive_scores", additive_scores_with_the_same_matrix, "beside a loop over all pairs"),
+    (ATTENTION, "memory_mask", memory_mask_with_itself, "a window of 2: 0 is expected, and not 1, at [0, 1]"),
+    (ATTENTION, "memory_mask", memory_mask_short_by_one, "a window of 2: 1 is expected, and not 0, at [1, 0]"),
+    (ATTENTION, "memory_mask", memory_mask_without_the_past, "a window of 2: 1 is expected, and not 0, at [0, 0]"),
+    (ATTENTION, "memory_mask", memory_mask_of_numbers, "torch.bool is expected, and not torch.float32"),
+    (ATTENTION, "peeks", peeks_never, "the mean of the whole text goes free"),
+    (ATTENTION, "peeks", peeks_always, "is accused"),
+    (ATTENTION, "peeks", peeks_at_the_last_token_only, "the next token goes free"),
+    (ATTENTION, "peeks", peeks_at_the_place_before_only, "the last token, at the first goes free"),
+    (ATTENTION, "peeks", peeks_with_one_other_token, "whether one certain token comes next goes free"),
+    (ATTENTION, "peeks", peeks_that_looks_at_the_changed_place_too, "is accused"),
+    (TRANSFORMER, "self_attention", heads_by_view, "2 heads"),
+    (TRANSFORMER, "self_attention", heads_not_put_back, "2 heads"),
+    (TRANSFORMER, "self_attention", heads_scaled_by_the_whole_size, "2 heads"),
+    (TRANSFORMER, "self_attention", heads_that_see_the_future, "1 heads"),
+    (TRANSFORMER, "self_attention", heads_without_an_output, "1 heads"),
+    (TRANSFORMER, "rotate", rotate_neighbours, "beside complex numbers"),
+    (TRANSFORMER, "rotate", rotate_backwards, "beside complex numbers"),
+    (TRANSFORMER, "rotate", rotate_from_zero, "beside complex numbers"),
+    (TRANSFORMER, "attend_next", cache_without_an_end, "a window of 1, token 0, keys in the cache"),
+    (TRANSFORMER, "attend_next", cache_longer_by_one, "a window of 1, token 0, keys in the cache"),
+    (TRANSFORMER, "attend_next", cache_without_its_own_token, "a window of"),
+    (TRANSFORMER, "attend_next", cache_cut_with_minus_zero, "a window of 1"),
+    (TRANSFORMER, "furthest", lambda num_layers, window: num_layers * window, "2 layers, a window of 5"),
+    (TRANSFORMER, "furthest", lambda num_layers, window: window, "2 layers, a window of 5"),
+]
+
+
+class Answers:
+    """Stands for the learner's file with one function in it."""
+
+    __file__ = __file__
+
+    def __init__(self, **answers):
+        vars(self).update(answers)
+
+
+@pytest.mark.parametrize("stage, name, mistake, said", MISTAKES, ids=lambda value: getattr(value, "__name__", None))
+def test_a_mistake_is_found_and_named(stage, name, mistake, said):
+    found = verdict(checks(stage)[name], Answers(**{name: mistake}))
+    assert found.startswith("wrong. ") and said in found
+
+
+def test_every_exercise_has_a_mistake_that_is_found():
+    assert {(stage, name) for stage, name, _, _ in MISTAKES} == set(ALL)
+
+
+# Answers that are not even wrong
+
+
+def test_what_a_function_raises_is_told_with_its_line():
+    def step(*_):
+        return {}["h"]
+
+    line = step.__code__.co_firstlineno + 1
+    assert verdict(checks(RNN)["step"], Answers(step=step)) == f"wrong. line {line}: KeyError: 'h'"
+
+
+def test_what_cannot_be_used_is_told_as_what_it_is():
+    nothing = Answers(step=lambda *_: None)
+    assert verdict(checks(RNN)["step"], nothing).endswith("a tensor is expected, and not NoneType")
+    assert verdict(checks(LSTM)["step"], nothing) == (
+        "wrong. what it returns cannot be used: TypeError: cannot unpack non-iterable NoneType object"
+    )
+
+
+def test_a_function_that_is_gone_is_missed():
+    assert "step" in verdict(checks(RNN)["step"], Answers())
+
+
+def test_numbers_are_compared_one_by_one():
+    expect_close(torch.ones(2, 2), torch.ones(2, 2) + 5e-5, "here")
+    with pytest.raises(Wrong, match=r"here: 2 is expected, and not 1, at \[1, 0\]"):
+        expect_close(torch.ones(2, 2), torch.tensor([[1.0, 1.0], [2.0, 3.0]]), "here")
+    with pytest.raises(Wrong, match=r"here: shape \(2,\) is expected, and not \(1, 2\)"):
+        expect_close(torch.ones(1, 2), torch.ones(2), "here")
+
+
+# The command
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of what the command needs, in which it may write."""
+    for name in ("shared", "model-01-rnn/exercises"):
+        leave_out = shutil.ignore_patterns("results", "__pycache__", "answers.py")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=leave_out)
+    return tmp_path / "model-01-rnn" / "exercises"
+
+
+def run(folder, *flags):
+    command = [sys.executable, "check.py", *flags]
+    return subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8")
+
+
+def test_the_command_makes_a_file_to_write_in_and_never_writes_over_it(copy):
+    first = run(copy)
+    assert first.returncode == 1
+    assert first.stdout.splitlines() == [
+        "made answers.py, a copy of exercises.py: write your functions there",
+        *(f"{number} {name}: not written yet" for number, name in enumerate(checks(RNN), start=1)),
+        "0 of 4 right in answers.py",
+    ]
+    shutil.copyfile(copy / "solutions.py", copy / "answers.py")
+    second = run(copy)
+    assert (second.returncode, second.stdout.splitlines()[-1]) == (0, "4 of 4 right in answers.py")
+    assert (copy / "answers.py").read_bytes() == (copy / "solutions.py").read_bytes()
+    assert first.stderr == second.stderr == ""
+
+
+def test_the_solutions_can_be_checked_without_a_file_of_ones_own(copy):
+    done = run(copy, "--solutions")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "4 of 4 right in solutions.py")
+    assert not (copy / "answers.py").exists()
+
+
+def test_a_file_that_python_cannot_read_is_one_line(copy):
+    (copy / "answers.py").write_text("def step(:\n", encoding="utf-8")
+    failed = run(copy)
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert failed.stderr == "error: answers.py, line 1: invalid syntax\n"
+
+
+def test_a_file_that_cannot_be_imported_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("shared.stages.ROOT", tmp_path)
+    (tmp_path / "answers.py").write_text("import nothing_of_this_name\n", encoding="utf-8")
+    with pytest.raises(UserError, match="answers.py cannot be imported: ModuleNotFoundError: No module named"):
+        load_answers(tmp_path / "answers.py")
+
+
+# What the chapters ask beside the functions
+
+
+def test_the_models_of_all_stages_do_not_peek():
+    peeks = part(ATTENTION, "solutions").peeks
+    for stage in STAGES:
+        torch.manual_seed(0)
+        model = model_class(stage)(10).eval()
+        assert not peeks(lambda tokens, model=model: model(tokens)[0], torch.randint(10, (1, 30)), 10)
+
+
+def test_an_orthogonal_matrix_reaches_far_only_where_inputs_are_small():
+    reach, found = part(RNN, "solutions").reach, {}
+    for orthogonal in (False, True):
+        torch.manual_seed(0)
+        cell = torch.nn.RNNCell(32, 32)
+        if orthogonal:
+            torch.nn.init.orthogonal_(cell.weight_hh)
+            torch.nn.init.zeros_(cell.bias_ih), torch.nn.init.zeros_(cell.bias_hh)
+        for size in (0.01, 3):
+            norms = reach(cell, size * torch.randn(40, 32), torch.zeros(32))
+            found[orthogonal, size] = (norms[0] / norms[-1]).item()
+    assert found[True, 0.01] > 0.9
+    assert max(share for case, share in found.items() if case != (True, 0.01)) < 1e-5
+
+
+def test_turned_vectors_have_a_product_of_their_distance():
+    rotate = part(TRANSFORMER, "solutions").rotate
+    torch.manual_seed(0)
+    q, k = torch.randn(2, 1, 8)
+
+    def product(query_position, key_position):
+        turned = rotate(q, torch.tensor([query_position])) @ rotate(k, torch.tensor([key_position])).T
+        return turned.item()
+
+    assert product(4, 1) == pytest.approx(product(3, 0), abs=1e-4)
+    assert product(53, 50) == pytest.approx(product(3, 0), abs=1e-4)
+    assert product(4, 0) != pytest.approx(product(3, 0), abs=1e-2)
