@@ -492,6 +492,17 @@ def test_a_resumed_run_takes_the_same_flags_again_and_its_text_from_another_plac
     assert shown.out.splitlines()[0] == trained(STAGE_1).out.splitlines()[0]
 
 
+def test_a_run_goes_on_in_another_precision_where_its_own_does_not_work(answered, course, tmp_path):
+    """Its machine had bfloat16, say, and this one refuses it."""
+    line = f"python train.py --data {course}/short.txt {SMALL} --out-dir {tmp_path}/run --precision bfloat16"
+    assert answered(STAGE_1, line).code == 0
+    summary = tmp_path / "run" / "summary.json"
+    assert json.loads(summary.read_text(encoding="utf-8"))["settings"]["precision"] == "bfloat16"
+    resumed = line.replace("bfloat16", "float32") + " --resume"
+    assert answered(STAGE_1, resumed).code == 0
+    assert json.loads(summary.read_text(encoding="utf-8"))["settings"]["precision"] == "float32"
+
+
 @pytest.mark.parametrize(
     "flags, rate",
     [

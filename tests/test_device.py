@@ -159,7 +159,7 @@ def test_a_processor_that_cannot_do_bfloat16_at_all_gets_float32(clock):
         trial_step(precision)
 
     assert choose_precision("auto", CPU, refusing) == ("float32", 1.0)
-    with pytest.raises(UserError, match="bfloat16 does not work here.*leave --precision away"):
+    with pytest.raises(UserError, match="bfloat16 does not work here.*use --precision float32"):
         choose_precision("bfloat16", CPU, refusing)
     with pytest.raises(RuntimeError, match="not of the precision"):
         choose_precision("float32", CPU, broken)

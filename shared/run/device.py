@@ -88,7 +88,7 @@ def choose_precision(wanted: str, device: torch.device, trial_step: Callable[[st
     except RuntimeError as error:
         if wanted == "float32" or lacks_memory(error):
             raise
-        raise UserError(f"{wanted} does not work here: {error}; leave --precision away".replace("\n", " ")) from error
+        raise UserError(f"{wanted} does not work here: {error}; use --precision float32".replace("\n", " ")) from error
 
 
 def faster_precision(device: torch.device, trial_step: Callable[[str], None]) -> tuple[str, float]:

@@ -33,7 +33,8 @@ from shared.show.plots import NATS, learning_curve_figure, save_figure
 EVALUATIONS = 6  # a run, unless --eval-interval says otherwise
 
 # What may differ from the saved run when it is resumed: nothing that its past depended on. A text is known by its hash.
-FREE_ON_RESUME = {"data", "device", "eval_interval"}
+FREE_ON_RESUME = {"data", "device", "precision", "eval_interval"}
+PROBED = {"precision", "optimizer"}  # auto was settled when the run began
 RUN_FILES = ("best.pt", "last.pt", "metrics.jsonl", "learning_curve.png", "summary.json")
 
 WHOLE, POSITIVE, SHARE = number(int, low=1), number(float, above=0), number(float, low=0, high=1)
@@ -200,9 +201,11 @@ def resumed_settings(saved: dict, given: dict) -> dict:
     """The saved run's settings; a flag that contradicts them is a mistake, unless it cannot change what is learned."""
     settings = dict(saved["settings"])
     for name, value in given.items():
+        if name in PROBED and value == "auto":
+            continue
         if name in FREE_ON_RESUME:
             settings[name] = value
-        elif value not in ("auto", settings.get(name)):
+        elif value != settings.get(name):
             flag = "--" + name.replace("_", "-")
             raise UserError(
                 f"the saved run has {flag} {settings.get(name)}, not {value}; leave {flag} away, or leave --resume away"
