@@ -178,6 +178,20 @@ def chunks_that_cut_the_cell_only(lstm, x, length):
     return torch.cat(hidden, dim=1)
 
 
+def chunks_with_a_gradient_in_the_last_only(lstm, x, length):
+    hidden = part("model-02-lstm", "solutions").read_in_chunks(lstm, x, length)
+    start = (x.size(1) - 1) // length * length
+    return torch.cat([hidden[:, :start].detach(), hidden[:, start:]], dim=1)
+
+
+def chunks_cut_once(lstm, x, length):
+    start = (x.size(1) - 1) // length * length
+    if start == 0:
+        return lstm(x)[0]
+    first, (h, c) = lstm(x[:, :start])
+    return torch.cat([first, lstm(x[:, start:], (h.detach(), c.detach()))[0]], dim=1)
+
+
 def chunks_without_the_rest(lstm, x, length):
     whole = x[:, : x.size(1) // length * length] if x.size(1) > length else x
     return part("model-02-lstm", "solutions").read_in_chunks(lstm, whole, length)
@@ -200,6 +214,12 @@ def attend_with_a_large_number(queries, keys, values, mask):
     scores = queries @ keys.transpose(1, 2) / math.sqrt(queries.size(-1))
     weights = scores.masked_fill(~mask, -1e9).softmax(-1)
     return weights @ values, weights
+
+
+def attend_with_nothing_at_all(queries, keys, values, mask):
+    """Zeros for every query as soon as one of them sees no key."""
+    context, weights = part("model-03-lstm-attention", "solutions").attend(queries, keys, values, mask)
+    return (context, weights) if mask.any(-1).all() else (context * 0, weights * 0)
 
 
 def attend_masked_afterwards(queries, keys, values, mask):
@@ -285,6 +305,34 @@ def peeks_that_looks_at_the_changed_place_too(model, tokens, vocab_size):
     changed = tokens.clone()
     changed[:, -1] = (changed[:, -1] + 1) % vocab_size
     return bool((model(changed) - model(tokens)).abs().max() > 1e-6)
+
+
+def peeks_by(differ):
+    """A careful search, but with another idea of when two tensors of logits (1, T, V) differ."""
+
+    def peeks(model, tokens, vocab_size):
+        before = model(tokens)
+        for place in range(1, tokens.size(1)):
+            for other in range(vocab_size):
+                changed = tokens.clone()
+                changed[:, place] = other
+                if differ(model(changed)[:, :place], before[:, :place]):
+                    return True
+        return False
+
+    return peeks
+
+
+def peeks_except_for_the_first_id(model, tokens, vocab_size):
+    return part("model-03-lstm-attention", "solutions").peeks(lambda t: model(t.clamp(min=1)), tokens, vocab_size)
+
+
+def peeks_except_for_the_last_id(model, tokens, vocab_size):
+    return part("model-03-lstm-attention", "solutions").peeks(model, tokens, vocab_size - 1)
+
+
+def peeks_or_says_nothing(model, tokens, vocab_size):
+    return part("model-03-lstm-attention", "solutions").peeks(model, tokens, vocab_size) or None
 
 
 def heads_by_view(x, w_q, w_k, w_v, w_o, num_heads):
@@ -380,15 +428,18 @@ MISTAKES = [
     (LSTM, "step", step_that_returns_the_cell_first, "c beside torch.nn.LSTMCell"),
     (LSTM, "forget_bias", forget_bias_that_is_the_gate, "what is left after 1 steps"),
     (LSTM, "latch", latch_that_leaks, "after the first, h falls to"),
-    (LSTM, "latch", latch_that_is_always_on, "before a 1 comes, h rises to"),
+    (LSTM, "latch", latch_that_is_always_on, "before the first, h rises to"),
     (LSTM, "latch", latch_that_is_flat, "shape (4, 1) is expected, and not (4,)"),
     (LSTM, "read_in_chunks", chunks_with_a_new_memory, "hidden states"),
-    (LSTM, "read_in_chunks", chunks_with_their_gradient, "does the last state's gradient reach"),
-    (LSTM, "read_in_chunks", chunks_that_cut_the_cell_only, "does the last state's gradient reach"),
+    (LSTM, "read_in_chunks", chunks_with_their_gradient, "does the gradient of the state after step 4 reach"),
+    (LSTM, "read_in_chunks", chunks_that_cut_the_cell_only, "does the gradient of the state after step 4 reach"),
+    (LSTM, "read_in_chunks", chunks_cut_once, "does the gradient of the state after step 4 reach"),
+    (LSTM, "read_in_chunks", chunks_with_a_gradient_in_the_last_only, "the gradient of the state after step 0 reach"),
     (LSTM, "read_in_chunks", chunks_without_the_rest, "shape (2, 10, 4) is expected, and not (2, 8, 4)"),
     (ATTENTION, "attend", attend_unscaled, "all keys seen, weights"),
-    (ATTENTION, "attend", attend_with_nan, "no key seen, weights: 0 is expected, and not nan"),
-    (ATTENTION, "attend", attend_with_a_large_number, "no key seen, weights: 0 is expected, and not 0.2"),
+    (ATTENTION, "attend", attend_with_nan, "sees none, weights: 0 is expected, and not nan"),
+    (ATTENTION, "attend", attend_with_a_large_number, "sees none, weights: 0 is expected, and not 0.2"),
+    (ATTENTION, "attend", attend_with_nothing_at_all, "a query that sees none, weights"),
     (ATTENTION, "attend", attend_masked_afterwards, "some keys hidden, weights"),
     (ATTENTION, "attend", attend_with_the_mask_reversed, "all keys seen, weights"),
     (ATTENTION, "attend", attend_over_the_queries, "all keys seen, weights"),
@@ -402,8 +453,16 @@ MISTAKES = [
     (ATTENTION, "peeks", peeks_always, "is accused"),
     (ATTENTION, "peeks", peeks_at_the_last_token_only, "the next token goes free"),
     (ATTENTION, "peeks", peeks_at_the_place_before_only, "the last token, at the first goes free"),
-    (ATTENTION, "peeks", peeks_with_one_other_token, "whether one certain token comes next goes free"),
+    (ATTENTION, "peeks", peeks_with_one_other_token, "whether a 3 comes next goes free"),
     (ATTENTION, "peeks", peeks_that_looks_at_the_changed_place_too, "is accused"),
+    (ATTENTION, "peeks", peeks_except_for_the_first_id, "whether a 0 comes next, in the last logit goes free"),
+    (ATTENTION, "peeks", peeks_except_for_the_last_id, "whether a 6 comes next, in two logits goes free"),
+    (ATTENTION, "peeks", peeks_or_says_nothing, "True or False is expected, and not None"),
+    (ATTENTION, "peeks", peeks_by(lambda a, b: not a.equal(b)), "rounds in the eighth decimal is accused"),
+    (ATTENTION, "peeks", peeks_by(lambda a, b: (a - b).max() > 1e-6), "whether a 0 comes next"),
+    (ATTENTION, "peeks", peeks_by(lambda a, b: (a - b)[..., 0].abs().max() > 1e-6), "in the last logit goes free"),
+    (ATTENTION, "peeks", peeks_by(lambda a, b: (a - b).sum(-1).abs().max() > 1e-6), "in two logits goes free"),
+    (ATTENTION, "peeks", peeks_by(lambda a, b: (a - b).abs().mean() > 1e-6), "in the sixth decimal goes free"),
     (TRANSFORMER, "self_attention", heads_by_view, "2 heads"),
     (TRANSFORMER, "self_attention", heads_not_put_back, "2 heads"),
     (TRANSFORMER, "self_attention", heads_scaled_by_the_whole_size, "2 heads"),
@@ -454,13 +513,27 @@ def test_what_a_function_raises_is_told_with_its_line():
 def test_what_cannot_be_used_is_told_as_what_it_is():
     nothing = Answers(step=lambda *_: None)
     assert verdict(checks(RNN)["step"], nothing).endswith("a tensor is expected, and not NoneType")
-    assert verdict(checks(LSTM)["step"], nothing) == (
-        "wrong. what it returns cannot be used: TypeError: cannot unpack non-iterable NoneType object"
-    )
+    assert verdict(checks(LSTM)["step"], nothing).startswith("wrong. it cannot be called so, or what it returns cannot")
+    assert verdict(checks(RNN)["step"], Answers(step=lambda x_t: x_t)).startswith("wrong. it cannot be called so")
 
 
-def test_a_function_that_is_gone_is_missed():
-    assert "step" in verdict(checks(RNN)["step"], Answers())
+@pytest.mark.parametrize("answers", [Answers(), Answers(step=3)])
+def test_a_function_that_is_gone_is_missed(answers):
+    assert verdict(checks(RNN)["step"], answers) == "wrong. There is no function of this name any more"
+
+
+def test_what_pytorch_has_not_implemented_is_a_mistake_of_the_learner():
+    def step(*_):
+        return torch.arange(3).softmax(-1)
+
+    assert "NotImplementedError" in verdict(checks(RNN)["step"], Answers(step=step))
+
+
+def test_a_function_that_ends_the_program_does_not_pass():
+    def step(*_):
+        raise SystemExit(0)
+
+    assert verdict(checks(RNN)["step"], Answers(step=step)).endswith("SystemExit: 0")
 
 
 def test_numbers_are_compared_one_by_one():
@@ -509,18 +582,40 @@ def test_the_solutions_can_be_checked_without_a_file_of_ones_own(copy):
     assert not (copy / "answers.py").exists()
 
 
-def test_a_file_that_python_cannot_read_is_one_line(copy):
-    (copy / "answers.py").write_text("def step(:\n", encoding="utf-8")
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("def step(:\n", "answers.py cannot be run: SyntaxError: invalid syntax (answers.py, line 1)"),
+        (
+            "import torch\n\nimport no_such_thing\n",
+            "answers.py cannot be run: line 3: ModuleNotFoundError: No module named",
+        ),
+        ("1 / 0\n", "answers.py cannot be run: line 1: ZeroDivisionError: division by zero"),
+        ("exit()\n", "answers.py cannot be run: line 1: SystemExit:"),
+    ],
+)
+def test_a_file_that_cannot_be_run_is_one_line(tmp_path, monkeypatch, text, said):
+    monkeypatch.setattr("shared.stages.ROOT", tmp_path)
+    monkeypatch.delitem(sys.modules, "answers", raising=False)
+    (tmp_path / "answers.py").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as error:
+        load_answers(tmp_path / "answers.py")
+    assert str(error.value).startswith(said) and "\n" not in str(error.value)
+
+
+def test_such_a_file_ends_the_command_with_status_2(copy):
+    (copy / "answers.py").write_text("1 / 0\n", encoding="utf-8")
     failed = run(copy)
     assert (failed.returncode, failed.stdout) == (2, "")
-    assert failed.stderr == "error: answers.py, line 1: invalid syntax\n"
+    assert failed.stderr == "error: answers.py cannot be run: line 1: ZeroDivisionError: division by zero\n"
 
 
-def test_a_file_that_cannot_be_imported_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("shared.stages.ROOT", tmp_path)
-    (tmp_path / "answers.py").write_text("import nothing_of_this_name\n", encoding="utf-8")
-    with pytest.raises(UserError, match="answers.py cannot be imported: ModuleNotFoundError: No module named"):
-        load_answers(tmp_path / "answers.py")
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right of their own there")
+def test_a_folder_in_which_no_file_can_be_made_is_one_line(copy):
+    (copy / "answers.py").symlink_to(copy / "no" / "such" / "folder")
+    failed = run(copy)
+    assert failed.returncode == 2 and failed.stderr.startswith("error: cannot make ")
+    assert len(failed.stderr.splitlines()) == 1
 
 
 # What the chapters ask beside the functions

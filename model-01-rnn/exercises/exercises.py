@@ -21,13 +21,15 @@ def step(x_t: Tensor, h: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh:
 def chunks(ids: Tensor, batch_size: int, context_length: int) -> list[tuple[Tensor, Tensor]]:
     """Exercise 2. Cut a text into batches for training, such that a memory may be carried from each to the next.
 
-    ids (N) -> inputs and targets, each (B, T), for every batch. Row r reads on where row r of the batch before stopped.
-    A target is the token that follows its input in the text. The rows are equally long stretches of the text, one after
-    the other, and as long as the text allows. What is left over at the end of the text is dropped.
+    ids (N) -> inputs and targets, each (B, T) with T = context_length, for every batch. Row r reads on where row r of
+    the batch before stopped. A target is the token that follows its input in the text. So each row reads a stretch of
+    the text, one row after the other, all of them a whole number of T tokens long and as long as the text has room for.
+    What is left over at its end is dropped.
 
     The text 0 1 2 ... 12 in two rows, three tokens at a time, gives two batches:
         inputs [[0, 1, 2], [6, 7, 8]]      targets [[1, 2, 3], [7, 8, 9]]
         inputs [[3, 4, 5], [9, 10, 11]]    targets [[4, 5, 6], [10, 11, 12]]
+    With one token less there would be no target for the 11, and one batch of inputs [[0, 1, 2], [3, 4, 5]].
     """
     raise NotImplementedError
 
@@ -47,5 +49,6 @@ def reach(cell: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, h: Tensor) -
     gradient with respect to the memory after step 1, 2, ... T? `torch.autograd.grad` takes a list.
 
     inputs (T, E), h (H) before the first step -> (T). The last one is the root of H: a gradient of ones.
+    Nothing that is given need have requires_grad.
     """
     raise NotImplementedError

@@ -33,19 +33,20 @@ def check_forget_bias(forget_bias):
 
 def check_latch(latch):
     w_ih, w_hh, bias = latch()
+    for name, answer, shape in [("w_ih", w_ih, (4, 1)), ("w_hh", w_hh, (4, 1)), ("bias", bias, (4,))]:
+        expect_shape(answer, shape, name)
     lstm = nn.LSTM(1, 1)
-    for parameter, answer in [(lstm.weight_ih_l0, w_ih), (lstm.weight_hh_l0, w_hh), (lstm.bias_ih_l0, bias)]:
-        expect_shape(answer, tuple(parameter.shape), "w_ih, w_hh, bias")
-        parameter.data.copy_(answer)
-    lstm.bias_hh_l0.data.zero_()
-    for ones in [(), (0,), (500,), (999,), (3, 4, 5, 200, 700)]:
+    weights = dict(weight_ih_l0=w_ih, weight_hh_l0=w_hh, bias_ih_l0=bias, bias_hh_l0=torch.zeros(4))
+    lstm.load_state_dict(weights)
+    for ones in [[0], [500], [999], [3, 4, 5, 200, 700], []]:
         x = torch.zeros(1000, 1)
-        x[list(ones)] = 1
-        h = lstm(x)[0].detach().flatten()
-        first = min(ones, default=1000)
-        told = f"ones at {list(ones)} of 1,000 steps"
-        expect((h[:first] < 0.1).all(), f"{told}: before a 1 comes, h rises to {h[:first].max() if first else 0:.2g}")
-        expect((h[first:] > 0.5).all(), f"{told}: after the first, h falls to {h[first:].min() if ones else 1:.2g}")
+        x[ones] = 1
+        h = lstm(x)[0].flatten().tolist()
+        first = ones[0] if ones else len(h)
+        highest, lowest = max(h[:first], default=0), min(h[first:], default=1)
+        told = f"ones at {ones} of 1,000 steps"
+        expect(highest < 0.1, f"{told}: before the first, h rises to {highest:.2g}")
+        expect(lowest > 0.5, f"{told}: after the first, h falls to {lowest:.2g}")
 
 
 def check_read_in_chunks(read_in_chunks):
@@ -56,10 +57,13 @@ def check_read_in_chunks(read_in_chunks):
         told = f"{steps} steps in chunks of {length}"
         hidden = read_in_chunks(lstm, x, length)
         expect_close(hidden, lstm(x)[0], f"{told}, hidden states")
-        (gradient,) = torch.autograd.grad(hidden[:, -1].sum(), x)
-        reached = gradient.abs().sum((0, 2)) > 0  # (T): may the last state's gradient come here?
-        wanted = torch.arange(steps) >= (steps - 1) // length * length
-        expect_close(reached, wanted, f"{told}: does the last state's gradient reach the input of a step?")
+        places = torch.arange(steps)
+        for t in range(steps):
+            expect(hidden[:, t].requires_grad, f"{told}: the state after step {t} has no gradient")
+            (gradient,) = torch.autograd.grad(hidden[:, t].sum(), x, retain_graph=True)
+            reached = gradient.abs().sum((0, 2)) > 0  # (T)
+            wanted = (places <= t) & (places >= t // length * length)
+            expect_close(reached, wanted, f"{told}: does the gradient of the state after step {t} reach an input?")
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ def forget_bias(steps: int) -> float:
 
 
 def latch() -> tuple[Tensor, Tensor, Tensor]:
-    """Exercise 3. An LSTM with one cell, set by hand. It reads numbers, nearly all of them 0, and remembers whether
-    there was a 1 among them: h stays below 0.1 until it reads the first 1, and above 0.5 from then on, for a thousand
+    """Exercise 3. An LSTM with one cell, set by hand. It reads zeros and a few ones, and remembers whether there
+    was a 1 among them: h stays below 0.1 until it reads the first 1, and above 0.5 from then on, for a thousand
     steps.
 
     -> w_ih (4, 1), w_hh (4, 1), bias (4), all for i, f, g, o in this order

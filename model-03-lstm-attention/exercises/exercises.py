@@ -20,7 +20,9 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> tuple
 
 
 def additive_scores(queries: Tensor, keys: Tensor, w: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """Exercise 2. The first attention's scores, v' tanh(W q + U k), for all pairs of a query and a key; without a loop.
+    """Exercise 2. The first attention's scores, v' tanh(W q + U k), for all pairs of a query and a key.
+
+    Do it without a loop.
 
     queries (B, Tq, D), keys (B, Tk, D), w (A, D), u (A, D), v (A) -> (B, Tq, Tk)
     """

@@ -65,7 +65,8 @@ def check_furthest(furthest):
         features[0, -1, 0].backward()
         wanted = (model.embedding.weight.grad != 0).any(1).sum().item()
         told = f"{num_layers} layers, a window of {window}"
-        expect(furthest(num_layers, window) == wanted, f"{told}: in a model of stage 4, {wanted} tokens have a part")
+        answer = furthest(num_layers, window)
+        expect(answer == wanted, f"{told}: in a model of stage 4, {wanted} tokens have a part, and not {answer}")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ def attend_next(q: Tensor, k: Tensor, v: Tensor, cache: tuple[Tensor, Tensor] | 
 
     q, k, v (D), of the newest token; cache, keys (P, D) and values (P, D) of the last tokens before it, or None at the
     text's beginning. The query sees the last `window` tokens, its own among them.
-    -> context (D), and the cache for the next step, which holds no more than that step can use
+    -> context (D), and the cache for the next step: keys and values of no more tokens than that step can use, which may
+    be none
     """
     raise NotImplementedError
 

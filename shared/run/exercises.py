@@ -49,50 +49,64 @@ def name_of(check: Callable) -> str:
 
 def verdict(check: Callable[[Callable], None], answers: ModuleType) -> str:
     """What the check finds of the function that it is named for: right, not written yet, or what is wrong."""
+    function = getattr(answers, name_of(check), None)
+    if not callable(function):
+        return "wrong. There is no function of this name any more"
     try:
-        check(getattr(answers, name_of(check)))
-    except NotImplementedError:
-        return "not written yet"
+        check(function)
     except Wrong as wrong:
         return f"wrong. {wrong}"
-    except Exception as error:  # whatever the learner's function may raise
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == answers.__file__]
-        where = f"line {lines[-1]}" if lines else "what it returns cannot be used"
-        return f"wrong. {where}: {one_line(error)}"
+    except (Exception, SystemExit) as error:  # whatever the learner's function may raise
+        if isinstance(error, NotImplementedError) and not error.args:  # PyTorch raises some too, with a text
+            return "not written yet"
+        unclear = "it cannot be called so, or what it returns cannot be used: "
+        return f"wrong. {line_of(error, answers.__file__) or unclear}{told(error)}"
     return "right"
 
 
-def one_line(error: Exception) -> str:
-    """An error as Python names it, without what follows in further lines."""
-    return traceback.format_exception_only(error)[0].splitlines()[0]
+def line_of(error: BaseException, file: str) -> str:
+    """The line of this file that raised the error, or nothing if it was none."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f"line {lines[-1]}: " if lines else ""
+
+
+def told(error: BaseException) -> str:
+    """The error's kind and the first line of what it says."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def load_answers(path: Path) -> ModuleType:
     """The file with the functions to check; UserError where Python cannot run it."""
     try:
         return load_module(path)
-    except SyntaxError as error:
-        raise UserError(f"{path.name}, line {error.lineno}: {error.msg}")
-    except Exception as error:
-        raise UserError(f"{path.name} cannot be imported: {one_line(error)}")
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{path.name} cannot be run: {line_of(error, str(path))}{told(error)}")
+
+
+def make_answers(folder: Path) -> Path:
+    """The learner's file, answers.py; a copy of exercises.py where there is none yet."""
+    path = folder / "answers.py"
+    if not path.exists():
+        try:
+            shutil.copyfile(folder / "exercises.py", path)
+        except OSError as error:
+            raise UserError(f"cannot make {path}: {error.strerror}")
+        print(f"made {path.name}, a copy of exercises.py: write your functions there")
+    return path
 
 
 def main(check_file: str, *checks: Callable[[Callable], None]) -> None:
     """Try all exercises of a folder and print a line for each. Exit status 1 unless all are right."""
     parser = ArgumentParser(description="Check what you wrote in answers.py, which is yours: git does not see it.")
     parser.add_argument("--solutions", action="store_true", help="check solutions.py instead")
-    name = "solutions.py" if parser.parse_args().solutions else "answers.py"
     folder = Path(check_file).resolve().parent
-    if not (folder / name).exists():
-        shutil.copyfile(folder / "exercises.py", folder / name)
-        print(f"made {name}, a copy of exercises.py: write your functions there")
-    answers = load_answers(folder / name)
+    path = folder / "solutions.py" if parser.parse_args().solutions else make_answers(folder)
+    answers = load_answers(path)
     verdicts = []
     for number, check in enumerate(checks, start=1):
         verdicts.append(verdict(check, answers))
         print(f"{number} {name_of(check)}: {verdicts[-1]}", flush=True)
     right = verdicts.count("right")
-    print(f"{right} of {len(verdicts)} right in {name}")
+    print(f"{right} of {len(verdicts)} right in {path.name}")
     if right < len(verdicts):
         raise SystemExit(1)
