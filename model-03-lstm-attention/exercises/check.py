@@ -79,7 +79,7 @@ def check_peeks(peeks):
         "whether a 3 comes next": waiting_for(3, {0: 1}),
         "whether a 0 comes next, in the last logit": waiting_for(0, {6: -1}),
         "whether a 6 comes next, in two logits": waiting_for(6, {1: 1, 2: -1}),
-        "the next token, in the sixth decimal": waiting_for(3, {4: 5e-6}),
+        "whether a 3 comes next, in the sixth decimal": waiting_for(3, {4: 5e-6}),
     }
     free = {"sees nothing of the future": honest, "rounds in the eighth decimal": waiting_for(3, {4: 1e-8})}
     for told, model in free.items():
