@@ -280,17 +280,6 @@ def peeks_at_the_last_token_only(model, tokens, vocab_size):
     return bool((model(changed) - model(tokens))[:, :-1].abs().max() > 1e-6)
 
 
-def peeks_at_the_place_before_only(model, tokens, vocab_size):
-    before = model(tokens)
-    for place in range(1, tokens.size(1)):
-        for other in range(vocab_size):
-            changed = tokens.clone()
-            changed[:, place] = other
-            if (model(changed) - before)[:, place - 1].abs().max() > 1e-6:
-                return True
-    return False
-
-
 def peeks_with_one_other_token(model, tokens, vocab_size):
     before = model(tokens)
     for place in range(1, tokens.size(1)):
@@ -452,7 +441,12 @@ MISTAKES = [
     (ATTENTION, "peeks", peeks_never, "the mean of the whole text goes free"),
     (ATTENTION, "peeks", peeks_always, "is accused"),
     (ATTENTION, "peeks", peeks_at_the_last_token_only, "the next token goes free"),
-    (ATTENTION, "peeks", peeks_at_the_place_before_only, "the last token, at the first goes free"),
+    (
+        ATTENTION,
+        "peeks",
+        peeks_by(lambda a, b: (a - b)[:, -1].abs().max() > 1e-6),
+        "the last token, at the first goes free",
+    ),
     (ATTENTION, "peeks", peeks_with_one_other_token, "whether a 3 comes next goes free"),
     (ATTENTION, "peeks", peeks_that_looks_at_the_changed_place_too, "is accused"),
     (ATTENTION, "peeks", peeks_except_for_the_first_id, "whether a 0 comes next, in the last logit goes free"),

@@ -58,10 +58,9 @@ def check_furthest(furthest):
     for num_layers, window in [(1, 1), (1, 5), (2, 5), (4, 8)]:
         torch.manual_seed(0)
         model = transformer(vocab_size=40, hidden_size=16, num_layers=num_layers, context_length=window).double()
-        # Forty tokens, all different: so each has a vector of its own, whose gradient tells whether it had a part.
-        features, _, _ = model.features(
-            torch.arange(40)[None], None, return_attention=False
-        )  # all but the output layer
+        # Forty tokens, all different: so each has a vector of its own, whose gradient tells whether it had a part in
+        # the features, from which the output layer makes the logits.
+        features, _, _ = model.features(torch.arange(40)[None], None, return_attention=False)
         features[0, -1, 0].backward()
         wanted = (model.embedding.weight.grad != 0).any(1).sum().item()
         told = f"{num_layers} layers, a window of {window}"
