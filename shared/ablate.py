@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shared.errors import UserError
-from shared.model.evaluation import evaluate
+from shared.measure.evaluation import evaluate
 from shared.model.language_model import LanguageModel
 from shared.model.output import TiedOutput
 from shared.run.cli import ArgumentParser, log, number, run_main
@@ -35,8 +35,9 @@ from shared.run.device import choose_device
 from shared.run.experiment import loop_settings, probe
 from shared.run.language_modeling import Stage, language_task, trial_step
 from shared.run.optimizers import optimizers_for
-from shared.run.results import differing_setting, machine, read_json, slug, spread, write_json
+from shared.run.records import differing_setting, machine, read_json, slug, write_json
 from shared.run.training import Task, train
+from shared.show.tables import spread
 from shared.stages import ROOT, STAGES, load_stage
 from shared.text.batches import Lanes
 from shared.text.corpus import load_corpus

@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from shared.errors import UserError
-from shared.model.evaluation import Evaluation
+from shared.measure.evaluation import Evaluation
 from shared.run.cli import ArgumentParser, log, number, run_main
-from shared.run.results import write_text
+from shared.run.records import write_text
 from shared.text.corpus import Corpus, load_corpus
 from shared.text.tokenizer import TOKENIZERS, train_tokenizer
 

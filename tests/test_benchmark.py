@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from shared import benchmark
-from shared.benchmark import Case, flops_per_token, training_cost, training_steps
+from shared.benchmark import __main__ as benchmark
+from shared.benchmark import costs, timing
+from shared.benchmark.costs import Case, flops_per_token, training_cost, training_steps
+from shared.benchmark.timing import in_fresh_process, median_seconds, peak_mib
 from shared.errors import UserError
 from shared.model.language_model import state_bytes
-from shared.run import measuring
-from shared.run.measuring import in_fresh_process, median_seconds, peak_mib
 from shared.run.optimizers import optimizers_for
 from shared.run.training import LoopSettings, Task, train
 from shared.show.tables import cost_table, scaling_tables
@@ -112,7 +112,7 @@ def test_the_text_read_before_generation_is_timed_fills_every_default_window(sta
     described = load_stage(stage)
     for changes in ({}, *described.by_tokenizer.values()):
         model = Case(stage, changes=changes | dict(vocab_size=20, hidden_size=16)).model().eval()
-        tokens = torch.zeros(1, benchmark.FILLED + 1, dtype=torch.long)
+        tokens = torch.zeros(1, costs.FILLED + 1, dtype=torch.long)
         with torch.no_grad():
             _, full, _ = model(tokens[:, :-1])
             _, after, _ = model(tokens[:, -1:], full)
@@ -134,10 +134,10 @@ def test_random_tokens_are_as_often_frequent_ones_as_in_the_bundled_text():
 
 
 def test_the_median_leaves_out_the_first_steps_and_a_stray_one(monkeypatch):
-    monkeypatch.setattr(measuring, "SECONDS", 0)
+    monkeypatch.setattr(timing, "SECONDS", 0)
     lasting = iter([9.0, 9.0, 9.0, 1.0, 1.0, 50.0, 1.0, 1.0])
     clock = {"now": 0.0}
-    monkeypatch.setattr(measuring.time, "perf_counter", lambda: clock["now"])
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock["now"])
 
     def steps():
         for seconds in lasting:
@@ -171,7 +171,7 @@ def test_a_peak_grows_with_what_the_process_holds():
 
 
 def test_where_the_system_does_not_tell_memory_the_table_says_so(monkeypatch):
-    monkeypatch.setattr(measuring, "Path", lambda name: SimpleNamespace(exists=lambda: False))
+    monkeypatch.setattr(timing, "Path", lambda name: SimpleNamespace(exists=lambda: False))
     monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows: importing it fails
     assert peak_mib(CPU) is None
     shown = cost_table(content(peak_mib=None))
@@ -247,14 +247,14 @@ def small(monkeypatch):
         )
         for stage in STAGES
     }
-    monkeypatch.setattr(benchmark, "load_stage", described.get)
+    monkeypatch.setattr(costs, "load_stage", described.get)
     monkeypatch.setattr(benchmark, "train_tokenizer", lambda name, text: SimpleNamespace(vocab_size=300))
     monkeypatch.setattr(benchmark, "in_fresh_process", lambda function, *arguments: function(*arguments))
-    monkeypatch.setattr(benchmark, "FILLED", 16)
+    monkeypatch.setattr(costs, "FILLED", 16)
     monkeypatch.setattr(benchmark, "TEXT_LENGTHS", (4, 8))
     monkeypatch.setattr(benchmark, "SCALES", dict(context_length=(4, 8), vocab_size=(50, 100), hidden_size=(8, 16)))
-    monkeypatch.setattr(measuring, "SECONDS", 0)
-    monkeypatch.setattr(measuring, "MATMUL_SIZE", 64)
+    monkeypatch.setattr(timing, "SECONDS", 0)
+    monkeypatch.setattr(timing, "MATMUL_SIZE", 64)
 
 
 def run(monkeypatch, *arguments):

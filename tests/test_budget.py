@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
+from shared.compare import budget as budget
+from shared.compare.budget import Budget, budget_settings, parameters, run_training, train_missing
 from shared.errors import UserError
-from shared.run import budget
-from shared.run.budget import Budget, budget_settings, parameters, run_training, train_missing
 from shared.run.checkpoint import load_checkpoint
 from shared.stages import ROOT, STAGES, load_stage, model_class
 from shared.text.corpus import load_corpus

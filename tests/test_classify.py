@@ -18,10 +18,10 @@ import torch.nn.functional as F
 from terminal import typed
 from torch import nn
 
+from shared.measure.faithfulness import rank_correlation
 from shared.model.attention import MultiHeadAttention
-from shared.model.faithfulness import rank_correlation
+from shared.results.labs import load_lab_results
 from shared.run.cli import run_main
-from shared.run.lab_results import load_lab_results
 from shared.stages import ROOT, load_folder
 
 LAB = "model-04-mini-transformer/lab-classify"

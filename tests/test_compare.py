@@ -15,18 +15,18 @@ import torch
 import torch.nn.functional as F
 from options import STAGE_1, STAGE_2, STAGE_3, STAGE_4
 
-from shared import compare
+from shared.compare import __main__ as compare
+from shared.compare import measures as comparison
+from shared.compare.budget import Budget
+from shared.compare.measures import WINDOW, held_out, plain
 from shared.errors import UserError
+from shared.measure.faithfulness import map_correlation
+from shared.measure.influence import influence
+from shared.measure.reach import spread_targets
 from shared.model.attention import uniform_attention
-from shared.model.faithfulness import map_correlation
-from shared.model.influence import influence
-from shared.model.memory import spread_targets
 from shared.ngram import score
-from shared.run import comparison
-from shared.run.budget import Budget
 from shared.run.checkpoint import load_checkpoint, save_checkpoint
-from shared.run.comparison import WINDOW, held_out, plain
-from shared.show import plots
+from shared.show import curves, figures
 from shared.stages import ROOT, STAGES, load_stage, model_class
 from shared.text.corpus import load_corpus
 from shared.text.tokenizer import train_tokenizer
@@ -382,11 +382,11 @@ def test_even_a_few_words_of_validation_text_can_be_measured_and_drawn(compared,
     assert sum(position["counts"]) == count - 1
     titles = {STAGE_4: run.title}
     for figure in (
-        plots.context_figure(context, titles),
-        plots.gradient_figure(gradient, titles),
-        plots.position_figure([position], titles),
+        curves.context_figure(context, titles),
+        curves.gradient_figure(gradient, titles),
+        curves.position_figure([position], titles),
     ):
-        plots.save_figure(figure, tmp_path / "figure.png")
+        figures.save_figure(figure, tmp_path / "figure.png")
 
 
 def test_a_long_prompt_is_cut_to_its_last_tokens_and_the_page_says_so(runs, tmp_path):

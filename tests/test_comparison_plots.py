@@ -5,7 +5,9 @@ import warnings
 import numpy as np
 import pytest
 
-from shared.show import plots
+from shared.show import curves as draw
+from shared.show import figures
+from shared.show import maps as map_plots
 
 STAGES = ["one", "two", "three", "four"]
 TITLES = {stage: stage.upper() for stage in STAGES}
@@ -55,10 +57,10 @@ def gates(high=0.9):
 
 
 FIGURES = {
-    "learning": lambda: plots.learning_comparison_figure(learning(), TITLES),
-    "context": lambda: plots.context_figure(context(), TITLES),
-    "position": lambda: plots.position_figure(positions(), TITLES),
-    "gradient": lambda: plots.gradient_figure(gradient(), TITLES),
+    "learning": lambda: draw.learning_comparison_figure(learning(), TITLES),
+    "context": lambda: draw.context_figure(context(), TITLES),
+    "position": lambda: draw.position_figure(positions(), TITLES),
+    "gradient": lambda: draw.gradient_figure(gradient(), TITLES),
 }
 
 
@@ -76,7 +78,7 @@ def maps(figure):
 
 
 def test_the_context_curve_stands_at_its_lengths_with_its_errors():
-    figure = plots.context_figure(context(), TITLES)
+    figure = draw.context_figure(context(), TITLES)
     axes = figure.axes[0]
     for curve in context()["stages"]:
         x, y = curves(axes)[TITLES[curve["stage"]]]
@@ -89,7 +91,7 @@ def test_the_context_curve_stands_at_its_lengths_with_its_errors():
 
 
 def test_learning_is_drawn_against_tokens_and_against_seconds():
-    above, below = plots.learning_comparison_figure(learning(), TITLES).axes[:2]
+    above, below = draw.learning_comparison_figure(learning(), TITLES).axes[:2]
     for curve in learning():
         assert list(curves(above)[TITLES[curve["stage"]]][0]) == curve["tokens"]
         assert list(curves(below)[TITLES[curve["stage"]]][0]) == curve["seconds"]
@@ -101,13 +103,13 @@ def test_learning_is_drawn_against_tokens_and_against_seconds():
 def test_a_run_without_records_leaves_the_learning_curves_of_the_others():
     records = learning()
     records[0] |= {"tokens": [], "seconds": [], "validation_loss": []}
-    above = plots.learning_comparison_figure(records, TITLES).axes[0]
+    above = draw.learning_comparison_figure(records, TITLES).axes[0]
     assert [len(x) for x, _ in curves(above).values()] == [0, 3, 3, 3]
 
 
 @pytest.mark.parametrize("length", [1, 2, 5, 128])
 def test_a_point_of_the_position_curve_is_the_mean_of_all_tokens_since_the_last(length):
-    axes = plots.position_figure(positions(length), TITLES).axes[0]
+    axes = draw.position_figure(positions(length), TITLES).axes[0]
     for stage in positions(length):
         ends, means = curves(axes)[TITLES[stage["stage"]]]
         assert ends[0] == 1 and ends[-1] == length
@@ -119,7 +121,7 @@ def test_a_point_of_the_position_curve_is_the_mean_of_all_tokens_since_the_last(
 
 
 def test_the_gradient_is_drawn_as_it_is_and_a_zero_is_no_point():
-    axes = plots.gradient_figure(gradient(), TITLES).axes[0]
+    axes = draw.gradient_figure(gradient(), TITLES).axes[0]
     for stage in gradient()["stages"]:
         x, y = curves(axes)[TITLES[stage["stage"]]]
         norms = np.array(stage["norms"])
@@ -131,13 +133,13 @@ def test_the_gradient_is_drawn_as_it_is_and_a_zero_is_no_point():
 def test_a_gradient_too_small_to_matter_falls_off_the_picture():
     tiny = gradient()
     tiny["stages"][0]["norms"] = list(10.0 ** -np.arange(100.0))
-    assert plots.gradient_figure(tiny, TITLES).axes[0].get_ylim()[0] == plots.GRADIENT_FLOOR
-    assert plots.gradient_figure(gradient() | {"stages": gradient()["stages"][:1]}, TITLES).axes[0].get_ylim()[0] > 0
+    assert draw.gradient_figure(tiny, TITLES).axes[0].get_ylim()[0] == draw.GRADIENT_FLOOR
+    assert draw.gradient_figure(gradient() | {"stages": gradient()["stages"][:1]}, TITLES).axes[0].get_ylim()[0] > 0
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_all_influence_maps_have_one_scale_and_hold_what_was_given(count):
-    figure = plots.influence_comparison_figure(influence(count), WORDS)
+    figure = map_plots.influence_comparison_figure(influence(count), WORDS)
     found = maps(figure)
     assert [axes.get_title() for axes in found] == STAGES[:count]
     for axes, given in zip(found, influence(count).values()):
@@ -150,7 +152,7 @@ def test_all_influence_maps_have_one_scale_and_hold_what_was_given(count):
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_every_row_of_maps_names_its_tokens_and_so_does_every_column(count):
     """A word twice in the text is two rows, and every map has tokens at its left or another map there."""
-    found = maps(plots.influence_comparison_figure(influence(count), WORDS))
+    found = maps(map_plots.influence_comparison_figure(influence(count), WORDS))
     for index, axes in enumerate(found):
         assert len(axes.get_yticklabels()) == (len(WORDS) if index % 2 == 0 else 0)
         assert len(axes.get_xticklabels()) == (len(WORDS) if index + 2 >= count else 0)
@@ -158,15 +160,15 @@ def test_every_row_of_maps_names_its_tokens_and_so_does_every_column(count):
 
 def test_a_map_that_does_not_fit_its_tokens_is_a_mistake():
     with pytest.raises(ValueError, match="does not fit"):
-        plots.influence_comparison_figure(influence(2), WORDS[:-1])
+        map_plots.influence_comparison_figure(influence(2), WORDS[:-1])
 
 
 def test_gates_are_lines_on_a_scale_from_0_to_1_or_higher_where_the_cell_is():
-    axes = plots.gates_figure(gates(), WORDS, "LSTM").axes[0]
+    axes = draw.gates_figure(gates(), WORDS, "LSTM").axes[0]
     for name, values in gates().items():
         np.testing.assert_array_equal(curves(axes)[name][1], values)
     assert axes.get_ylim() == (0, 1)
-    assert plots.gates_figure(gates(3.0), WORDS, "LSTM").axes[0].get_ylim()[1] > 3
+    assert draw.gates_figure(gates(3.0), WORDS, "LSTM").axes[0].get_ylim()[1] > 3
     assert len(axes.get_xticklabels()) == len(WORDS) and axes.get_xlabel() == "token just read"
 
 
@@ -190,13 +192,13 @@ def test_stages_are_told_apart_without_colour(name):
     "draw",
     [
         *FIGURES.values(),
-        lambda: plots.influence_comparison_figure(influence(3), WORDS),
-        lambda: plots.gates_figure(gates(), WORDS, "LSTM $x_"),
-        lambda: plots.context_figure(context(STAGES[:1]), TITLES),
+        lambda: map_plots.influence_comparison_figure(influence(3), WORDS),
+        lambda: draw.gates_figure(gates(), WORDS, "LSTM $x_"),
+        lambda: draw.context_figure(context(STAGES[:1]), TITLES),
     ],
 )
 def test_saving_gives_a_picture_and_no_warning(draw, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plots.save_figure(draw(), tmp_path / "figure.png")
+        figures.save_figure(draw(), tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")

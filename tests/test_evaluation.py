@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from options import ALL_OPTIONS, VOCAB_SIZE, build, random_tokens
 from torch import nn
 
-from shared.model.evaluation import LANES, WARM_UP, Evaluation, evaluate, evaluate_in_windows, token_losses
+from shared.measure.evaluation import LANES, WARM_UP, Evaluation, evaluate, evaluate_in_windows, token_losses
 from shared.stages import ROOT
 from shared.text.batches import Lanes
 
@@ -114,7 +114,7 @@ def test_in_a_long_text_a_lanes_warm_up_is_as_good_as_all_that_was_before(name):
 def test_without_a_warm_up_lanes_would_start_from_nothing(monkeypatch):
     """The check above means something: the lanes' first tokens are scored otherwise."""
     model, ids = build("2-gru-torch"), random_tokens(400)
-    monkeypatch.setattr("shared.model.evaluation.WARM_UP", 0)
+    monkeypatch.setattr("shared.measure.evaluation.WARM_UP", 0)
     assert (token_losses(model, ids, 10) - token_by_token(model, ids)).abs().max() > 0.01
 
 

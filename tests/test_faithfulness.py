@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from options import ALL_OPTIONS, WITH_ATTENTION, build, random_tokens
 
+from shared.measure.evaluation import evaluate
+from shared.measure.faithfulness import evaluate_uniform, map_correlation, ranks
 from shared.model import attention as toolbox
 from shared.model.attention import AdditiveAttention, DotAttention, MultiHeadAttention, attend, uniform_attention
-from shared.model.evaluation import evaluate
-from shared.model.faithfulness import evaluate_uniform, map_correlation, ranks
 
 SIZE = 6
 KINDS = {

@@ -5,7 +5,7 @@ import re
 import pytest
 from forecasting import FOLDER, lab
 
-from shared.run.lab_results import load_lab_results
+from shared.results.labs import load_lab_results
 
 RESULTS = load_lab_results(FOLDER)
 LAGS = (5, 20, 60)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from options import ALL_OPTIONS, VOCAB_SIZE, WITH_ATTENTION, build, random_tokens
 
-from shared.model.influence import influence
+from shared.measure.influence import influence
 
 WINDOW, LENGTH = 4, 11
 every_option = pytest.mark.parametrize("name", ALL_OPTIONS)

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from shared import results
 from shared.errors import UserError
-from shared.run.lab_results import file_name, keep_baseline, kept_lab_run, lab_tables, load_lab_results
-from shared.run.results import write_json
+from shared.results import __main__ as results
+from shared.results.labs import file_name, keep_baseline, kept_lab_run, lab_tables, load_lab_results
+from shared.run.records import write_json
 from shared.stages import LABS
 
 LAB = LABS[0]

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from options import OPTIONS, build, random_tokens
 
-from shared.model.evaluation import token_losses
-from shared.model.memory import context_losses, gradient_by_distance, position_losses, spread_targets
+from shared.measure.evaluation import token_losses
+from shared.measure.reach import context_losses, gradient_by_distance, position_losses, spread_targets
 
 WINDOW = 5
 LENGTHS = [1, 2, 4, 8, 16, 32, 64, 128]

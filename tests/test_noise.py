@@ -12,7 +12,7 @@ import pytest
 import torch
 from options import OPTIONS, STAGE_3, STAGE_4, build
 
-from shared.model.evaluation import evaluate
+from shared.measure.evaluation import evaluate
 from shared.stages import ROOT, load_module
 from shared.text.batches import Lanes
 

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from shared.errors import UserError
-from shared.show import plots
+from shared.show import curves, figures
+from shared.show import maps as map_plots
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = ["to", "be", ",", "or", "not", "to", "be", ":", "that", "is", "the", "question"]
@@ -66,7 +67,7 @@ def pixel(figure, axes, row, column):
 @pytest.mark.parametrize("layers, heads", [(1, 2), (1, 4), (4, 4), (2, 1)])
 def test_the_maps_hold_the_mean_and_then_every_head_of_every_layer_in_order(layers, heads):
     attention = causal_rows(layers, heads, 7, 7)
-    large, *small = maps(plots.attention_figure(attention, words(7), 3, "title"))
+    large, *small = maps(map_plots.attention_figure(attention, words(7), 3, "title"))
     np.testing.assert_allclose(drawn(large), blank_future(attention.mean((0, 1))), atol=1e-15)
     assert len(small) == layers * heads
     for index, axes in enumerate(small):
@@ -74,7 +75,7 @@ def test_the_maps_hold_the_mean_and_then_every_head_of_every_layer_in_order(laye
 
 
 def test_small_maps_stand_in_a_grid_of_layers_down_and_heads_across():
-    figure = plots.attention_figure(causal_rows(3, 2, 5, 5), words(5), 2, "title")
+    figure = map_plots.attention_figure(causal_rows(3, 2, 5, 5), words(5), 2, "title")
     figure.canvas.draw()
     boxes = [axes.get_position() for axes in maps(figure)[1:]]
     assert [axes.get_title() for axes in maps(figure)[1:3]] == ["head 1", "head 2"]
@@ -85,20 +86,20 @@ def test_small_maps_stand_in_a_grid_of_layers_down_and_heads_across():
 
 def test_one_layer_with_one_head_is_the_large_map_alone():
     attention = causal_rows(1, 1, 6, 6)
-    (only,) = maps(plots.attention_figure(attention, words(6), 3, "title"))
+    (only,) = maps(map_plots.attention_figure(attention, words(6), 3, "title"))
     np.testing.assert_array_equal(drawn(only), blank_future(attention[0, 0]))
 
 
 def test_the_influence_map_holds_the_array_given():
     influence = causal_rows(6, 6)
-    (only,) = maps(plots.influence_figure(influence, words(6), 3, "title"))
+    (only,) = maps(map_plots.influence_figure(influence, words(6), 3, "title"))
     np.testing.assert_array_equal(drawn(only), blank_future(influence))
 
 
 def test_the_picture_shows_a_weight_at_its_row_and_column_in_the_colour_that_the_bar_gives_it():
     attention = np.zeros((1, 1, 4, 4))
     attention[0, 0, 3] = [0.04, 0.25, 0.71, 0.0]
-    figure = plots.attention_figure(attention, words(4), 4, "title")
+    figure = map_plots.attention_figure(attention, words(4), 4, "title")
     (axes,) = maps(figure)
     below, above = (axes.transData.transform((0, row))[1] for row in (3, 0))
     assert below < above
@@ -108,21 +109,21 @@ def test_the_picture_shows_a_weight_at_its_row_and_column_in_the_colour_that_the
 
 
 def test_what_is_not_yet_read_is_background_and_a_weight_of_zero_is_not():
-    figure = plots.attention_figure(np.zeros((1, 1, 4, 4)), words(4), 4, "title")
+    figure = map_plots.attention_figure(np.zeros((1, 1, 4, 4)), words(4), 4, "title")
     (axes,) = maps(figure)
     assert (pixel(figure, axes, 1, 2) == 255).all()
     assert not (pixel(figure, axes, 2, 1) == 255).all()
 
 
 def test_the_axes_are_named_for_what_they_are():
-    large = maps(plots.attention_figure(causal_rows(1, 4, 5, 5), words(5), 2, "title"))[0]
+    large = maps(map_plots.attention_figure(causal_rows(1, 4, 5, 5), words(5), 2, "title"))[0]
     assert (large.get_ylabel(), large.get_xlabel()) == ("token just read", "token looked at")
-    large = maps(plots.influence_figure(causal_rows(5, 5), words(5), 2, "title"))[0]
+    large = maps(map_plots.influence_figure(causal_rows(5, 5), words(5), 2, "title"))[0]
     assert (large.get_ylabel(), large.get_xlabel()) == ("token just read", "token that mattered")
 
 
 def test_influence_is_never_called_attention():
-    text = all_text(plots.influence_figure(causal_rows(60, 60), words(60), 30, "title"))
+    text = all_text(map_plots.influence_figure(causal_rows(60, 60), words(60), 30, "title"))
     assert "influence" in text and "attention" not in text.lower()
 
 
@@ -135,8 +136,8 @@ def every_token_has_its_own_row_and_column(axes, tokens):
 def test_repeated_words_are_kept_apart_by_position():
     tokens = ["the", "sea", "the", "the"]
     for figure in (
-        plots.attention_figure(causal_rows(1, 1, 4, 4), tokens, 2, "title"),
-        plots.influence_figure(causal_rows(4, 4), tokens, 2, "title"),
+        map_plots.attention_figure(causal_rows(1, 1, 4, 4), tokens, 2, "title"),
+        map_plots.influence_figure(causal_rows(4, 4), tokens, 2, "title"),
     ):
         figure.canvas.draw()
         assert every_token_has_its_own_row_and_column(maps(figure)[0], tokens)
@@ -161,11 +162,11 @@ def one_scale_rules_all(figure):
 
 @pytest.mark.parametrize("layers, heads", [(1, 1), (1, 4), (4, 4)])
 def test_every_map_and_the_colour_bar_share_one_scale_from_0_to_1(layers, heads):
-    figure = plots.attention_figure(causal_rows(layers, heads, 5, 5) / 9, words(5), 2, "title")
+    figure = map_plots.attention_figure(causal_rows(layers, heads, 5, 5) / 9, words(5), 2, "title")
     figure.canvas.draw()
     assert one_scale_rules_all(figure)
     assert maps(figure)[0].images[0].get_clim() == (0, 1)
-    assert one_scale_rules_all(plots.influence_figure(causal_rows(5, 5), words(5), 2, "title"))
+    assert one_scale_rules_all(map_plots.influence_figure(causal_rows(5, 5), words(5), 2, "title"))
 
 
 def test_a_colour_bar_that_belongs_to_the_last_panel_only_would_be_found_out():
@@ -179,7 +180,7 @@ def test_a_colour_bar_that_belongs_to_the_last_panel_only_would_be_found_out():
 @pytest.mark.parametrize("length, prompt, line", [(40, 10, 9.5), (41, 10, 8.5), (123, 100, 16.5)])
 def test_the_last_forty_tokens_are_shown_with_the_line_where_the_prompt_ends(length, prompt, line):
     attention = causal_rows(2, 2, length, length)
-    figure = plots.attention_figure(attention, words(length), prompt, "title")
+    figure = map_plots.attention_figure(attention, words(length), prompt, "title")
     large, *small = maps(figure)
     np.testing.assert_array_equal(drawn(small[3]), blank_future(attention[1, 1, -40:, -40:]))
     assert every_token_has_its_own_row_and_column(large, words(length)[-40:])
@@ -191,13 +192,13 @@ def test_the_last_forty_tokens_are_shown_with_the_line_where_the_prompt_ends(len
 
 
 def test_influence_says_where_it_cut():
-    text = all_text(plots.influence_figure(causal_rows(123, 123), words(123), 100, "title"))
+    text = all_text(map_plots.influence_figure(causal_rows(123, 123), words(123), 100, "title"))
     assert "showing the last 40 of 123 tokens" in text
 
 
 @pytest.mark.parametrize("length, prompt", [(5, 0), (5, 5), (60, 20), (60, 10)])
 def test_no_line_is_drawn_where_prompt_or_continuation_is_out_of_sight(length, prompt):
-    figure = plots.influence_figure(causal_rows(length, length), words(length), prompt, "title")
+    figure = map_plots.influence_figure(causal_rows(length, length), words(length), prompt, "title")
     assert not maps(figure)[0].lines
     assert "Red" not in all_text(figure)
 
@@ -211,13 +212,13 @@ def test_short_texts_zero_rows_and_hostile_tokens_draw_without_a_warning(length,
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         attention = causal_rows(1, 2, length, length, own_token=own_token)
-        plots.attention_figure(attention, tokens, 1, title).canvas.draw()
-        plots.influence_figure(attention[0, 0], tokens, 1, title).canvas.draw()
+        map_plots.attention_figure(attention, tokens, 1, title).canvas.draw()
+        map_plots.influence_figure(attention[0, 0], tokens, 1, title).canvas.draw()
 
 
 def test_tokens_are_written_as_they_are_apart_from_long_ones_and_unknown_glyphs():
     tokens = ["$x_1$", "a_b", "\\n", "␣", "⏎", "é", "中", "honorificabilitudinitatibus"]
-    large = maps(plots.influence_figure(causal_rows(8, 8), tokens, 4, "title"))[0]
+    large = maps(map_plots.influence_figure(causal_rows(8, 8), tokens, 4, "title"))[0]
     assert labels(large.xaxis) == [*tokens[:6], "□", "honorificabil…"]
 
 
@@ -226,7 +227,7 @@ def test_tokens_are_written_as_they_are_apart_from_long_ones_and_unknown_glyphs(
 @pytest.mark.parametrize("token", ["a", "honorificabilitudinitatibus"])
 def test_nothing_is_drawn_beyond_the_edge_of_the_picture_or_over_something_else(layers, heads, length, token):
     attention = causal_rows(layers, heads, length, length)
-    figure = plots.attention_figure(attention, [token] * length, length // 2, "long title " * 12)
+    figure = map_plots.attention_figure(attention, [token] * length, length // 2, "long title " * 12)
     figure.draw_without_rendering()
     boxes = [axes.get_tightbbox() for axes in figure.axes] + [text.get_window_extent() for text in figure.texts]
     width, height = figure.canvas.get_width_height()
@@ -236,20 +237,20 @@ def test_nothing_is_drawn_beyond_the_edge_of_the_picture_or_over_something_else(
 
 
 def test_a_diagonal_of_zeros_is_explained_and_only_then():
-    past_only = plots.attention_figure(causal_rows(1, 4, 5, 5, own_token=False), words(5), 2, "title")
-    own_too = plots.attention_figure(causal_rows(1, 4, 5, 5), words(5), 2, "title")
+    past_only = map_plots.attention_figure(causal_rows(1, 4, 5, 5, own_token=False), words(5), 2, "title")
+    own_too = map_plots.attention_figure(causal_rows(1, 4, 5, 5), words(5), 2, "title")
     assert "diagonal" in all_text(past_only) and "diagonal" not in all_text(own_too)
 
 
 @pytest.mark.parametrize("shape, count", [((1, 1, 3, 4), 3), ((1, 1, 3, 3), 4), ((3, 3), 3), ((1, 1, 0, 0), 0)])
 def test_attention_of_the_wrong_shape_is_refused(shape, count):
     with pytest.raises(ValueError, match="does not fit"):
-        plots.attention_figure(np.zeros(shape), words(count), 1, "title")
+        map_plots.attention_figure(np.zeros(shape), words(count), 1, "title")
 
 
 def test_a_value_that_is_not_a_number_is_refused_since_it_would_look_like_the_future():
     with pytest.raises(ValueError, match="finite"):
-        plots.influence_figure(np.full((2, 2), np.nan), words(2), 1, "title")
+        map_plots.influence_figure(np.full((2, 2), np.nan), words(2), 1, "title")
 
 
 def metrics(steps=50):
@@ -269,7 +270,7 @@ def curve_line(figure, start):
 
 
 def test_the_curve_marks_the_true_minimum_and_writes_its_perplexity():
-    figure = plots.learning_curve_figure(metrics(), "title")
+    figure = curves.learning_curve_figure(metrics(), "title")
     star = curve_line(figure, "best")
     assert (list(star.get_xdata()), list(star.get_ydata())) == ([300], [4.0])
     assert "step 300" in star.get_label() and f"{np.exp(4.0):.1f}" in star.get_label()
@@ -278,7 +279,7 @@ def test_the_curve_marks_the_true_minimum_and_writes_its_perplexity():
 
 
 def test_the_right_hand_axis_is_the_exponential_of_the_left_one():
-    figure = plots.learning_curve_figure(metrics(), "title")
+    figure = curves.learning_curve_figure(metrics(), "title")
     figure.canvas.draw()
     axes = figure.axes[0]
     (right,) = axes.child_axes
@@ -290,7 +291,7 @@ def test_the_right_hand_axis_is_the_exponential_of_the_left_one():
 
 def test_the_raw_training_loss_is_drawn_untouched_behind_its_running_mean():
     records = metrics(100)
-    raw, smooth = plots.learning_curve_figure(records, "title").axes[0].lines[:2]
+    raw, smooth = curves.learning_curve_figure(records, "title").axes[0].lines[:2]
     losses = [record["train_loss"] for record in records]
     assert list(raw.get_ydata()) == losses and raw.get_alpha() < 0.5
     width = 1 + len(losses) // 40
@@ -301,14 +302,14 @@ def test_the_raw_training_loss_is_drawn_untouched_behind_its_running_mean():
 
 def test_smoothing_leaves_a_constant_curve_alone_up_to_its_ends():
     for length in (1, 2, 39, 40, 1000):
-        np.testing.assert_allclose(plots._smooth(np.full(length, 3.5)), np.full(length, 3.5))
+        np.testing.assert_allclose(curves._smooth(np.full(length, 3.5)), np.full(length, 3.5))
 
 
 @pytest.mark.parametrize("missing", [{}, {"validation_loss": None}, {"validation_loss": float("nan")}])
 def test_a_curve_needs_no_validation_and_one_record_is_enough(missing):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = plots.learning_curve_figure([{"step": 1, "train_loss": 9.0, **missing}], "title")
+        figure = curves.learning_curve_figure([{"step": 1, "train_loss": 9.0, **missing}], "title")
         figure.canvas.draw()
     assert not any(line.get_label().startswith("best") for line in figure.axes[0].lines)
 
@@ -318,7 +319,7 @@ def test_the_curve_of_a_run_that_diverged_is_still_drawn(loss):
     records = [*metrics(), {"step": 510, "train_loss": loss, "validation_loss": loss}]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = plots.learning_curve_figure(records, "title")
+        figure = curves.learning_curve_figure(records, "title")
         figure.canvas.draw()
     assert list(curve_line(figure, "best").get_xdata()) == [300]
     assert max(len(text) for text in labels(figure.axes[0].child_axes[0].yaxis)) < 10
@@ -326,7 +327,7 @@ def test_the_curve_of_a_run_that_diverged_is_still_drawn(loss):
 
 def test_a_curve_of_no_records_is_refused():
     with pytest.raises(ValueError, match="record"):
-        plots.learning_curve_figure([], "title")
+        curves.learning_curve_figure([], "title")
 
 
 @pytest.mark.parametrize(
@@ -337,13 +338,15 @@ def test_the_suffix_chooses_the_format_and_only_the_picture_is_left_behind(tmp_p
     path.write_text("an older picture", encoding="utf-8")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plots.save_figure(plots.influence_figure(causal_rows(3, 3), words(3), 1, "title"), path)
+        figures.save_figure(map_plots.influence_figure(causal_rows(3, 3), words(3), 1, "title"), path)
     assert path.read_bytes().startswith(magic)
     assert os.listdir(tmp_path) == [path.name]
 
 
 def test_title_and_caption_travel_inside_the_png(tmp_path):
-    plots.save_figure(plots.influence_figure(causal_rows(3, 3), words(3), 1, "Who mattered?"), tmp_path / "map.png")
+    figures.save_figure(
+        map_plots.influence_figure(causal_rows(3, 3), words(3), 1, "Who mattered?"), tmp_path / "map.png"
+    )
     text = Image.open(tmp_path / "map.png").text
     assert text["Title"] == "Who mattered?"
     assert text["Description"].startswith("Each row: ") and "\n" not in text["Description"]
@@ -352,7 +355,7 @@ def test_title_and_caption_travel_inside_the_png(tmp_path):
 @pytest.mark.parametrize("name", ["map", "map.jpeg", "map.png.txt"])
 def test_an_unknown_suffix_is_one_line_that_names_the_known_ones(tmp_path, name):
     with pytest.raises(UserError, match=r"\.png, \.svg or \.pdf") as caught:
-        plots.save_figure(Figure(), tmp_path / name)
+        figures.save_figure(Figure(), tmp_path / name)
     assert "\n" not in str(caught.value) and not os.listdir(tmp_path)
 
 
@@ -360,7 +363,7 @@ def test_an_unknown_suffix_is_one_line_that_names_the_known_ones(tmp_path, name)
 def test_a_folder_that_is_missing_or_none_is_one_line_for_the_user(tmp_path, folder):
     (tmp_path / "a_file").touch()
     with pytest.raises(UserError, match="cannot write") as caught:
-        plots.save_figure(plots.learning_curve_figure(metrics(), "title"), tmp_path / folder / "curve.png")
+        figures.save_figure(curves.learning_curve_figure(metrics(), "title"), tmp_path / folder / "curve.png")
     assert "\n" not in str(caught.value)
 
 
@@ -376,7 +379,7 @@ def test_a_save_that_fails_half_way_keeps_the_old_picture_and_leaves_no_temporar
     path = tmp_path / "map.png"
     path.write_bytes(b"the old picture")
     with pytest.raises(expected):
-        plots.save_figure(Failing(), path)
+        figures.save_figure(Failing(), path)
     assert path.read_bytes() == b"the old picture"
     assert os.listdir(tmp_path) == ["map.png"]
 
@@ -385,15 +388,16 @@ def test_pyplot_and_torch_are_never_imported(tmp_path):
     code = f"""
 import sys
 import numpy as np
-from shared.show import plots
-figures = [
-    plots.attention_figure(np.ones((2, 2, 1, 1)), ["a"], 1, "t"),
-    plots.influence_figure(np.ones((1, 1)), ["a"], 1, "t"),
-    plots.learning_curve_figure([{{"step": 1, "train_loss": 2.0}}], "t"),
+from shared.show import curves, figures
+from shared.show import maps as map_plots
+drawn = [
+    map_plots.attention_figure(np.ones((2, 2, 1, 1)), ["a"], 1, "t"),
+    map_plots.influence_figure(np.ones((1, 1)), ["a"], 1, "t"),
+    curves.learning_curve_figure([{{"step": 1, "train_loss": 2.0}}], "t"),
 ]
-for figure in figures:
+for figure in drawn:
     for kind in ("png", "svg", "pdf"):
-        plots.save_figure(figure, {str(tmp_path)!r} + "/picture." + kind)
+        figures.save_figure(figure, {str(tmp_path)!r} + "/picture." + kind)
 print(sorted({{"matplotlib.pyplot", "torch"}} & set(sys.modules)))
 """
     command = [sys.executable, "-c", code]
@@ -403,7 +407,7 @@ print(sorted({{"matplotlib.pyplot", "torch"}} & set(sys.modules)))
 
 
 def test_figures_are_as_wide_as_a_phone_has_pixels_and_no_label_is_tiny():
-    figure = plots.attention_figure(causal_rows(4, 4, 60, 60), words(60), 30, "title")
-    assert figure.get_size_inches()[0] * plots.DPI == 1200
+    figure = map_plots.attention_figure(causal_rows(4, 4, 60, 60), words(60), 30, "title")
+    assert figure.get_size_inches()[0] * figures.DPI == 1200
     sizes = [text.get_fontsize() for axes in figure.axes for text in axes.get_xticklabels() + axes.get_yticklabels()]
     assert min(sizes) >= 8

@@ -13,11 +13,12 @@ import torch.nn.functional as F
 from matplotlib.colors import to_rgb
 from torch import nn
 
-from shared import recall, recall_scores
 from shared.errors import UserError
-from shared.recall_tasks import KEYS, LAG_SYMBOLS, LAGS, NO_QUESTION, SEPARATOR, TASKS, VALUES, Questions
-from shared.run.results import write_json
-from shared.show.plots import recall_figure
+from shared.recall import __main__ as recall
+from shared.recall import scores as recall_scores
+from shared.recall.tasks import KEYS, LAG_SYMBOLS, LAGS, NO_QUESTION, SEPARATOR, TASKS, VALUES, Questions
+from shared.run.records import write_json
+from shared.show.curves import recall_figure
 from shared.stages import ROOT, STAGES
 
 NAMES = list(TASKS)

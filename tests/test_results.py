@@ -10,23 +10,15 @@ import sys
 
 import pytest
 
-from shared import ngram, results
+from shared import ngram
 from shared.ablate import RECIPE
 from shared.errors import UserError
+from shared.results import __main__ as results
+from shared.results.kept import file_name, kept_run, load_results, own_flags, shared_command, thin
+from shared.results.tables import tables
 from shared.run.language_modeling import COMMON
-from shared.run.results import (
-    differing_setting,
-    file_name,
-    in_minutes,
-    kept_run,
-    load_results,
-    own_flags,
-    shared_command,
-    spread,
-    tables,
-    thin,
-    write_json,
-)
+from shared.run.records import differing_setting, write_json
+from shared.show.tables import in_minutes, spread
 from shared.stages import ROOT, load_stage, model_class
 from shared.text.corpus import load_corpus
 from shared.text.tokenizer import TOKENIZERS

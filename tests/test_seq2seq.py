@@ -22,7 +22,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from shared.errors import UserError
 from shared.model.attention import AdditiveAttention, MultiHeadAttention
 from shared.run.cli import run_main
-from shared.show.plots import ALIGNMENT_SHOWN, alignment_figure
+from shared.show.maps import ALIGNMENT_SHOWN, alignment_figure
 from shared.stages import ROOT, load_folder
 
 LAB = ROOT / "model-03-lstm-attention" / "lab-seq2seq"

@@ -8,10 +8,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's
 import torch
 from torch import Tensor
 
+from shared.results.kept import shared_command
+from shared.results.labs import keep_baseline
 from shared.run.cli import ArgumentParser, run_main
 from shared.run.experiment import command_line
-from shared.run.lab_results import keep_baseline
-from shared.run.results import shared_command
 
 from losses import absolute_error, squared_error
 from parts import season_ago

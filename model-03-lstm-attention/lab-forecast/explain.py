@@ -7,8 +7,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's
 
 from shared.errors import UserError
 from shared.run.cli import ArgumentParser, run_main
-from shared.run.results import write_json
-from shared.show.plots import save_figure
+from shared.run.records import write_json
+from shared.show.figures import save_figure
 
 from forecast import load_forecaster
 from measures import MEASURES, profiles

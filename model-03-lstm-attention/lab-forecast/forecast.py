@@ -10,7 +10,7 @@ import torch
 from shared.errors import UserError
 from shared.run.checkpoint import load_checkpoint
 from shared.run.cli import ArgumentParser, log, make_folder, number, run_main
-from shared.show.plots import save_figure
+from shared.show.figures import save_figure
 
 from measures import middle
 from model import MODELS, Forecaster

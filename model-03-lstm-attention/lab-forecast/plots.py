@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from shared.show.plots import COLOUR_MAP, DPI, WIDTH
+from shared.show.figures import COLOUR_MAP, DPI, WIDTH
 
 # Hollow and of three sizes, so that all can be seen where they agree.
 STYLES = {

@@ -10,10 +10,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's
 import torch
 
 from shared.errors import UserError
+from shared.results.kept import shared_command
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.device import autocast
 from shared.run.experiment import Run, add_flag, add_training_flags, probe, start_run
-from shared.run.results import shared_command
 from shared.run.training import Task
 
 from losses import quantile_error, squared_error

@@ -7,9 +7,9 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
 
+from shared.results.labs import keep_baseline
 from shared.run.cli import ArgumentParser, run_main
 from shared.run.experiment import command_line
-from shared.run.lab_results import keep_baseline
 
 from examples import Pair, read_pairs
 from tasks import split_scores

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from shared.errors import UserError
 from shared.run.cli import ArgumentParser, run_main
-from shared.show.plots import DPI, WIDTH, save_figure
+from shared.show.figures import DPI, WIDTH, save_figure
 
 from examples import held_out_strings
 from scores import exact

@@ -16,7 +16,8 @@ from torch import Tensor
 from shared.errors import UserError
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.device import DEVICES, choose_device
-from shared.show.plots import alignment_figure, save_figure
+from shared.show.figures import save_figure
+from shared.show.maps import alignment_figure
 
 from examples import Symbols, encoded, window
 from model import Seq2Seq, shifted

@@ -14,8 +14,8 @@ from statistics import mean
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
+from shared.results.labs import keep_baseline
 from shared.run.cli import ArgumentParser, run_main
-from shared.run.lab_results import keep_baseline
 
 from data import GENRES, SPLITS, TABLES, Passage, read_passages
 from encoders import CountedWords

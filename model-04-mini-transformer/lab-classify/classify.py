@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from shared.errors import UserError
-from shared.model.faithfulness import rank_correlation
+from shared.measure.faithfulness import rank_correlation
 from shared.run.checkpoint import load_checkpoint
 from shared.run.cli import ArgumentParser, log, number, run_main
-from shared.show.plots import save_figure
+from shared.show.figures import save_figure
 from shared.text.corpus import decode, read_bytes
 from shared.text.tokenizer import is_word
 

@@ -6,8 +6,8 @@ B batch, T time, C classes
 import torch
 from torch import Tensor
 
+from shared.measure.faithfulness import rank_correlation
 from shared.model.attention import padding_mask
-from shared.model.faithfulness import rank_correlation
 
 
 def explain(model, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from shared.show.plots import DPI, WIDTH
+from shared.show.figures import DPI, WIDTH
 
 FONT = "DejaVu Sans Mono"  # matplotlib brings it along; every character is equally wide, so lines are easy to fill
 FONT_SIZE = 13  # points; a character is then 0.109 inches wide

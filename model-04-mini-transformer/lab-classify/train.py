@@ -16,7 +16,7 @@ from shared.errors import UserError
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.experiment import Run, add_flag, add_training_flags, start_run
 from shared.run.training import Task
-from shared.show.plots import save_figure
+from shared.show.figures import save_figure
 
 from baselines import accuracies, share
 from data import GENRES, NUM_FOLDS, SPLITS, TABLES, Passage, read_passages

@@ -26,9 +26,10 @@ from shared.run.device import (
     set_random_state,
 )
 from shared.run.optimizers import OPTIMIZERS, choose_optimizer, optimizers_for
-from shared.run.results import machine, read_records, write_json
+from shared.run.records import machine, read_records, write_json
 from shared.run.training import LoopSettings, Task, train
-from shared.show.plots import NATS, learning_curve_figure, save_figure
+from shared.show.curves import NATS, learning_curve_figure
+from shared.show.figures import save_figure
 
 EVALUATIONS = 6  # a run, unless --eval-interval says otherwise
 

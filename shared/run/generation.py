@@ -8,13 +8,14 @@ from pathlib import Path
 import torch
 
 from shared.errors import UserError
-from shared.model.influence import influence
+from shared.measure.influence import influence
 from shared.model.language_model import LanguageModel
 from shared.model.sampling import generate
 from shared.run.checkpoint import load_checkpoint
 from shared.run.cli import ArgumentParser, log, make_folder, number, run_main
 from shared.run.device import DEVICES, choose_device
-from shared.show.plots import attention_figure, influence_figure, save_figure
+from shared.show.figures import save_figure
+from shared.show.maps import attention_figure, influence_figure
 from shared.text.tokenizer import Tokenizer, tokenizer_from_dict
 
 MAP_TOKENS = 40  # as many as stay readable on a phone

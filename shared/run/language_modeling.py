@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from shared.errors import UserError
-from shared.model.evaluation import Evaluation, evaluate
+from shared.measure.evaluation import Evaluation, evaluate
 from shared.model.language_model import LanguageModel
 from shared.model.sampling import generate
 from shared.run.cli import ArgumentParser, log, run_main

@@ -1,5 +1,8 @@
 """What a benchmark or a comparison measured -> tables in plain text."""
 
+import math
+from statistics import mean
+
 # A column's title -> the figure it shows, and how.
 COLUMNS = {
     "training": ("training_tokens_per_second", "{:,.0f}"),
@@ -146,3 +149,18 @@ def markdown(lines: list[list[str]]) -> str:
     """The same lines as a table in Markdown, the first column to the left."""
     rule = ["---", *["---:"] * (len(lines[0]) - 1)]
     return "\n".join("| " + " | ".join(line) + " |" for line in [lines[0], rule, *lines[1:]])
+
+
+def spread(values: list[float], digits: int) -> str:
+    """The mean, and from where to where the values go.
+
+    >>> spread([51.0, 50.5, 52.4], 1)
+    '51.3 (50.5 to 52.4)'
+    """
+    around = f" ({min(values):.{digits}f} to {max(values):.{digits}f})" if len(values) > 1 else ""
+    return f"{mean(values):.{digits}f}{around}"
+
+
+def in_minutes(seconds: float) -> str:
+    """Seconds below two minutes, minutes from there on."""
+    return f"{math.ceil(seconds)} s" if seconds < 120 else f"{seconds / 60:.1f} min"

@@ -7,7 +7,7 @@ N tokens of text, K targets, L lengths, T window
 import torch
 from torch import Tensor
 
-from shared.model.influence import gradient_sizes
+from shared.measure.influence import gradient_sizes
 from shared.model.language_model import LanguageModel
 
 ROWS, CHUNK = 64, 64  # texts side by side, tokens at once: enough to keep a processor busy, and not beyond its cache

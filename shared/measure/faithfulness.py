@@ -7,8 +7,8 @@ Attention is where a model looks. Whether what it found there mattered is anothe
 import torch
 from torch import Tensor
 
+from shared.measure.evaluation import Evaluation, evaluate
 from shared.model.attention import uniform_attention
-from shared.model.evaluation import Evaluation, evaluate
 from shared.model.language_model import LanguageModel
 
 LEAST = 3  # tokens in a row; fewer have hardly an order

@@ -24,13 +24,14 @@ import torch
 from torch import Generator, Tensor
 
 from shared.model.language_model import LanguageModel
-from shared.recall_scores import ask_all, best_head, score
-from shared.recall_tasks import TASKS, Questions, RecallTask
+from shared.recall.scores import ask_all, best_head, score
+from shared.recall.tasks import TASKS, Questions, RecallTask
 from shared.run.cli import ArgumentParser, log, make_folder, number, run_main, typed_command
 from shared.run.optimizers import make_optimizers
-from shared.run.results import machine, read_json, write_json
+from shared.run.records import machine, read_json, write_json
 from shared.run.training import LoopSettings, Task, train
-from shared.show.plots import recall_figure, save_figure
+from shared.show.curves import recall_figure
+from shared.show.figures import save_figure
 from shared.stages import ROOT, STAGES, load_stage, model_class
 
 PARAMETERS = 100_000

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from shared.model.language_model import LanguageModel
-from shared.recall_tasks import Questions
+from shared.recall.tasks import Questions
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,15 @@ import torch
 from torch import Tensor
 
 from shared.errors import UserError
-from shared.model.evaluation import evaluate
-from shared.model.faithfulness import evaluate_uniform, map_correlation
-from shared.model.influence import influence
+from shared.measure.evaluation import evaluate
+from shared.measure.faithfulness import evaluate_uniform, map_correlation
+from shared.measure.influence import influence
+from shared.measure.reach import context_losses, gradient_by_distance, position_losses, spread_targets
 from shared.model.language_model import LanguageModel, state_bytes
-from shared.model.memory import context_losses, gradient_by_distance, position_losses, spread_targets
 from shared.model.sampling import generate
 from shared.run.checkpoint import load_checkpoint
 from shared.run.generation import MAP_TOKENS
-from shared.run.results import differing_setting, read_records
+from shared.run.records import differing_setting, read_records
 from shared.stages import STAGES, model_class
 from shared.text.corpus import Corpus
 from shared.text.tokenizer import Tokenizer

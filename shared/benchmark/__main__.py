@@ -11,36 +11,18 @@ probe chooses here, and in float32 where that is another. Generation is one toke
 window is full. Every speed is the median of many steps, taken in a fresh process, so none feels the one before.
 """
 
-import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
-
+from shared.benchmark.costs import Case, generation_cost, training_cost
+from shared.benchmark.timing import in_fresh_process, matmul_rate
 from shared.errors import UserError
-from shared.model.language_model import LanguageModel
-from shared.model.sampling import generate
-from shared.run.averaging import WeightAverage
 from shared.run.cli import ArgumentParser, log, run_main, typed_command
-from shared.run.device import DEVICES, autocast, choose_device
-from shared.run.experiment import probe
-from shared.run.language_modeling import COMMON, trial_step
-from shared.run.measuring import in_fresh_process, matmul_rate, median_seconds, peak_mib
-from shared.run.optimizers import optimizers_for
-from shared.run.results import machine, read_json, write_json
+from shared.run.device import DEVICES
+from shared.run.records import machine, read_json, write_json
 from shared.show.tables import cost_table, scaling_tables
-from shared.stages import STAGES, load_stage
-from shared.text.batches import Lanes
+from shared.stages import STAGES
 from shared.text.corpus import load_corpus
 from shared.text.tokenizer import train_tokenizer
-
-FILLED = 512  # tokens of text before generation is timed: more than any window holds by default
-# Words occur in proportion to this power of their rank: so the 512 most frequent ones are as large a part as in the
-# bundled text. The output layer does less work for frequent words, and uniform tokens would make it look slower.
-FREQUENCY_POWER = -1.12
 
 SCALES = {
     "context_length": (64, 128, 256, 512, 1024),
@@ -48,100 +30,6 @@ SCALES = {
     "hidden_size": (64, 128, 256, 512),
 }
 TEXT_LENGTHS = (64, 256, 1024)
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is measured: a stage at its default settings, but for `changes`."""
-
-    stage: str
-    device: str = "cpu"
-    changes: dict = field(default_factory=dict)
-
-    def but(self, **changes) -> "Case":
-        return replace(self, changes=self.changes | changes)
-
-    @property
-    def settings(self) -> dict:
-        return COMMON | load_stage(self.stage).defaults | self.changes
-
-    def model(self) -> LanguageModel:
-        torch.manual_seed(1)
-        stage, settings = load_stage(self.stage), self.settings
-        return stage.model(settings["vocab_size"], **{name: settings[name] for name in stage.model_settings})
-
-    def tokens(self, count: int) -> Tensor:
-        """Random ids (count), the frequent ones first, as in a real vocabulary."""
-        frequencies = torch.arange(1, self.settings["vocab_size"] + 1) ** FREQUENCY_POWER
-        return frequencies.multinomial(count, replacement=True, generator=torch.Generator().manual_seed(1))
-
-    def lanes(self) -> Lanes:
-        """Training batches; the first hundred belong to one epoch, so state is carried through them."""
-        batch_size, context_length = self.settings["batch_size"], self.settings["context_length"]
-        return Lanes(self.tokens((100 * batch_size + 1) * context_length), batch_size, context_length, seed=1)
-
-
-# --------------------------------------------------------------------------------------------- run in a fresh process
-
-
-def training_cost(case: Case) -> dict:
-    """Tokens a second, the process's peak memory, start-up probe included, and the arithmetic in a token."""
-    device, settings = choose_device(case.device), case.settings
-    model, lanes = case.model().to(device).train(), case.lanes()
-    probe(model, settings, device, trial_step(model, lanes, device))
-    seconds = median_seconds(training_steps(model, lanes, settings, device), device)
-    return {
-        "precision": settings["precision"],
-        "optimizer": settings["optimizer"],
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "training_tokens_per_second": lanes.batch_size * lanes.context_length / seconds,
-        "peak_mib": peak_mib(device),  # before anything but training has happened here
-        "flops_per_token": flops_per_token(case),
-    }
-
-
-def training_steps(model: LanguageModel, lanes: Lanes, settings: dict, device: torch.device) -> Iterator[None]:
-    """Training without end, one step whenever the next is asked for."""
-    optimizers = optimizers_for(model, settings)
-    average = WeightAverage(model, settings["average_share"] * settings["max_steps"])
-    carry = None
-    for batch in map(lanes.batch, itertools.count()):
-        state = None if batch.restart else carry
-        with autocast(device, settings["precision"]):
-            nats, state = model.loss(batch.inputs.to(device), batch.targets.to(device), state)
-        carry = model.carry(state)
-        (nats / batch.targets.numel()).backward()
-        nn.utils.clip_grad_norm_(model.parameters(), settings["gradient_clip"])
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-        average.update()
-        yield
-
-
-def generation_cost(case: Case, batch_sizes: tuple[int, ...] = (1, 64), text_length: int = FILLED) -> dict:
-    """Tokens a second, all texts of a batch together, when each already has `text_length` tokens."""
-    device, rates = choose_device(case.device), {}
-    model, prompt = case.model().to(device).eval(), case.tokens(text_length).tolist()
-    for size in batch_sizes:
-        rates[f"generation_{size}_tokens_per_second"] = size / median_seconds(generate(model, prompt, size), device)
-    return rates
-
-
-def flops_per_token(case: Case) -> float:
-    """Floating-point operations in the matrix products of a training step, forward and backward, per token.
-
-    Counted in float64 on the CPU. There an LSTM's products are done one by one; the kernel that does them all at once
-    in float32 hides them from PyTorch's counter. The optimizer's products are left out: the time they take counts
-    as overhead.
-    """
-    model, lanes = case.model().double(), case.lanes()
-    first, second = lanes.batch(0), lanes.batch(1)
-    _, state = model.loss(first.inputs, first.targets)
-    with FlopCounterMode(display=False) as counter:
-        nats, _ = model.loss(second.inputs, second.targets, model.carry(state))
-        nats.backward()
-    return counter.get_total_flops() / second.targets.numel()
 
 
 # ------------------------------------------------------------------------------------------------------- what is asked

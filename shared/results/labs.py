@@ -6,7 +6,9 @@ from pathlib import Path
 from statistics import mean
 
 from shared.errors import UserError
-from shared.run.results import in_minutes, machine, read_json, shared_command, slug, spread, thin, write_json
+from shared.results.kept import shared_command, thin
+from shared.run.records import machine, read_json, slug, write_json
+from shared.show.tables import in_minutes, spread
 
 CURVE_FIELDS = ("step", "seconds", "train_loss", "validation_loss")
 

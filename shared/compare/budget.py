@@ -13,7 +13,7 @@ from shared.errors import UserError
 from shared.run.cli import log
 from shared.run.interrupts import StopSignal
 from shared.run.language_modeling import Stage
-from shared.run.results import differing_setting, read_json
+from shared.run.records import differing_setting, read_json
 from shared.stages import STAGES, load_stage
 from shared.text.corpus import NAMES, load_corpus, user_path
 from shared.text.tokenizer import train_tokenizer

@@ -17,17 +17,19 @@ from pathlib import Path
 
 import numpy as np
 
+from shared.compare import measures as comparison
+from shared.compare.budget import Budget, train_missing
+from shared.compare.measures import HeldOut, Trained, plain
 from shared.errors import UserError
-from shared.model.evaluation import Evaluation
+from shared.measure.evaluation import Evaluation
 from shared.ngram import KneserNey, mean_nats
-from shared.run import comparison
-from shared.run.budget import Budget, train_missing
 from shared.run.cli import ArgumentParser, log, make_folder, number, run_main, typed_command
-from shared.run.comparison import HeldOut, Trained, plain
 from shared.run.device import DEVICES, choose_device
 from shared.run.generation import encode_prompt
-from shared.run.results import machine, read_json, write_json, write_text
-from shared.show import plots
+from shared.run.records import machine, read_json, write_json, write_text
+from shared.show import curves as draw
+from shared.show.figures import save_figure
+from shared.show.maps import attention_figure, influence_comparison_figure
 from shared.show.page import page
 from shared.show.tables import aligned, comparison_lines, markdown
 from shared.stages import ROOT, STAGES
@@ -212,7 +214,7 @@ def write_all(results: dict, folder: Path) -> None:
     addresses = {}
     for name, figure in figures_of(results).items():
         path = folder / f"{name}.png"
-        plots.save_figure(figure, path)
+        save_figure(figure, path)
         addresses[name] = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
     write_text(folder / "index.html", page(results, addresses))
 
@@ -235,22 +237,20 @@ def figures_of(results: dict) -> dict:
     curves, prompt = results["curves"], results["prompt"]
     titles = {row["stage"]: row["title"] for row in results["table"]}
     figures = {
-        "learning": plots.learning_comparison_figure(curves["learning"], titles),
-        "context": plots.context_figure(curves["context"], titles),
-        "position": plots.position_figure(curves["position"]["stages"], titles),
-        "gradient": plots.gradient_figure(curves["gradient"], titles),
-        "influence": plots.influence_comparison_figure(
+        "learning": draw.learning_comparison_figure(curves["learning"], titles),
+        "context": draw.context_figure(curves["context"], titles),
+        "position": draw.position_figure(curves["position"]["stages"], titles),
+        "gradient": draw.gradient_figure(curves["gradient"], titles),
+        "influence": influence_comparison_figure(
             {stage["title"]: stage["influence"] for stage in prompt["stages"]}, prompt["tokens"]
         ),
     }
     for stage in prompt["stages"]:
         name, tokens = stage["stage"], prompt["tokens"]
         if stage["attention"]:
-            figures[f"attention-{name}"] = plots.attention_figure(
-                stage["attention"], tokens, len(tokens), stage["title"]
-            )
+            figures[f"attention-{name}"] = attention_figure(stage["attention"], tokens, len(tokens), stage["title"])
         if stage["gates"]:
-            figures[f"gates-{name}"] = plots.gates_figure(stage["gates"], tokens, stage["title"])
+            figures[f"gates-{name}"] = draw.gates_figure(stage["gates"], tokens, stage["title"])
     return figures
 
 

@@ -17,27 +17,15 @@ import torch
 
 from shared.ablate import tables as ablation_tables
 from shared.errors import UserError
-from shared.model.evaluation import evaluate_in_windows
+from shared.measure.evaluation import evaluate_in_windows
 from shared.model.language_model import LanguageModel
 from shared.model.sampling import generate
-from shared.run import lab_results
+from shared.results import labs as lab_results
+from shared.results.kept import PRESETS, file_name, kept_run, load_results
+from shared.results.tables import MARKERS, chapter, costs, replace_between_markers, tables
 from shared.run.cli import ArgumentParser, run_main
 from shared.run.generation import load_model
-from shared.run.results import (
-    MARKERS,
-    PRESETS,
-    chapter,
-    costs,
-    differing_setting,
-    file_name,
-    kept_run,
-    load_results,
-    read_json,
-    read_records,
-    replace_between_markers,
-    tables,
-    write_json,
-)
+from shared.run.records import differing_setting, read_json, read_records, write_json
 from shared.stages import LABS, ROOT, load_stage, model_class
 from shared.text.corpus import SHAKESPEARE, load_corpus, text_of_run
 from shared.text.tokenizer import Tokenizer
