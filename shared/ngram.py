@@ -3,21 +3,32 @@
     python -m shared.ngram                            the bundled corpus, words
     python -m shared.ngram --tokenizer char --order 8
 
-The model is interpolated modified Kneser-Ney (Kneser and Ney 1995, Chen and Goodman 1999). With h the n - 1 tokens
-before w, and h' the same without its first token,
+An n-gram is n tokens in a row. To predict the token w after the context h, the n - 1 tokens before it, one could count
+how often h occurs in the training text, and take the share of those places at which w comes next: c(h w) / c(h).
+
+That fails where it matters. What was never seen gets the probability 0, and a long h was hardly ever seen at all. So a
+little, the discount D, is taken from every count. What was taken goes to the model of the next shorter context h',
+which is h without its first token and has been seen more often. This is called backing off:
 
     p_n(w | h) = (c(h w) - D(c(h w))) / c(h)  +  r(h) * p_{n-1}(w | h')
 
-A little, D, is taken from every count; r(h), the share taken in all, goes to the next shorter context. The longest
-n-grams are counted as they occur. In the shorter ones c counts how many different tokens stand before them: "Francisco"
-is frequent, but after an unknown word it is unlikely, since it follows "San" alone. The shortest mixes with 1 / V.
+r(h) is the share of c(h) that was taken, so everything still sums to 1. (As the shorter model always has its part, and
+not only where h w was never seen, the method is an *interpolated* one.) The chain ends at 1 / V: every token of the
+vocabulary is equally likely.
+
+One more idea makes it Kneser-Ney smoothing. Only the longest n-grams are counted as they occur. In a shorter one c says
+how many different tokens have been seen before it. "Francisco" may be frequent, but it follows "San" alone, so after
+any other word it is unlikely; a plain count would not know that.
+
+Source: Kneser and Ney 1995, with the discounts of Chen and Goodman 1999, who call it modified Kneser-Ney.
 """
 
+import argparse
 import json
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,18 +38,25 @@ from shared.measure.evaluation import Evaluation
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.records import write_text
 from shared.text.corpus import Corpus, load_corpus
-from shared.text.tokenizer import TOKENIZERS, train_tokenizer
+from shared.text.tokenizer import TOKENIZERS, Tokenizer, train_tokenizer
 
-HALF_LIVES = (50, 100, 200, 400, 800)  # tokens
-CACHE_WEIGHTS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
 ABSOLUTE = 0.5  # what is taken from each count when the counts say nothing better
+
+# ------------------------------------------------------------------------------------------------------------ counting
 
 
 def estimate_discounts(counts: np.ndarray) -> tuple[np.ndarray, str | None]:
     """What to take from counts of 0, 1, 2 and 3 or more, and a remark where the usual estimate fails.
 
-    From the number of n-grams seen once to four times (Chen and Goodman 1999). Where one of these is zero or a
-    discount leaves its range, the same is taken from every count.
+    A rare n-gram was seen partly by luck: in another text of this length, those that were seen twice here would be seen
+    less than twice, on average. How much less is estimated from how many n-grams were seen once, twice, three and four
+    times (Chen and Goodman 1999). Where one of these numbers is 0, or a discount is no amount that can be taken from
+    its count, the same is taken from every count: absolute discounting.
+
+    >>> estimate_discounts(np.array([1] * 10 + [2] * 5 + [3] * 3 + [4] * 2))[0].round(2).tolist()
+    [0.0, 0.5, 1.1, 1.67]
+    >>> estimate_discounts(np.array([1, 1, 2]))
+    (array([0. , 0.5, 0.5, 0.5]), 'absolute discounting, 0.500 from every count')
     """
     seen = np.bincount(np.minimum(counts, 5), minlength=6).astype(float)  # seen[i]: how many n-grams occur i times
     ratio = seen[1] / (seen[1] + 2 * seen[2]) if seen[1] and seen[2] else ABSOLUTE
@@ -49,155 +67,129 @@ def estimate_discounts(counts: np.ndarray) -> tuple[np.ndarray, str | None]:
     return np.array([0.0, ratio, ratio, ratio]), f"absolute discounting, {ratio:.3f} from every count"
 
 
-class Smoothed:
-    """Counts of n-grams of one length, turned into probabilities with the help of a shorter context.
+class Discounted:
+    """Counts of the n-grams of one length after discounting: one line of the recursion above.
 
-    counts (grams)    how often each n-gram was seen
-    contexts (grams)  number of the context (all but the last token) of each n-gram
+    counts (grams)    how often each n-gram was seen, or how many tokens were seen before it
+    contexts (grams)  the number of each n-gram's context, which is all of it but its last token
     """
 
-    def __init__(self, counts: np.ndarray, contexts: np.ndarray, number_of_contexts: int):
+    def __init__(self, counts: np.ndarray, contexts: np.ndarray, number_of_contexts: int) -> None:
         self.discounts, self.remark = estimate_discounts(counts)
-        taken = self.discounts[np.minimum(counts, 3)]
-        self.kept = counts - taken
-        self.totals = np.bincount(contexts, counts, number_of_contexts)
-        self.reserved = np.bincount(contexts, taken, number_of_contexts) / np.maximum(self.totals, 1)
+        taken = self.discounts[np.minimum(counts, 3)]  # (grams): D(c)
+        self.kept = counts - taken  # (grams): c - D(c)
+        self.totals = np.bincount(contexts, counts, number_of_contexts)  # (contexts): c(h)
+        self.reserved = np.bincount(contexts, taken, number_of_contexts) / np.maximum(self.totals, 1)  # (contexts): r
 
     def probability(self, contexts: np.ndarray, grams: np.ndarray, shorter: np.ndarray) -> np.ndarray:
-        """p_n from the numbers of contexts and n-grams (-1: never seen) and from p_{n-1}: all (T)."""
+        """p_n of T tokens, from the numbers of their contexts and n-grams (-1: never seen) and from p_{n-1}; all (T).
+
+        After a context that was never seen there is nothing to count, and p_{n-1} has the whole say.
+        """
         known = (contexts >= 0) & (self.totals[contexts] > 0)
         own = np.where(grams >= 0, self.kept[grams], 0) / np.where(known, self.totals[contexts], 1)
         return np.where(known, own + self.reserved[contexts] * shorter, shorter)
 
 
 class Level:
-    """All n-grams of one length in a text.
+    """All n-grams of one length in the training text, counted in both ways: `occurring` and `preceded`.
 
-    An n-gram gets a number, its rank among the pairs (number of its context, last token). Packed as context * V +
-    token, a pair fits 64 bits at any length, which n tokens of a large vocabulary would not.
+    Every n-gram gets a number. For that it is seen as a pair (number of its context, last token), packed into one
+    integer, context * V + token; its number is its rank among all such integers. So an n-gram of any length fits into
+    64 bits, which n ids of a large vocabulary side by side would not.
     """
 
-    def __init__(self, pairs: np.ndarray, counts: np.ndarray, vocab_size: int, number_of_contexts: int):
-        self.pairs, self.vocab_size, self.number_of_contexts = pairs, vocab_size, number_of_contexts
-        self.occurring = self._smooth(counts)
+    def __init__(self, pairs: np.ndarray, counts: np.ndarray, vocab_size: int, number_of_contexts: int) -> None:
+        self.pairs, self.vocab_size, self.number_of_contexts = pairs, vocab_size, number_of_contexts  # pairs: sorted
+        self.occurring = self._discounted(counts)
 
-    def _smooth(self, counts: np.ndarray) -> Smoothed:
-        return Smoothed(counts, self.pairs // self.vocab_size, self.number_of_contexts)
+    def _discounted(self, counts: np.ndarray) -> Discounted:
+        return Discounted(counts, self.pairs // self.vocab_size, self.number_of_contexts)
 
     def count_preceding(self, ends: np.ndarray) -> None:
-        """Count the different tokens before each n-gram; ends: the n-grams with which the (n+1)-grams end."""
-        self.preceded = self._smooth(np.bincount(ends, minlength=len(self.pairs)))
+        """Count the different tokens before each n-gram; ends: for each (n+1)-gram, the n-gram that it ends with."""
+        self.preceded = self._discounted(np.bincount(ends, minlength=len(self.pairs)))
 
     def find(self, contexts: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-        """The number of each n-gram, or -1."""
+        """The number of each n-gram, or -1 where it does not occur in the training text; all (T)."""
         wanted = contexts * self.vocab_size + tokens
         places = np.minimum(np.searchsorted(self.pairs, wanted), len(self.pairs) - 1)
         return np.where((contexts >= 0) & (self.pairs[places] == wanted), places, -1)
 
 
 class KneserNey:
-    """The models of order 1 to `order`, counted on ids (T) of a training text."""
+    """The models of order 1 to `order`, counted on the ids (T) of a training text.
 
-    def __init__(self, tokens: np.ndarray, vocab_size: int, order: int):
+    What follows "a" (0) in the text "a b a c a b", by pairs? "b" (1) twice and "c" (2) once, less what is discounted:
+
+    >>> model = KneserNey(np.array([0, 1, 0, 2, 0, 1]), vocab_size=3, order=2)
+    >>> [model.probabilities(np.array([0, token]))[1, 1].round(3).item() for token in (0, 1, 2)]
+    [0.2, 0.567, 0.233]
+    """
+
+    def __init__(self, tokens: np.ndarray, vocab_size: int, order: int) -> None:
         self.vocab_size, self.levels = vocab_size, []
-        contexts, number_of_contexts = np.zeros_like(tokens), 1  # before one token alone: the empty context
-        shorter_grams = None  # number of the (n-1)-gram that ends at each token
+        contexts, number_of_contexts = np.zeros_like(tokens), 1  # before a single token: the empty context
+        shorter_grams = None  # the number of the (n-1)-gram that ends at each token
         for n in range(1, order + 1):
             pairs, first, grams, counts = np.unique(
                 contexts * vocab_size + tokens[n - 1 :], return_index=True, return_inverse=True, return_counts=True
             )
+            # `first` is where each different n-gram stands first. One place of each is enough to count, for the level
+            # below, how many different tokens precede what the n-gram ends with.
             if self.levels:
                 self.levels[-1].count_preceding(shorter_grams[1:][first])
             self.levels.append(Level(pairs, counts, vocab_size, number_of_contexts))
+            # The n-gram that ends at a token is the context of the token after it.
             contexts, shorter_grams, number_of_contexts = grams[:-1], grams, len(pairs)
 
     def remarks(self) -> list[str]:
         """Where the usual discounts could not be used."""
         occurring = {f"{n}-grams, as they occur": level.occurring for n, level in enumerate(self.levels, start=1)}
         preceded = {f"{n}-grams, by what precedes": level.preceded for n, level in enumerate(self.levels[:-1], start=1)}
-        return [f"{name}: {kind.remark}" for name, kind in (occurring | preceded).items() if kind.remark]
+        return [f"{name}: {counted.remark}" for name, counted in (occurring | preceded).items() if counted.remark]
 
     def probabilities(self, tokens: np.ndarray) -> np.ndarray:
         """Row n - 1: what the model of order n gives each token after those before it; ids (T) -> (order, T).
 
-        All orders come out of one pass, since they share the shorter contexts.
+        All orders come out of one pass, since each needs the shorter contexts of the next.
         """
         rows = []
         contexts = np.zeros_like(tokens)
         shorter = np.full(len(tokens), 1 / self.vocab_size)
         for level in self.levels:
             grams = level.find(contexts, tokens)
+            # As the longest n-grams of a model these count as they occur; as shorter ones, by what precedes them.
             rows.append(level.occurring.probability(contexts, grams, shorter))
             if level is not self.levels[-1]:
                 shorter = level.preceded.probability(contexts, grams, shorter)
-            contexts = np.concatenate([[-1], grams[:-1]])
+            contexts = np.concatenate([[-1], grams[:-1]])  # before the first token there is no context of this length
         return np.stack(rows)
 
 
-def recent_share(tokens: np.ndarray, half_life: float) -> np.ndarray:
-    """The unigram cache: what share of the recent tokens before each token are the same; ids (T) -> (T).
+# ------------------------------------------------------------------------------------------------------------- scoring
 
-    A token's weight halves every half_life tokens. The first token has nothing before it and gets 0.
+
+def mean_nats(probabilities: np.ndarray) -> float | np.ndarray:
+    """The cross-entropy in nats per token: (..., T) -> (...). The first token, with nothing before it, is not scored.
+
+    >>> mean_nats(np.array([0.1, 0.5, 0.5])).round(3).item()  # each one of two, equally likely: log 2
+    0.693
     """
-    decay = 0.5 ** (1 / half_life)
-    weights, seen_at, total = {}, {}, 0.0
-    shares = np.zeros(len(tokens))
-    for now, token in enumerate(tokens.tolist()):
-        weight = weights.get(token, 0.0) * decay ** (now - seen_at.get(token, now))
-        total *= decay
-        shares[now] = weight / total if total else 0.0
-        weights[token], seen_at[token], total = weight + 1, now, total + 1
-    return shares
-
-
-def mean_nats(probabilities: np.ndarray) -> float:
-    """Nats per token: (..., T) -> (...). The first token, which has nothing before it, is not scored."""
     return -np.log(probabilities[..., 1:]).mean(axis=-1)
 
 
 @dataclass(frozen=True)
-class Cache:
-    """How fast the cache forgets, and its share in p = (1 - weight) * p_n + weight * recent share."""
-
-    half_life: float
-    weight: float
-
-    def mix(self, probabilities: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-        """Probabilities (order, T) with the cache mixed in."""
-        return (1 - self.weight) * probabilities + self.weight * recent_share(tokens, self.half_life)
-
-
-def choose_cache(tokens: np.ndarray, vocab_size: int, order: int) -> Cache:
-    """The cache that serves the last tenth of the training text best, counting the rest; validation stays unseen."""
-    begin = len(tokens) - len(tokens) // 10
-    tail = tokens[begin:]
-    plain = KneserNey(tokens[:begin], vocab_size, order).probabilities(tail)[-1]
-    nats = {}
-    for half_life in HALF_LIVES:
-        recent = recent_share(tail, half_life)
-        for weight in CACHE_WEIGHTS:
-            nats[Cache(half_life, weight)] = mean_nats((1 - weight) * plain + weight * recent)
-    return min(nats, key=nats.get)
-
-
-@dataclass(frozen=True)
 class NGramScore:
-    """How well each order from 1 on predicts the validation text; with_cache is empty where none was asked for."""
+    """How well each order from 1 on predicts the validation text, and what there is to remark."""
 
-    plain: list[Evaluation]
-    with_cache: list[Evaluation]
-    cache: Cache | None
+    orders: list[Evaluation]
     remarks: list[str]
 
     @property
     def best_order(self) -> int:
-        """The order with the fewest nats."""
-        return 1 + min(range(len(self.plain)), key=lambda index: self.plain[index].nats)
-
-    @property
-    def best(self) -> Evaluation:
-        """The best order's evaluation, without the cache."""
-        return self.plain[self.best_order - 1]
+        """The order with the lowest loss."""
+        return 1 + min(range(len(self.orders)), key=lambda index: self.orders[index].nats)
 
 
 def score(
@@ -205,31 +197,60 @@ def score(
     validation_ids: Sequence[int],
     vocab_size: int,
     order: int,
-    cache: bool = False,
     characters: int | None = None,
 ) -> NGramScore:
     """Count n-grams up to `order` in the training ids and score the validation ids as one stream, all but the first.
 
     characters: of text that the scored tokens stand for, where the tokenizer is lossless.
+    UserError: an order below 1, or texts too short to count.
     """
     train, validation = np.asarray(train_ids, dtype=np.int64), np.asarray(validation_ids, dtype=np.int64)
     if order < 1:
         raise UserError(f"the order is {order}; it must be at least 1")
     if len(train) < max(20, 2 * order) or len(validation) < 2:
         raise UserError(f"{len(train)} training and {len(validation)} validation tokens are too few to count")
-    chosen = choose_cache(train, vocab_size, order) if cache else None
-    model = KneserNey(train, vocab_size, order)
-    plain = model.probabilities(validation)
-
-    def evaluate(rows) -> list[Evaluation]:
-        count = len(validation) - 1
-        return [Evaluation(float(mean_nats(row)) * count, count, characters) for row in rows]
-
-    with_cache = evaluate(chosen.mix(plain, validation)) if chosen else []
-    return NGramScore(evaluate(plain), with_cache, chosen, model.remarks())
+    model, count = KneserNey(train, vocab_size, order), len(validation) - 1
+    losses = mean_nats(model.probabilities(validation))  # (order)
+    return NGramScore([Evaluation(loss * count, count, characters) for loss in losses.tolist()], model.remarks())
 
 
-def parse_arguments(arguments: Sequence[str] | None = None):
+# ----------------------------------------------------------------------------------------------------------- reporting
+
+
+def table(result: NGramScore) -> str:
+    """One line an order, the best marked."""
+    titles = ["order", "nats/token", "perplexity", "bits/character"]
+    lines = ["  ".join(titles)]
+    for order, row in enumerate(result.orders, start=1):
+        bits = "-" if row.bits_per_character is None else f"{row.bits_per_character:.4f}"
+        cells = [f"{order}", f"{row.loss:.4f}", f"{row.perplexity:.2f}", bits]
+        line = "  ".join(cell.rjust(len(title)) for cell, title in zip(cells, titles))
+        lines.append(line + ("  <- best" if order == result.best_order else ""))
+    return "\n".join(lines)
+
+
+def as_json(flags: argparse.Namespace, corpus: Corpus, facts: dict, result: NGramScore) -> str:
+    """The results with what is needed to get them again: command, corpus, versions."""
+    command = f"python -m shared.ngram --data {corpus.name} --tokenizer {flags.tokenizer} --order {flags.order}"
+    contents = {
+        "command": command + (f" --vocab-size {flags.vocab_size}" if flags.vocab_size else ""),
+        "corpus": {"name": corpus.name, "sha256": corpus.sha256},
+        "versions": {"python": platform.python_version(), "numpy": np.__version__},
+        **facts,
+        "best_order": result.best_order,
+        "orders": [
+            {"nats": row.loss, "perplexity": row.perplexity, "bits_per_character": row.bits_per_character}
+            for row in result.orders
+        ],
+        "remarks": result.remarks,
+    }
+    return json.dumps(contents, indent=2) + "\n"
+
+
+# --------------------------------------------------------------------------------------------------------- the command
+
+
+def parse_flags() -> argparse.Namespace:
     """The command line."""
     parser = ArgumentParser(prog="python -m shared.ngram", description=__doc__)
     parser.add_argument(
@@ -247,86 +268,43 @@ def parse_arguments(arguments: Sequence[str] | None = None):
         default=8,
         help="longest n-gram (default 8: longer ones hardly change the result)",
     )
-    parser.add_argument(
-        "--cache",
-        action="store_true",
-        help="mix in how often each token came lately (off by default: the stages' main figures do not adapt either)",
-    )
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the results to this file")
-    return parser.parse_args(arguments)
+    return parser.parse_args()
 
 
-def table(result: NGramScore) -> str:
-    """One line an order, the best marked."""
-    titles = ["order", "nats/token", "perplexity", "bits/character", "nats with cache", "perplexity with cache"]
-    lines = ["  ".join(titles[:6] if result.with_cache else titles[:4])]
-    for index, plain in enumerate(result.plain):
-        bits = "-" if plain.bits_per_character is None else f"{plain.bits_per_character:.4f}"
-        cells = [f"{index + 1}", f"{plain.loss:.4f}", f"{plain.perplexity:.2f}", bits]
-        if result.with_cache:
-            cells += [f"{result.with_cache[index].loss:.4f}", f"{result.with_cache[index].perplexity:.2f}"]
-        line = "  ".join(cell.rjust(len(title)) for cell, title in zip(cells, titles, strict=False))
-        lines.append(line + ("  <- best" if index + 1 == result.best_order else ""))
-    return "\n".join(lines)
-
-
-def as_json(args, corpus: Corpus, facts: dict, result: NGramScore) -> str:
-    """The results with what is needed to get them again: command, corpus, versions."""
-    flags = f"--data {corpus.name} --tokenizer {args.tokenizer} --order {args.order}"
-    flags += (f" --vocab-size {args.vocab_size}" if args.vocab_size else "") + (" --cache" if args.cache else "")
-    contents = {
-        "command": f"python -m shared.ngram {flags}",
-        "corpus": {"name": corpus.name, "sha256": corpus.sha256},
-        "versions": {"python": platform.python_version(), "numpy": np.__version__},
-        **facts,
-        "best_order": result.best_order,
-        "orders": [in_figures(row) for row in result.plain],
-        "cache": asdict(result.cache) if result.cache else None,
-        "orders_with_cache": [in_figures(row) for row in result.with_cache],
-        "remarks": result.remarks,
-    }
-    return json.dumps(contents, indent=2) + "\n"
-
-
-def in_figures(row: Evaluation) -> dict:
-    """What a table shows of an evaluation."""
-    return {"nats": row.loss, "perplexity": row.perplexity, "bits_per_character": row.bits_per_character}
-
-
-def main() -> None:
-    """Count, score, print."""
-    args = parse_arguments()
-    began = time.perf_counter()
-    # Words are not cut in two: by words, a corpus without plays of its own is split at a blank line.
-    corpus = load_corpus(args.data, at_blank_line=args.tokenizer == "word")
-    log(f"{corpus.name}: learning the {args.tokenizer} vocabulary")
-    tokenizer = train_tokenizer(args.tokenizer, corpus.train, args.vocab_size)
-    train, validation = tokenizer.encode(corpus.train), tokenizer.encode(corpus.validation)
-    log(f"counting n-grams of up to {args.order} tokens")
-    characters = len(tokenizer.decode(validation[1:])) if tokenizer.lossless else None
-    result = score(train, validation, tokenizer.vocab_size, args.order, args.cache, characters)
-    facts = {
+def text_facts(tokenizer: Tokenizer, train: list[int], validation: list[int]) -> dict:
+    """What was counted, and how much of what is scored is the unknown word, <unk>."""
+    return {
         "tokenizer": tokenizer.name,
         "vocab_size": tokenizer.vocab_size,
         "train_tokens": len(train),
         "validation_tokens": len(validation),
         "validation_share_unknown": tokenizer.share_unknown(validation),
-        "seconds": round(time.perf_counter() - began, 2),
     }
+
+
+def main() -> None:
+    """Count, score, print."""
+    flags = parse_flags()
+    began = time.perf_counter()
+    # Words are not cut in two: by words, a corpus without plays of its own is split at a blank line.
+    corpus = load_corpus(flags.data, at_blank_line=flags.tokenizer == "word")
+    log(f"{corpus.name}: learning the {flags.tokenizer} vocabulary")
+    tokenizer = train_tokenizer(flags.tokenizer, corpus.train, flags.vocab_size)
+    train, validation = tokenizer.encode(corpus.train), tokenizer.encode(corpus.validation)
+    log(f"counting n-grams of up to {flags.order} tokens")
+    characters = len(tokenizer.decode(validation[1:])) if tokenizer.lossless else None
+    result = score(train, validation, tokenizer.vocab_size, flags.order, characters)
+    facts = text_facts(tokenizer, train, validation) | {"seconds": round(time.perf_counter() - began, 2)}
     print(
         f"{corpus.name}, {tokenizer.name} tokenizer, vocabulary {tokenizer.vocab_size:,}: {len(train):,} training and "
         f"{len(validation):,} validation tokens, {facts['validation_share_unknown']:.2%} of these <unk>\n"
     )
     print(table(result), end="\n\n")
-    if result.cache:
-        print(
-            f"cache: weight {result.cache.weight:g}, half-life {result.cache.half_life:g} tokens, "
-            "chosen on the last tenth of the training text"
-        )
     for remark in result.remarks:
         print(remark)
-    if args.json:
-        write_text(args.json, as_json(args, corpus, facts, result))
+    if flags.json:
+        write_text(flags.json, as_json(flags, corpus, facts, result))
     log(f"{facts['seconds']:.1f} s")
 
 

@@ -1,4 +1,4 @@
-"""Counting as a language model: modified Kneser-Ney against its definition, and the unigram cache."""
+"""Counting as a language model: modified Kneser-Ney against its definition."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shared import ngram
 from shared.errors import UserError
-from shared.ngram import KneserNey, Level, choose_cache, estimate_discounts, recent_share, score
+from shared.ngram import KneserNey, Level, estimate_discounts, score
 
 TOKENS = st.lists(st.integers(0, 5), min_size=8, max_size=120)
 
@@ -153,8 +153,8 @@ def test_ids_of_a_huge_vocabulary_do_not_overflow():
 def test_no_order_beats_chance_on_noise():
     rng = np.random.default_rng(3)
     train, fresh = rng.integers(0, 8, 50_000), rng.integers(0, 8, 20_000)
-    result = score(train, fresh, 8, order=6, cache=True)
-    for row in result.plain + result.with_cache:
+    result = score(train, fresh, 8, order=6)
+    for row in result.orders:
         assert row.loss > math.log(8) - 0.01
 
 
@@ -186,60 +186,18 @@ def test_where_a_discount_fails_the_same_is_taken_from_all_and_it_is_said(counts
     assert "absolute discounting" in remark
 
 
-# -------------------------------------------------------------------------------------------------------------- cache
-
-
-@given(st.lists(st.integers(0, 3), max_size=40), st.sampled_from([1, 7, 100]))
-def test_the_cache_is_the_decayed_share_of_earlier_tokens(tokens, half_life):
-    expected = []
-    for now, token in enumerate(tokens):
-        weights = [0.5 ** ((now - then) / half_life) for then in range(now)]
-        same = sum(weight for weight, earlier in zip(weights, tokens, strict=False) if earlier == token)
-        expected.append(same / sum(weights) if weights else 0)
-    np.testing.assert_allclose(recent_share(np.array(tokens, dtype=np.int64), half_life), expected, rtol=1e-9)
-
-
-def test_with_the_cache_distributions_still_sum_to_one():
-    cache = ngram.Cache(half_life=5, weight=0.2)
-    history = [1, 2, 2, 7]
-    model = KneserNey(np.array([0, 1, 2, 3] * 20), 8, 2)
-    total = 0
-    for token in range(8):
-        text = np.array([*history, token])
-        total += cache.mix(model.probabilities(text), text)[:, -1]
-    np.testing.assert_allclose(total, 1, rtol=1e-12)
-
-
-def test_the_cache_is_chosen_without_the_validation_text():
-    rng = np.random.default_rng(4)
-    train = np.repeat(rng.integers(0, 30, 200), 10)  # each token stays for a while
-    chosen = choose_cache(train, 30, 1)
-    assert chosen.weight > 0
-    for validation in (train[:50], rng.integers(0, 30, 500)):
-        assert score(train, validation, 30, order=1, cache=True).cache == chosen
-
-
-def test_the_cache_helps_where_tokens_come_in_bursts():
-    rng = np.random.default_rng(5)
-    bursts = rng.integers(0, 30, (300, 1)) + rng.integers(0, 3, (300, 10))
-    train, validation = bursts[:200].flatten(), bursts[200:].flatten()
-    result = score(train, validation, 32, order=1, cache=True)
-    assert result.with_cache[0].loss < result.plain[0].loss
-
-
 # -------------------------------------------------------------------------------------------------------------- score
 
 
 def test_every_token_but_the_first_is_scored_once():
     train, validation = [0, 1, 2, 1] * 20, [2, 1, 0, 0, 1]
     result = score(train, validation, 3, order=3, characters=8)
-    for n, row in enumerate(result.plain, start=1):
+    for n, row in enumerate(result.orders, start=1):
         probabilities = KneserNey(np.array(train), 3, n).probabilities(np.array(validation))[-1]
         assert row.count == 4
         assert row.nats == pytest.approx(-sum(math.log(p) for p in probabilities[1:]))
         assert row.bits_per_character == pytest.approx(row.nats / math.log(2) / 8)
-    assert result.best is min(result.plain, key=lambda row: row.nats)
-    assert result.with_cache == [] and result.cache is None
+    assert result.orders[result.best_order - 1] is min(result.orders, key=lambda row: row.nats)
 
 
 def test_ids_may_be_lists_arrays_or_tensors():
@@ -279,10 +237,10 @@ def run(monkeypatch, *arguments):
 @pytest.mark.parametrize("name", ["word", "char", "bpe"])
 def test_the_command_prints_a_table_and_writes_the_same_numbers(monkeypatch, capsys, corpus_file, tmp_path, name):
     target = tmp_path / "rung0.json"
-    run(monkeypatch, "--data", corpus_file, "--tokenizer", name, "--order", 3, "--cache", "--json", target)
+    run(monkeypatch, "--data", corpus_file, "--tokenizer", name, "--order", 3, "--json", target)
     saved = json.loads(target.read_text(encoding="utf-8"))
     lines = capsys.readouterr().out.split("\n")
-    assert len(saved["orders"]) == len(saved["orders_with_cache"]) == 3
+    assert len(saved["orders"]) == 3
     for n, row in enumerate(saved["orders"], start=1):
         line = next(line for line in lines if line.split()[:1] == [str(n)])
         assert float(line.split()[1]) == pytest.approx(row["nats"], abs=1e-4)
