@@ -3,6 +3,7 @@
 import argparse
 import errno
 import math
+import shlex
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from shared.errors import UserError
-from shared.run.cli import ArgumentParser, log, number, run_main, typed_command
+from shared.run.cli import ArgumentParser, log, number, rebuilt_command, run_main
 from shared.run.generation import parse_flags as parse_generation_flags
 from shared.run.language_modeling import Stage
 from shared.run.language_modeling import parse_flags as parse_training_flags
@@ -49,14 +50,24 @@ def refused(capsys, *words) -> str:
 
 
 @pytest.mark.parametrize("words", [["--seed", "3", "--out", "here"], ["--out=here", "--seed=3"]])
-def test_a_kept_command_leaves_out_where_results_went(monkeypatch, words):
-    monkeypatch.setattr(sys, "argv", ["recall.py", *words])
-    assert typed_command("shared.recall", "--out") == "python -m shared.recall --seed 3"
+def test_a_kept_command_leaves_out_where_results_went(words):
+    kept = rebuilt_command(["python", "-m", "shared.recall", *words], drop=["--out"])
+    assert kept == "python -m shared.recall --seed 3"
 
 
-def test_a_kept_command_is_quoted_and_its_values_stay_whole(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["compare.py", "--prompt", "a=b c"])
-    assert typed_command("shared.compare") == "python -m shared.compare --prompt 'a=b c'"
+def test_a_kept_command_is_quoted_and_its_values_stay_whole():
+    kept = rebuilt_command(["python", "-m", "shared.compare", "--prompt", "a=b c", "--checkpoints", "here", "there"])
+    assert kept == "python -m shared.compare --prompt 'a=b c' --checkpoints here there"
+    assert shlex.split(kept)[4] == "a=b c"
+
+
+def test_of_a_flag_that_is_left_out_no_value_stays():
+    assert rebuilt_command(["a.py", "stage", "--seeds", "1", "2", "--whole"], drop=["--seeds"]) == "a.py stage --whole"
+
+
+def test_a_value_that_looks_like_a_flag_stays_behind_its_equals_sign():
+    words = ["compare.py", "--prompt=--what, ho!"]
+    assert shlex.split(rebuilt_command(words)) == words
 
 
 # Spelling

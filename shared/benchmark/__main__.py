@@ -11,12 +11,13 @@ probe chooses here, and in float32 where that is another. Generation is one toke
 window is full. Every speed is the median of many steps, taken in a fresh process, so none feels the one before.
 """
 
+import sys
 from pathlib import Path
 
 from shared.benchmark.costs import Case, generation_cost, training_cost
 from shared.benchmark.timing import in_fresh_process, matmul_rate
 from shared.errors import UserError
-from shared.run.cli import ArgumentParser, log, run_main, typed_command
+from shared.run.cli import ArgumentParser, log, rebuilt_command, run_main
 from shared.run.device import DEVICES
 from shared.run.records import machine, read_json, write_json
 from shared.show.tables import cost_table, scaling_tables
@@ -90,7 +91,7 @@ def main() -> None:
     vocab_size = train_tokenizer("word", load_corpus().train).vocab_size
     cases = [Case(stage, flags.device, {"vocab_size": vocab_size}) for stage in STAGES if flags.stage in (None, stage)]
     matmul = {name: in_fresh_process(matmul_rate, flags.device, name) for name in ("float32", "bfloat16")}
-    command = typed_command("shared.benchmark", "--json", "--against")
+    command = rebuilt_command(["python", "-m", "shared.benchmark", *sys.argv[1:]], drop=["--json", "--against"])
     content = {"command": command, "machine": machine(), "device": flags.device, "matmul_flops_per_second": matmul}
     content["rows"] = [row for case in cases for row in measure_stage(case, matmul)]
     print(cost_table(content, earlier), flush=True)

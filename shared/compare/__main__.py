@@ -12,6 +12,7 @@ Writes comparison/index.html, and beside it results.json with every number shown
 import base64
 import hashlib
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from shared.compare.measures import HeldOut, Trained, plain
 from shared.errors import UserError
 from shared.measure.evaluation import Evaluation
 from shared.ngram import KneserNey, mean_nats
-from shared.run.cli import ArgumentParser, log, make_folder, number, run_main, typed_command
+from shared.run.cli import ArgumentParser, log, make_folder, number, rebuilt_command, run_main
 from shared.run.device import DEVICES, choose_device
 from shared.run.generation import encode_prompt
 from shared.run.records import machine, read_json, write_json, write_text
@@ -154,7 +155,7 @@ def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, flags) ->
     maps = [comparison.prompt_maps(of_stage, tokenizer, prompt, validation) for of_stage in stages]
     return comparison.text_facts(corpus, tokenizer, texts) | {
         "machine": machine(),
-        "command": typed_command("shared.compare"),
+        "command": rebuilt_command(["python", "-m", "shared.compare", *sys.argv[1:]]),
         "table": rows,
         "curves": curves,
         "prompt": comparison.prompt_facts(tokenizer, flags.prompt, prompt) | {"stages": maps},

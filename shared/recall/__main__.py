@@ -16,6 +16,7 @@ LSTM it does not learn to look in so few steps (try --cell lstm).
 
 import json
 import math
+import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from torch import Generator, Tensor
 from shared.model.language_model import LanguageModel
 from shared.recall.scores import ask_all, best_head, score
 from shared.recall.tasks import TASKS, Questions, RecallTask
-from shared.run.cli import ArgumentParser, log, make_folder, number, run_main, typed_command
+from shared.run.cli import ArgumentParser, log, make_folder, number, rebuilt_command, run_main
 from shared.run.optimizers import make_optimizers
 from shared.run.records import machine, read_json, write_json
 from shared.run.training import LoopSettings, Task, train
@@ -244,7 +245,7 @@ def main() -> None:
             log(f"{task.title}: training {stage}")
             found[stage] = examine(stage, task, recipe, flags.seed, flags.out / "recall" / name / stage)
         content = {
-            "command": typed_command("shared.recall", "--out"),
+            "command": rebuilt_command(["python", "-m", "shared.recall", *sys.argv[1:]], drop=["--out"]),
             "seed": flags.seed,
             "recipe": asdict(recipe),
             "machine": machine(),

@@ -7,7 +7,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from tqdm import tqdm
@@ -64,13 +64,30 @@ def log(*parts) -> None:
     tqdm.write(" ".join(map(str, parts)), file=sys.stderr)  # where a progress bar stands, above it
 
 
-def typed_command(module: str, *places: str) -> str:
-    """The command `python -m module` as it was typed, without the flags that name a place on this machine."""
-    words = []
-    for word in sys.argv[1:]:
-        words += word.split("=", 1) if word.startswith("--") else [word]
-    kept = [word for before, word in zip(["", *words], words) if not {before, word} & set(places)]
-    return shlex.join(["python", "-m", module, *kept])
+def rebuilt_command(words: Iterable[str], drop: Collection[str] = (), replace: dict[str, str] | None = None) -> str:
+    """A command line that can be typed again, from its words: without some flags, and with other values for some.
+
+    words: the program and what was typed after it. drop: flags to leave out, with their values. replace: flag -> its
+    new value. A flag is known in either spelling, --out-dir or --out_dir, and its value after a space or a "=".
+
+    >>> typed = ["python", "train.py", "--out_dir=runs/7", "--data", "plays/mine.txt", "--seed=2"]
+    >>> rebuilt_command(typed, drop=["--out-dir"], replace={"--data": "mine.txt"})
+    'python train.py --data mine.txt --seed 2'
+    """
+    replace, kept, flag = replace or {}, [], ""
+    for word in words:
+        name, equals, value = word.partition("=")
+        if word.startswith("--"):
+            flag = name.replace("_", "-")  # what follows, up to the next flag, belongs to this one
+        if flag in drop:
+            continue
+        if not word.startswith("--"):
+            kept.append(replace.get(flag, word))
+        elif equals and not value.startswith("-"):
+            kept += [name, replace.get(flag, value)]
+        else:  # no value, or one that must stay behind its "=": after a space it would be read as a flag
+            kept.append(word)
+    return shlex.join(kept)
 
 
 def make_folder(folder: Path, flag: str) -> None:

@@ -3,7 +3,6 @@
 The stages and the labs share it. It knows neither what is learned nor from what.
 """
 
-import shlex
 import sys
 import time
 from argparse import Namespace
@@ -16,7 +15,7 @@ from torch import nn
 
 from shared.errors import UserError
 from shared.run.checkpoint import load_checkpoint
-from shared.run.cli import ArgumentParser, log, number
+from shared.run.cli import ArgumentParser, log, number, rebuilt_command
 from shared.run.device import (
     DEVICES,
     PRECISIONS,
@@ -251,4 +250,4 @@ def make_room(out_dir: Path, saved: dict | None) -> None:
 
 def command_line(*more: str) -> str:
     """The command as it was typed, with no path of this machine."""
-    return shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:], *more])
+    return rebuilt_command(["python", Path(sys.argv[0]).name, *sys.argv[1:], *more])
