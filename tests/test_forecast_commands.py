@@ -79,8 +79,9 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(folder):
     stop = "import sys, train, shared.run.training as t; from shared.run.cli import run_main\n"
     stop += "class Stop(t.StopSignal):\n  n = 0\n  @property\n  def requested(self): Stop.n += 1; return Stop.n > 2\n"
     stop += "  @requested.setter\n  def requested(self, value): pass\n"
-    stop += f"t.StopSignal = Stop; sys.argv = {shlex.split(halves)[1:]!r}; run_main(train.main)"
-    assert "--resume" in typed(folder, f"python -c {shlex.quote(stop)}", code=130).err
+    stop += "t.StopSignal = Stop; sys.argv[0] = 'train.py'; run_main(train.main)\n"
+    (folder / "stopped.py").write_text(stop, encoding="utf-8")
+    assert "--resume" in typed(folder, halves.replace("train.py", "stopped.py"), code=130).err
     typed(folder, halves + " --resume")
     first, second = (torch.load(folder / name / "last.pt", weights_only=True) for name in ("whole", "halves"))
     assert first["progress"]["step"] == second["progress"]["step"] == 4
