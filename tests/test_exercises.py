@@ -3,12 +3,12 @@
 import inspect
 import math
 import shutil
-import subprocess
 import sys
 
 import pytest
 import torch
 import torch.nn.functional as F
+from terminal import started, typed
 
 from shared.errors import UserError
 from shared.run.exercises import Wrong, expect_close, load_answers, name_of, verdict
@@ -550,29 +550,22 @@ def copy(tmp_path):
     return tmp_path / "model-01-rnn" / "exercises"
 
 
-def run(folder, *flags):
-    command = [sys.executable, "check.py", *flags]
-    return subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8")
-
-
 def test_the_command_makes_a_file_to_write_in_and_never_writes_over_it(copy):
-    first = run(copy)
-    assert first.returncode == 1
-    assert first.stdout.splitlines() == [
+    first = started(copy, "python check.py", code=1)
+    assert first.out.splitlines() == [
         "made answers.py, a copy of exercises.py: write your functions there",
         *(f"{number} {name}: not written yet" for number, name in enumerate(checks(RNN), start=1)),
         "0 of 4 right in answers.py",
     ]
     shutil.copyfile(copy / "solutions.py", copy / "answers.py")
-    second = run(copy)
-    assert (second.returncode, second.stdout.splitlines()[-1]) == (0, "4 of 4 right in answers.py")
+    second = typed(copy, "python check.py")
+    assert second.out.splitlines()[-1] == "4 of 4 right in answers.py"
     assert (copy / "answers.py").read_bytes() == (copy / "solutions.py").read_bytes()
-    assert first.stderr == second.stderr == ""
+    assert first.err == second.err == ""
 
 
 def test_the_solutions_can_be_checked_without_a_file_of_ones_own(copy):
-    done = run(copy, "--solutions")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "4 of 4 right in solutions.py")
+    assert typed(copy, "python check.py --solutions").out.splitlines()[-1] == "4 of 4 right in solutions.py"
     assert not (copy / "answers.py").exists()
 
 
@@ -599,17 +592,16 @@ def test_a_file_that_cannot_be_run_is_one_line(tmp_path, monkeypatch, text, said
 
 def test_such_a_file_ends_the_command_with_status_2(copy):
     (copy / "answers.py").write_text("1 / 0\n", encoding="utf-8")
-    failed = run(copy)
-    assert (failed.returncode, failed.stdout) == (2, "")
-    assert failed.stderr == "error: answers.py cannot be run: line 1: ZeroDivisionError: division by zero\n"
+    failed = typed(copy, "python check.py", code=2)
+    assert failed.out == ""
+    assert failed.err == "error: answers.py cannot be run: line 1: ZeroDivisionError: division by zero\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a right of their own there")
 def test_a_folder_in_which_no_file_can_be_made_is_one_line(copy):
     (copy / "answers.py").symlink_to(copy / "no" / "such" / "folder")
-    failed = run(copy)
-    assert failed.returncode == 2 and failed.stderr.startswith("error: cannot make ")
-    assert len(failed.stderr.splitlines()) == 1
+    failed = typed(copy, "python check.py", code=2)
+    assert failed.err.startswith("error: cannot make ") and failed.err.count("\n") == 1
 
 
 # What the chapters ask beside the functions
