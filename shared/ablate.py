@@ -1,16 +1,20 @@
-"""What is each ingredient of a recipe worth? Change one, train again, and compare:
+"""Ablation: what is each ingredient of a recipe worth? Change one, train again, and compare.
 
     python -m shared.ablate model-02-lstm                           every variant, three seeds: about three hours
     python -m shared.ablate model-02-lstm --whole --only average    does it hold at full length?
     python -m shared.ablate model-04-mini-transformer --data tinyshakespeare --tokenizer char --whole --seeds 1
 
-A default run takes five minutes, so these read a third of the text, for a third of the steps: every word as often as
-there. What such short runs show need not hold for long ones: --whole takes the whole text and all the steps. Runs are
-kept in the stage's results/ablation.json (ablation-<corpus>-<tokenizer>.json for another text or other tokens). What it
-already holds is not run again, so the command can be stopped and goes on where it was. When the recipe changes, that
-file tells of the old one, and is refused.
+The recipe is what a stage's train.py does without flags, five minutes of training. To save time, the runs here read
+the first third of the text for a third of the steps, which is as many passes over it. What such short runs show need
+not hold for long ones: --whole takes the whole text and all the steps.
+
+Every run is kept as soon as it is done, in the stage's results/ablation.json (ablation-<corpus>-<tokenizer>.json for
+another text or other tokens). What that file holds is not run again, so the command can be stopped and goes on where it
+was. Once the recipe has changed, the file's runs are of the old one, and it is refused.
 """
 
+import argparse
+import itertools
 import math
 import shlex
 import tempfile
@@ -37,7 +41,7 @@ from shared.run.language_modeling import Stage, language_task, trial_step
 from shared.run.optimizers import optimizers_for
 from shared.run.records import differing_setting, machine, read_json, slug, write_json
 from shared.run.training import Task, train
-from shared.show.tables import spread
+from shared.show.tables import markdown, spread
 from shared.stages import ROOT, STAGES, load_stage
 from shared.text.batches import Lanes
 from shared.text.corpus import load_corpus
@@ -47,20 +51,24 @@ USUAL = ("shakespeare", "word")  # the text and the tokens of a run without flag
 PART = 3  # a third of the text, and of the steps
 
 
-class LockedDropout(nn.Module):
-    """Leaves out the same numbers at every step of a text (Gal & Ghahramani 2016), not new ones at each."""
+# ---------------------------------------------------------------------------------------------------- what is changed
 
-    def __init__(self, p: float):
+
+class LockedDropout(nn.Module):
+    """Dropout with one mask for all time steps of a text, not a new one at each (Gal & Ghahramani 2016)."""
+
+    def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, E) -> (B, T, E)."""
-        return x * F.dropout(torch.ones_like(x[:, :1]), self.p, self.training)
+        mask = F.dropout(torch.ones_like(x[:, :1]), self.p, self.training)  # (B, 1, E): 0 or 1 / (1 - p)
+        return x * mask
 
 
 def untie(model: LanguageModel) -> None:
-    """Give the output layer a table of its own."""
+    """Give the output layer a table of its own, which begins as a copy of the embedding's."""
     own = nn.Embedding(*model.embedding.weight.shape)
     own.load_state_dict(model.embedding.state_dict())
     model.output = TiedOutput(own)
@@ -74,19 +82,20 @@ def lock_dropout(model: LanguageModel) -> None:
                 setattr(module, name, LockedDropout(part.p))
 
 
-def nothing(model: LanguageModel) -> None:
+def leave(model: LanguageModel) -> None:
     """The model stays as it is."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What is different from the recipe: settings, a change to the new model, what is carried.
+    """One change to the recipe.
 
-    `shares` are settings, too, but as shares of the recipe's.
+    settings: name -> another value than the recipe's. shares: name -> the recipe's value times this. change: done to
+    the new model before training. carried: whether state goes from one chunk of the text to the next.
     """
 
     settings: dict = field(default_factory=dict)
-    change: Callable[[LanguageModel], None] = nothing
+    change: Callable[[LanguageModel], None] = leave
     carried: bool = True
     shares: dict[str, float] = field(default_factory=dict)
 
@@ -100,18 +109,19 @@ VARIANTS = {
     RECIPE: Variant(),
     "input and output tables not tied": Variant(change=untie),
     "nothing carried from chunk to chunk": Variant(carried=False),
+    # Against overfitting, which is learning the training text by heart.
     "no dropout": Variant(dict(dropout=0.0)),
     "dropout .1": Variant(dict(dropout=0.1)),
     "dropout .3": Variant(dict(dropout=0.3)),
     "dropout .3, one mask for a chunk": Variant(dict(dropout=0.3), lock_dropout),
-    "AdamW for all weights, rate .00075": Variant(dict(optimizer="adamw", learning_rate=0.00075)),
+    "weight decay .3": Variant(dict(weight_decay=0.3)),
+    # AdamW has a best learning rate of its own, another in every stage: it has to be looked for.
     "AdamW for all weights, rate .0015": Variant(dict(optimizer="adamw", learning_rate=0.0015)),
     "AdamW for all weights, rate .003": Variant(dict(optimizer="adamw", learning_rate=0.003)),
     "AdamW for all weights, rate .006": Variant(dict(optimizer="adamw", learning_rate=0.006)),
     "AdamW for all weights, rate .012": Variant(dict(optimizer="adamw", learning_rate=0.012)),
     "AdamW for all weights, rate .024": Variant(dict(optimizer="adamw", learning_rate=0.024)),
-    "epsilon .0001": Variant(dict(epsilon=1e-4)),
-    "weight decay .3": Variant(dict(weight_decay=0.3)),
+    # How training ends: the learning rate falls to 0, the weights of the last steps are averaged, both, or neither.
     "learning rate lowered": Variant(dict(decay_share=0.6, average_share=0.0)),
     "learning rate lowered, weights averaged": Variant(dict(decay_share=0.6, average_share=0.1)),
     "learning rate .009, lowered, weights averaged": Variant(
@@ -122,15 +132,13 @@ VARIANTS = {
     ),
     "learning rate never lowered": Variant(dict(decay_share=0.0, average_share=0.0)),
     "learning rate never lowered, weights averaged": Variant(dict(decay_share=0.0, average_share=0.1)),
+    # More steps, or the same time spent otherwise.
     "three times the steps": Variant(shares=dict(max_steps=3)),
-    "three times the steps, dropout .1": Variant(dict(dropout=0.1), shares=dict(max_steps=3)),
     "three times the steps, dropout .2": Variant(dict(dropout=0.2), shares=dict(max_steps=3)),
-    "three times the steps, dropout .3": Variant(dict(dropout=0.3), shares=dict(max_steps=3)),
     "half the batch, twice the steps": Variant(shares=dict(batch_size=0.5, max_steps=2)),
-    "half the batch, twice the context": Variant(shares=dict(batch_size=0.5, context_length=2)),
     "half the hidden size, twice the steps": Variant(shares=dict(hidden_size=0.5, max_steps=2)),
     "1.5 times the hidden size, .6 of the steps": Variant(shares=dict(hidden_size=1.5, max_steps=0.6)),
-    "twice the hidden size, half the steps": Variant(shares=dict(hidden_size=2, max_steps=0.5)),
+    # What only one stage has.
     "a memory of 256 states": Variant(dict(memory_length=256)),
     "sinusoidal positions": Variant(dict(positions="sinusoidal")),
     "learned positions": Variant(dict(positions="learned")),
@@ -138,19 +146,22 @@ VARIANTS = {
 
 
 def fitting(recipe: dict) -> dict[str, Variant]:
-    """The variants that change settings which the stage has, to others than the recipe's or an earlier variant's."""
+    """The variants whose settings this stage has, without those that would only repeat the recipe or another one."""
     found, trainings = {}, []
     for name, variant in VARIANTS.items():
-        training = replace(variant, settings=variant.changed(recipe), shares={})
+        training = replace(variant, settings=variant.changed(recipe), shares={})  # all that matters, its name apart
         if variant.settings.keys() <= recipe.keys() and training not in trainings:
             found[name] = variant
             trainings.append(training)
     return found
 
 
+# ------------------------------------------------------------------------------------------------------- training once
+
+
 @dataclass(frozen=True)
 class Text:
-    """What is read, as ids, and the name of the corpus that it is from."""
+    """Training and validation text as ids (N), their tokenizer, and the name of the corpus."""
 
     training: Tensor
     validation: Tensor
@@ -159,10 +170,11 @@ class Text:
 
 
 def read_text(data: str, tokenizer_name: str, whole: bool) -> Text:
-    """The training text or its first part, and the whole validation split in the tokens of that."""
+    """The training text or its first third, and all of the validation text, by a tokenizer trained on the former."""
     corpus = load_corpus(data, at_blank_line=tokenizer_name == "word")
     cut = len(corpus.train) // PART
-    part = corpus.train if whole else corpus.train[: max(cut, corpus.train.find("\n\n", cut))]  # -1: no such place
+    end_of_speech = corpus.train.find("\n\n", cut)  # -1 in a text without blank lines
+    part = corpus.train if whole else corpus.train[: max(cut, end_of_speech)]
     tokenizer = train_tokenizer(tokenizer_name, part, None)
     return Text(*(torch.tensor(tokenizer.encode(text)) for text in (part, corpus.validation)), tokenizer, corpus.name)
 
@@ -176,7 +188,7 @@ def run_variant(stage: Stage, variant: Variant, settings: dict, text: Text) -> f
     task = language_task(model, lanes, text.validation, text.tokenizer, settings, device)
     if not variant.carried:
         task = without_carry(task)
-    # Scored once, at the end: to score on the way, and to choose among the scores, would favour the restless.
+    # Scored once, at the end. To take the best of several scores would favour runs whose validation curve is noisy.
     loop = loop_settings(settings | {"eval_interval": settings["max_steps"]})
     score = partial(evaluate, model, text.validation, settings["context_length"])
     task = replace(task, evaluate=lambda: score().loss, look=lambda: None)
@@ -193,12 +205,12 @@ def new_model(stage: Stage, variant: Variant, settings: dict, text: Text) -> Lan
 
 
 def without_carry(task: Task) -> Task:
-    """Every chunk starts from nothing."""
+    """The same task, but no state is carried: every chunk of the text is read as if it were the first."""
     return replace(task, step=lambda batch, carry: task.step(batch, None))
 
 
 def settle(stage: Stage, text: Text, whole: bool, chosen: dict) -> dict:
-    """The recipe's settings; every variant gets the same precision and optimizer: `chosen`, or found by trying."""
+    """The recipe's settings, with the precision and the optimizer of all variants: `chosen`, or found by a probe."""
     settings = stage.settings(text.tokenizer.name) | {"data": text.corpus} | chosen
     device = choose_device("cpu")
     lanes = Lanes(text.training, settings["batch_size"], settings["context_length"], seed=1)
@@ -208,6 +220,9 @@ def settle(stage: Stage, text: Text, whole: bool, chosen: dict) -> dict:
     return settings | {"max_steps": settings["max_steps"] if whole else settings["max_steps"] // PART}
 
 
+# -------------------------------------------------------------------------------------------------------- all variants
+
+
 def ablate(name: str, text: Text, seeds: list[int], path: Path, whole: bool = False, only: str = "") -> dict:
     """Run what `path` does not hold yet, keeping every run there as soon as it is done -> all that it holds.
 
@@ -215,28 +230,34 @@ def ablate(name: str, text: Text, seeds: list[int], path: Path, whole: bool = Fa
     """
     kept = read_json(path) if path.exists() else {"command": own_command(name, text), "runs": []}
     stage = load_stage(name)
+    # What the first kept run chose counts for all later ones too: only runs that compute alike can be compared.
     first = next((run["settings"] for run in kept["runs"] if run["whole"] == whole), {})
     recipe = settle(stage, text, whole, {name: first[name] for name in ("precision", "optimizer") if first})
+    check_kept(kept, recipe, text, whole, path)
+    done = [(run["variant"], run["seed"], run["whole"]) for run in kept["runs"]]
+    for seed, (variant_name, variant) in itertools.product(seeds, fitting(recipe).items()):
+        wanted = variant_name == RECIPE or only in variant_name
+        if not wanted or (variant_name, seed, whole) in done:
+            continue
+        settings = variant.changed(recipe) | {"seed": seed}
+        log(f"{variant_name}, seed {seed}, {settings['max_steps']:,} steps")
+        began = time.perf_counter()
+        nats = run_variant(stage, variant, settings, text)
+        seconds = round(time.perf_counter() - began, 1)
+        run = {"variant": variant_name, "whole": whole, "seed": seed, "nats_per_token": nats, "seconds": seconds}
+        kept["runs"].append(run | {"settings": settings, "machine": machine()})
+        write_json(path, kept)
+    return kept
+
+
+def check_kept(kept: dict, recipe: dict, text: Text, whole: bool, path: Path) -> None:
+    """UserError where the kept runs are of another text or another recipe, and so cannot stand in one table."""
     for run in kept["runs"]:
         if run["settings"]["data"] != text.corpus:
             raise UserError(f"{path} is of another text ({run['settings']['data']}); give another --json")
-        same = run["variant"] == RECIPE and run["whole"] == whole
-        if same and (difference := differing_setting(run, recipe)):
+        of_recipe = run["variant"] == RECIPE and run["whole"] == whole
+        if of_recipe and (difference := differing_setting(run, recipe)):
             raise UserError(f"{path} is of another recipe ({difference}); move it away or give another --json")
-    done = [(run["variant"], run["seed"], run["whole"]) for run in kept["runs"]]
-    for seed in seeds:
-        for variant_name, variant in fitting(recipe).items():
-            if (variant_name, seed, whole) in done or variant_name != RECIPE and only not in variant_name:
-                continue
-            settings = variant.changed(recipe) | {"seed": seed}
-            log(f"{variant_name}, seed {seed}, {settings['max_steps']:,} steps")
-            began = time.perf_counter()
-            nats = run_variant(stage, variant, settings, text)
-            seconds = round(time.perf_counter() - began, 1)
-            run = {"variant": variant_name, "whole": whole, "seed": seed, "nats_per_token": nats, "seconds": seconds}
-            kept["runs"].append(run | {"settings": settings, "machine": machine()})
-            write_json(path, kept)
-    return kept
 
 
 def own_command(name: str, text: Text) -> str:
@@ -244,6 +265,9 @@ def own_command(name: str, text: Text) -> str:
     command, tokens = f"python -m shared.ablate {name}", text.tokenizer.name
     other = f" --data {shlex.quote(text.corpus)} --tokenizer {tokens}"
     return command if (text.corpus, tokens) == USUAL else command + other
+
+
+# ----------------------------------------------------------------------------------------------- table and command line
 
 
 def tables(kept: dict) -> str:
@@ -256,8 +280,8 @@ def tables(kept: dict) -> str:
 def table(runs: list[dict], caption: str) -> str:
     """Each variant's perplexity over the seeds, and by how much it is above (+) or below (-) the recipe's.
 
-    Nats, where the tokenizer loses nothing, as in the front page's tables. Only what ran with every seed is shown, so
-    that all means are over the same ones.
+    Where the tokenizer is lossless it is nats per token instead, as in the front page's tables. A variant is shown once
+    it has run with every seed of the recipe, so that all means are over the same seeds.
     """
     found = defaultdict(list)
     for run in runs:
@@ -269,20 +293,19 @@ def table(runs: list[dict], caption: str) -> str:
     named += f"; hidden size {used['hidden_size']}, {used['max_steps']:,} steps"
     in_nats = TOKENIZERS[used["tokenizer"]].lossless
     measure = "nats per token" if in_nats else "perplexity"
-    rows = [f"{caption}, {named}):", ""]
-    rows += [f"| what is changed | {measure} | against the recipe | seconds |", "| --- | ---: | ---: | ---: |"]
+    rows = [["what is changed", measure, "against the recipe", "seconds"]]
     recipe = mean(run["nats_per_token"] for run in found[RECIPE])
     for variant, runs in found.items():
         nats = [run["nats_per_token"] for run in runs]
         shown = spread(nats, 3) if in_nats else spread([math.exp(each) for each in nats], 1)
         more = mean(nats) - recipe
         against = "" if variant == RECIPE else f"{more:+.3f}" if in_nats else f"{math.expm1(more):+.1%}"
-        rows.append(f"| {variant} | {shown} | {against} | {mean(run['seconds'] for run in runs):.0f} |")
-    return "\n".join(rows)
+        rows.append([variant, shown, against, f"{mean(run['seconds'] for run in runs):.0f}"])
+    return f"{caption}, {named}):\n\n{markdown(rows)}"
 
 
-def main() -> None:
-    """Read the command line, run what is missing, print the table."""
+def parse_flags() -> argparse.Namespace:
+    """The command line."""
     parser = ArgumentParser(prog="python -m shared.ablate", description=__doc__)
     parser.add_argument("stage", choices=STAGES, help="whose recipe")
     seed = number(int, low=0, high=1e9)
@@ -296,7 +319,12 @@ def main() -> None:
     parser.add_argument("--whole", action="store_true", help="the whole text, and as many steps as a default run")
     parser.add_argument("--only", default="", metavar="TEXT", help="the recipe, and variants with TEXT in their names")
     parser.add_argument("--json", type=Path, help="where runs are kept [the stage's results/ablation.json]")
-    flags = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run what is missing, print the table."""
+    flags = parse_flags()
     text = read_text(flags.data, flags.tokenizer, flags.whole)
     other = "" if (text.corpus, flags.tokenizer) == USUAL else f"{Path(text.corpus).stem} {flags.tokenizer}"
     path = flags.json or ROOT / flags.stage / "results" / f"{slug(f'ablation {other}')}.json"

@@ -128,7 +128,7 @@ def test_runs_are_kept_one_by_one_and_never_repeated(text, tmp_path, monkeypatch
     ablate.main()
     added = [(run["variant"], run["seed"]) for run in json.loads(path.read_text(encoding="utf-8"))["runs"][len(kept) :]]
     # With .003 it is the recipe.
-    chosen = [RECIPE, *(f"AdamW for all weights, rate {rate}" for rate in (".00075", ".0015", ".006", ".012", ".024"))]
+    chosen = [RECIPE, *(f"AdamW for all weights, rate {rate}" for rate in (".0015", ".006", ".012", ".024"))]
     assert added == [(name, seed) for seed in (1, 2) for name in chosen]
     shown = capsys.readouterr().out
     assert len(shown.splitlines()) == variants + 4 + 1 + len(chosen) + 4 and shown.count(" --whole`") == 1
@@ -154,7 +154,7 @@ def test_characters_of_another_text_have_a_file_and_a_table_of_their_own(tmp_pat
     mine = tmp_path / "My text.txt"
     mine.write_text(SPEECH * 150, encoding="utf-8")
     monkeypatch.setattr(ablate, "ROOT", tmp_path)
-    nats = {RECIPE: 1.5, "learning rate never lowered": 1.5625, "half the batch, twice the context": 1.4375}
+    nats = {RECIPE: 1.5, "learning rate never lowered": 1.5625, "half the batch, twice the steps": 1.4375}
     names = iter(name for name in VARIANTS if name in nats)
     monkeypatch.setattr(ablate, "fitting", lambda recipe: {name: VARIANTS[name] for name in nats})
     monkeypatch.setattr(ablate, "run_variant", lambda *given: nats[next(names)])
