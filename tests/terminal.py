@@ -1,10 +1,14 @@
-"""Commands as a learner types them: `typed` runs them within the tests, `started` in a process of their own."""
+"""Commands as a learner types them: `typed` runs them within the tests, `started` in a process of their own.
+
+What they write goes into a copy of the course, which `copy_folder` makes.
+"""
 
 import importlib
 import io
 import os
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 import warnings
@@ -21,6 +25,12 @@ from shared.stages import ROOT
 TESTS = ROOT / "tests"
 # What Python keeps to itself unless it is asked with -W.
 SILENT = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+
+
+def copy_folder(name: str | Path, root: Path, *left_out: str) -> Path:
+    """Copy a folder of the course to the same place below `root`, without what running it made and what is left out."""
+    made_later = shutil.ignore_patterns("checkpoints", "__pycache__", "*.png", "answers.py", *left_out)
+    return Path(shutil.copytree(ROOT / name, root / name, ignore=made_later))
 
 
 def typed(folder: Path, line: str, stdin: str = "", code: int = 0) -> SimpleNamespace:

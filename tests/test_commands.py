@@ -19,7 +19,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
-from terminal import split, started, typed
+from terminal import copy_folder, split, started, typed
 
 from shared.model.sampling import generate
 from shared.run import experiment, generation
@@ -33,7 +33,8 @@ from shared.text.tokenizer import tokenizer_from_dict
 
 STAGE_1, STAGE_2, STAGE_3, STAGE_4 = STAGES
 ATTENTIVE = {STAGE_3, STAGE_4}
-SMALL = "--max-steps 6 --eval-interval 3 --hidden-size 16 --num-layers 2 --batch-size 4 --context-length 64 --device cpu"
+SIZES = "--hidden-size 16 --num-layers 2 --batch-size 4 --context-length 64"
+SMALL = f"--max-steps 6 --eval-interval 3 {SIZES} --device cpu"
 FIXED = "--precision float32 --optimizer adamw"  # what `auto` finds may differ from run to run and machine to machine
 PROMPT = "To be or not to be"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -43,9 +44,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def course(tmp_path_factory):
     """A copy of the course as it is when freshly cloned, so that nobody's own checkpoints are touched."""
     root = tmp_path_factory.mktemp("course")
-    made_later = shutil.ignore_patterns("checkpoints", "__pycache__", "*.png")
     for name in (*STAGES, "shared", "data"):
-        shutil.copytree(ROOT / name, root / name, ignore=made_later)
+        copy_folder(name, root)
     text = (ROOT / "data" / "shakespeare.txt").read_text(encoding="utf-8")[:40_000]
     (root / "short.txt").write_text(text, encoding="utf-8", newline="\n")
     return root
@@ -372,9 +372,9 @@ def test_a_reader_that_has_seen_enough_ends_the_writing_without_complaint(traine
     process.stderr.close()
 
 
-def test_generating_before_training_names_what_to_run_first(course, tmp_path):
+def test_generating_before_training_names_what_to_run_first(tmp_path):
     for name in (STAGE_1, "shared"):
-        shutil.copytree(course / name, tmp_path / name, ignore=shutil.ignore_patterns("checkpoints"))
+        copy_folder(name, tmp_path)
     shown = typed(tmp_path / STAGE_1, "python generate.py", code=2)
     assert shown.out == "" and shown.err.count("\n") == 1
     assert "python train.py" in shown.err
@@ -567,8 +567,7 @@ def test_a_preset_says_nothing_on_steps_where_epochs_do(answered, course, tmp_pa
 
 
 def test_a_quick_run_is_resumed_by_the_command_it_was_started_with(answered, course, tmp_path):
-    small = "--max-steps 2 --hidden-size 16 --batch-size 4 --context-length 32 --device cpu"
-    line = f"python train.py --quick {small} --data {course}/short.txt --out-dir {tmp_path}"
+    line = f"python train.py --quick --max-steps 2 {SIZES} --data {course}/short.txt --out-dir {tmp_path}"
     assert answered(STAGE_1, line).code == 0
     assert answered(STAGE_1, line + " --resume").code == 0
 

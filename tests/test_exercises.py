@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 import torch.nn.functional as F
-from terminal import started, typed
+from terminal import copy_folder, started, typed
 
 from shared.errors import UserError
 from shared.run.exercises import Wrong, expect_close, load_answers, name_of, verdict
@@ -545,8 +545,7 @@ def test_numbers_are_compared_one_by_one():
 def copy(tmp_path):
     """A copy of what the command needs, in which it may write."""
     for name in ("shared", "model-01-rnn/exercises"):
-        leave_out = shutil.ignore_patterns("results", "__pycache__", "answers.py")
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=leave_out)
+        copy_folder(name, tmp_path)
     return tmp_path / "model-01-rnn" / "exercises"
 
 

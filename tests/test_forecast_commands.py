@@ -3,13 +3,12 @@
 import json
 import os
 import shlex
-import shutil
 import sys
 
 import pytest
 import torch
 from forecasting import FOLDER, lab
-from terminal import typed
+from terminal import copy_folder, typed
 
 from shared.run.cli import run_main
 from shared.stages import ROOT
@@ -22,10 +21,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def folder(tmp_path_factory):
     """The lab's folder in a copy of what it needs, with a table in it."""
     root = tmp_path_factory.mktemp("course")
-    made_later = shutil.ignore_patterns("checkpoints", "__pycache__", "*.png", "results")
-    shutil.copytree(ROOT / "shared", root / "shared", ignore=made_later)
-    copy = root / FOLDER.relative_to(ROOT)
-    shutil.copytree(FOLDER, copy, ignore=made_later)
+    copy_folder("shared", root)
+    copy = copy_folder(FOLDER.relative_to(ROOT), root, "results")
     rows = "".join(f"2024-01-{1 + i // 24:02} {i % 24:02}:00,{i % 24},{i * i % 7}\n" for i in range(240))
     (copy / "own.csv").write_text("time,heat,wind\n" + rows, encoding="utf-8", newline="\n")
     return copy
