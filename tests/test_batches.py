@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from properties import given, settings, st
 
 from shared.errors import UserError
 from shared.text.batches import Lanes
@@ -18,7 +17,7 @@ def lanes(batch_size, context_length, spare=100, seed=0):
     return Lanes(ids, batch_size, context_length, seed)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(SIZES)
 def test_every_chunk_continues_the_last_and_targets_are_the_next_tokens(sizes):
     batches = lanes(*sizes)
@@ -35,7 +34,7 @@ def test_every_chunk_continues_the_last_and_targets_are_the_next_tokens(sizes):
         following = batch.inputs[:, -1] + 1
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(SIZES)
 def test_an_epoch_reads_no_token_twice_and_leaves_only_a_little_at_the_ends(sizes):
     batches = lanes(*sizes)

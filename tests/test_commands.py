@@ -207,7 +207,6 @@ def test_previous_never_mixes_the_files_of_two_runs(tmp_path):
 # Stopping and going on
 
 
-
 def timeless_metrics(out_dir: Path) -> list[dict]:
     records = [json.loads(line) for line in (out_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     return [{key: value for key, value in record.items() if key != "seconds"} for record in records]

@@ -8,8 +8,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from properties import given, settings, st
 
 from shared import ngram
 from shared.errors import UserError
@@ -60,7 +59,7 @@ def next_token_distribution(model, history):
 # --------------------------------------------------------------------------------------------------------- Kneser-Ney
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TOKENS, st.lists(st.integers(0, 7), min_size=1, max_size=8), st.integers(1, 4))
 def test_probabilities_are_those_of_the_definition(train, text, order):
     model = KneserNey(np.array(train), 8, order)
@@ -70,7 +69,7 @@ def test_probabilities_are_those_of_the_definition(train, text, order):
         assert got[t] == pytest.approx(by_definition(train, order, 8, text[:t], text[t]), rel=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TOKENS, st.lists(st.integers(0, 7), max_size=6), st.integers(1, 5))
 def test_every_distribution_sums_to_one_after_any_history_even_one_never_seen(train, history, order):
     model = KneserNey(np.array(train), 8, order)

@@ -254,12 +254,12 @@ def chromium_path():
 @pytest.fixture(scope="module")
 def browser():
     library = pytest.importorskip(
-        "playwright.sync_api", reason="the page is not tried out: playwright is not installed"
+        "playwright.sync_api", reason="needs playwright: python -m pip install -r tests/requirements.txt"
     )
     with library.sync_playwright() as playwright:
         path = chromium_path() or playwright.chromium.executable_path
         if not Path(path).exists():
-            pytest.skip("the page is not tried out: no Chromium on the PATH or in the variable CHROMIUM")
+            pytest.skip("needs Chromium: python -m playwright install chromium, or set CHROMIUM to its path")
         browser = playwright.chromium.launch(executable_path=path)
         yield browser
         browser.close()
