@@ -8,7 +8,9 @@ FOLDER = ROOT / "model-03-lstm-attention" / "lab-forecast"
 MODULES = (
     "parts",
     "losses",
+    "csv_files",
     "series",
+    "windows",
     "model",
     "measures",
     "scores",
@@ -50,10 +52,10 @@ CAUSAL_ATTENTION = [name for name in WITH_WEIGHTS if OPTIONS[name][1].get("causa
 def build(name: str, **settings):
     """The model of one row of the table, float64, in eval mode, with weights large enough for every part to matter."""
     model, options = OPTIONS[name]
-    _, model_class, fixed, _ = lab.model.MODELS[model]
+    choice = lab.model.MODELS[model]
     sizes = dict(past_size=PAST_SIZE, future_size=FUTURE_SIZE, num_targets=NUM_TARGETS, hidden_size=HIDDEN_SIZE)
     torch.manual_seed(0)
-    built = model_class(**(sizes | fixed | options | settings)).double()
+    built = choice.model_class(**(sizes | choice.fixed | options | settings)).double()
     with torch.no_grad():
         for parameter in built.parameters():
             parameter.mul_(2)

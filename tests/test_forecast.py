@@ -14,7 +14,6 @@ from forecasting import (
     NUM_TARGETS,
     OPTIONS,
     PAST_SIZE,
-    WITH_WEIGHTS,
     build,
     close,
     lab,
@@ -426,12 +425,20 @@ def test_the_encoder_decoder_knows_the_past_by_its_last_state_alone():
     close(model(past, future), model.head(decoded))
 
 
+def score_of(block, state, literal):
+    """v . tanh(W x + b), as the form that circulates has it, or v . x + b."""
+    if not literal:
+        return (block.score.weight[0] @ state + block.score.bias[0]).item()
+    inner, _, vector = block.score
+    return (vector.weight[0] @ torch.tanh(inner.weight @ state + inner.bias)).item()
+
+
 def stacked_block(block, x, literal):
     """One block in plain loops over samples and steps."""
     x, _ = block.lstm(x)
     out = torch.zeros_like(x)
     for sample in range(len(x)):
-        scores = [block.score(state).item() for state in x[sample]]
+        scores = [score_of(block, state, literal) for state in x[sample]]
         total = sum(map(math.exp, scores))
         for step, state in enumerate(x[sample]):
             weighted = math.exp(scores[step]) / total * state
@@ -547,11 +554,39 @@ def test_an_odd_size_of_positions_is_refused():
         parts.sinusoids(torch.zeros(1, 3), 5)
 
 
-@pytest.mark.parametrize("name", WITH_WEIGHTS)
-def test_weights_are_taken_before_dropout(name):
-    if "dropout" not in lab.model.MODELS[OPTIONS[name][0]][3]:
-        return
-    model = build(name, dropout=0.5)
+# ------------------------------------------------------------------------------------------------------------- dropout
+
+
+@pytest.mark.parametrize("name, settings", [
+    ("attention", dict(dropout=0.5)),
+    ("attention", dict(attention_dropout=0.5)),
+    ("attention-layers", dict(lstm_dropout=0.5)),
+    ("transformer", dict(dropout=0.5)),
+    ("encoder-decoder", dict(dropout=0.5)),
+])  # fmt: skip
+def test_each_dropout_falls_in_training_alone(name, settings):
+    model, without = build(name, **settings), build(name)
+    close(model(*window()), without(*window()))
+    torch.manual_seed(0)
+    assert (model.train()(*window()) - without.train()(*window())).abs().max() > 1e-3
+
+
+def test_attention_dropout_falls_on_the_weights_and_not_on_those_that_are_shown():
+    model = build("attention", attention_dropout=0.5)
     _, in_evaluation = model(*window(), return_attention=True)
     _, in_training = model.train()(*window(), return_attention=True)
-    close(in_training.sum(-1), in_evaluation.sum(-1))
+    close(in_training, in_evaluation)
+    with_none_left = build("attention", attention_dropout=1.0).train()
+    features, _ = with_none_left.features(*window(), None, None)
+    _, state = with_none_left.encoder(window()[0])
+    decoded, _ = with_none_left.decoder(window()[1], state)
+    close(features, with_none_left.skip(torch.zeros_like(decoded), decoded))
+
+
+def test_lstm_dropout_falls_between_layers_and_so_leaves_the_lowest_alone():
+    """With a share of all but nothing, the top layer reads zeros: its output no longer depends on the input."""
+    model = build("attention-layers", lstm_dropout=1.0).train()
+    for lstm, size in ((model.encoder, PAST_SIZE), (model.decoder, FUTURE_SIZE)):
+        one, other = (lstm(randn(1, 5, size, seed=seed)) for seed in (1, 2))
+        close(one[0], other[0])
+        assert not torch.allclose(one[1][0][0], other[1][0][0]), "the lowest layer's last state"

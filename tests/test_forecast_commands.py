@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import sys
 
@@ -25,6 +26,11 @@ def folder(tmp_path_factory):
     copy = copy_folder(FOLDER.relative_to(ROOT), root, "results")
     rows = "".join(f"2024-01-{1 + i // 24:02} {i % 24:02}:00,{i % 24},{i * i % 7}\n" for i in range(240))
     (copy / "own.csv").write_text("time,heat,wind\n" + rows, encoding="utf-8", newline="\n")
+    for folder, tables in {"wells": {"north": (0, 20), "south": (20, 61), "west": (100, 109)}, "empty": {}}.items():
+        (copy / folder).mkdir()
+        for name, part in tables.items():  # each too short for a whole window of 72 and 24 steps
+            lines = ["time,heat,wind", *rows.splitlines()[slice(*part)]]
+            (copy / folder / f"{name}.csv").write_text("\n".join(lines), encoding="utf-8", newline="\n")
     return copy
 
 
@@ -49,7 +55,7 @@ def test_a_forecast_prints_a_line_a_step_and_draws_both_pictures(trained):
     lines = done.out.splitlines()
     assert len(lines) == 1 + 3 and lines[0].split() == ["step", "truth", "forecast"]
     series = lab.series.flow_pressure(2)
-    truth = series.in_units(lab.series.Windows(series, "test", 8, 3).batch(torch.tensor([5])).targets)[0, :, 0]
+    truth = series.in_units(lab.windows.Windows(series, "test", 8, 3).batch(torch.tensor([5])).targets)[0, :, 0]
     for step, (line, expected) in enumerate(zip(lines[1:], truth.tolist())):
         number, shown, _ = line.split()
         assert int(number) == step and abs(float(shown) - expected) < 1e-3
@@ -102,6 +108,52 @@ def test_a_table_of_ones_own_is_learned_with_quantiles_and_forecast_in_its_units
     assert (folder / "own" / "forecast.png").read_bytes().startswith(PNG)
 
 
+def test_many_short_series_are_trained_on_scored_forecast_and_explained(folder):
+    done = typed(folder, f"python train.py {SMALL} --lag 2 --lengths 6 12 --past-length 72 --out-dir short")
+    count, rows = re.search(r"flow-pressure: ([\d,]+) series, ([\d,]+) rows", done.err).groups()
+    assert int(count.replace(",", "")) > 3000 and 29_900 < int(rows.replace(",", "")) <= 30_000
+    assert "up to 72 steps back, 3 ahead" in done.err
+    summary = json.loads((folder / "short" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["table"] == "flow-pressure, lag 2, series of 6 to 12 steps" and summary["settings"]["pad"]
+    assert len(summary["scores"]) == 4 and summary["scores"]["MSE / noise"] > 0.8
+    lines = typed(folder, "python forecast.py --checkpoint short/best.pt --visualize short").out.splitlines()
+    series = lab.series.flow_pressure(2, lengths=(6, 12))
+    batch = lab.windows.Windows(series, "test", 72, 3, pad=True).batch(torch.tensor([0]))
+    assert len(lines) == 1 + batch.targets.size(1)  # as many as there are before that series ends
+    assert abs(float(lines[1].split()[1]) - series.in_units(batch.targets)[0, 0, 0]) < 1e-3
+    typed(folder, "python explain.py short/best.pt --picture short/lag.png")
+    assert all((folder / "short" / f"{name}.png").exists() for name in ("forecast", "attention", "lag"))
+    shown = typed(folder, "python baselines.py --lag 2 --lengths 6 12").out
+    assert [line.split("  ")[0] for line in shown.splitlines()] == ["last value", "mean", "the rule itself"]
+
+
+def test_a_folder_of_tables_of_unequal_length_is_learned_and_each_of_them_forecast(folder):
+    small = SMALL.replace("--past-length 8", "--past-length 72")
+    columns = "--target heat --known-future time --season 24"
+    done = typed(folder, f"python train.py {small} --data wells {columns} --out-dir wells-run")
+    assert "wells: 3 series, 70 rows" in done.err and "38 for training: up to 72 steps back" in done.err
+    line = "python forecast.py --checkpoint wells-run/best.pt --visualize wells-run --window"
+    for window, first in ((0, 16), (4, 20 + 32), (13, 100 + 7)):  # the first of each table's last fifth
+        shown = typed(folder, f"{line} {window}").out.splitlines()
+        assert float(shown[1].split()[1]) == first % 24
+    summary = json.loads((folder / "wells-run" / "summary.json").read_text(encoding="utf-8"))
+    assert (summary["table"], summary["settings"]["data"]) == ("wells, 3 steps", "wells")
+
+
+def test_windows_of_one_table_are_padded_only_if_asked(folder):
+    columns = "--data wells/north.csv --target heat --past-length 72 --horizon 3"
+    assert "too few rows for one window" in typed(folder, f"python baselines.py {columns}", code=2).err
+    assert "last value" in typed(folder, f"python baselines.py {columns} --pad").out
+    assert "too few rows for one window" in typed(folder, f"python baselines.py {columns} --no-pad", code=2).err
+
+
+def test_dropout_of_weights_and_between_layers_can_be_asked_for(folder):
+    line = f"python train.py {SMALL} --lag 2 --num-layers 2 --attention-dropout 0.3 --lstm-dropout 0.2 --out-dir drop"
+    typed(folder, line)
+    saved = torch.load(folder / "drop" / "best.pt", weights_only=True)["model_settings"]
+    assert (saved["attention_dropout"], saved["lstm_dropout"], saved["num_layers"]) == (0.3, 0.2, 2)
+
+
 def called(module, line: str, capsys, monkeypatch, code: int = 0):
     """As `typed`, in this process, which saves loading torch again."""
     monkeypatch.setattr(sys, "argv", shlex.split(line))
@@ -146,7 +198,15 @@ MISTAKES = {
     "train.py --data own.csv --target zzz": "no column 'zzz'; it has: time, heat, wind",
     "train.py --model query-attention --dropout 0.3": "query-attention has no use for --dropout; leave it out",
     "train.py --model transformer-lstm --no-causal": "transformer-lstm has no use for --causal; leave it out",
-    "train.py --data own.csv --target heat --horizon 100": "too few for one window",
+    "train.py --data own.csv --target heat --horizon 100": "too few rows for one window",
+    "train.py --data empty --target heat": "give a folder of CSV files, or one file",
+    "train.py --data own.csv --target heat --lengths 3 9": "--lengths is for flow-pressure",
+    "train.py --lengths 72 24": "--lengths 72 24 goes down",
+    "train.py --lengths 24": "--lengths",
+    "train.py --lengths 24 72 --lag 72": "no series has more than 72 rows",
+    "train.py --lstm-dropout 0.2": "give --num-layers 2 or more",
+    "train.py --model transformer-lstm --attention-dropout 0.2": "no use for --attention-dropout; leave it out",
+    "train.py --model encoder-decoder-lstm --num-layers 2 --lstm-dropout 0.2": "no use for --lstm-dropout",
     "train.py --lag 90": "--lag 90 lies before --past-length 72",
     "train.py --lag 30000": "give a smaller --lag than 30,000",
     "train.py --model query-attention --hidden-size 33": "even hidden size",

@@ -1,4 +1,4 @@
-"""The forecasting lab's series, windows, losses, baselines and measures, each against its definition."""
+"""The forecasting lab's series, losses, baselines and measures, each against its definition."""
 
 import hashlib
 import math
@@ -10,7 +10,8 @@ from torch import nn
 
 from shared.errors import UserError
 
-series_module, measures, losses, baselines = lab.series, lab.measures, lab.losses, lab.baselines
+series_module, windows_module = lab.series, lab.windows
+measures, losses, baselines = lab.measures, lab.losses, lab.baselines
 
 TABLE = "date,load,wind,heat\n" + "".join(
     f"2024-01-{1 + hour // 24:02} {hour % 24:02}:00:00,{hour % 24 + 0.5},{hour * hour % 7},{hour}\n"
@@ -21,6 +22,11 @@ TABLE = "date,load,wind,heat\n" + "".join(
 def write(tmp_path, text: str, name: str = "table.csv") -> str:
     (tmp_path / name).write_text(text, encoding="utf-8", newline="\n")
     return str(tmp_path / name)
+
+
+def load(path: str, target=None, past_only=None, known_future=None):
+    """The series of a table, or of a folder of them."""
+    return series_module.load_series(path, target=target, past_only=past_only, known_future=known_future)
 
 
 # ------------------------------------------------------------------------------------------------------- flow-pressure
@@ -48,11 +54,28 @@ def test_flow_is_known_of_the_future_and_every_run_reads_the_same_series():
     assert series.sha256 != series_module.flow_pressure(6).sha256
 
 
+@pytest.mark.parametrize("lag", [3, 30])
+def test_many_short_series_keep_the_rule_from_their_first_row_on(lag):
+    series = series_module.flow_pressure(lag, lengths=(24, 72))
+    sizes = [span.ends[-1] - span.begin for span in series.spans]
+    assert min(sizes) == 24 and max(sizes) == 72 and sum(sizes) == len(series.values) > 29_900
+    pressure, flow = (series.values * series.deviations + series.means).T
+    noise = []
+    for span, size in zip(series.spans, sizes):
+        rows = slice(span.begin, span.begin + size)
+        dips = torch.cat([torch.zeros(lag), flow[rows]])[:size]
+        noise.append(pressure[rows] + series_module.DIP * dips - series_module.PRESSURE)
+    noise = torch.cat(noise)
+    assert abs(noise.mean()) < 4 * series_module.NOISE / math.sqrt(len(noise))
+    scaled_variance = noise.var() / series.deviations[0] ** 2
+    assert abs(scaled_variance / series.noise_variance - 1) < 4 * math.sqrt(2 / len(noise))
+
+
 # ----------------------------------------------------------------------------------------------------------- CSV files
 
 
 def test_a_tables_columns_stand_in_the_order_targets_past_only_known_future(tmp_path):
-    series = series_module.load_series(write(tmp_path, TABLE), 5, ["heat"], ["wind"], ["load"])
+    series = load(write(tmp_path, TABLE), ["heat"], ["load"], ["wind"])
     assert series.name == "table.csv" and series.columns == ("heat", "load", "wind")
     assert (series.num_targets, series.num_known) == (1, 1)
     heat = (series.values * series.deviations + series.means)[:, 0]
@@ -62,17 +85,15 @@ def test_a_tables_columns_stand_in_the_order_targets_past_only_known_future(tmp_
 
 def test_only_the_training_part_says_what_is_scaled_by_what(tmp_path):
     changed = TABLE.replace(",95\n", ",9999\n").replace(",60\n", ",-9999\n")
-    first, second = (
-        series_module.load_series(write(tmp_path, text), 5, ["heat"], None, ["load"]) for text in (TABLE, changed)
-    )
+    first, second = (load(write(tmp_path, text), ["heat"], ["load"]) for text in (TABLE, changed))
     assert torch.equal(first.means, second.means) and torch.equal(first.deviations, second.deviations)
-    training = first.values[: first.ends[0]]
+    training = first.values[slice(*first.spans[0].part("training"))]
     close(training[:, :2].mean(0), torch.zeros(2), 1e-6)
     close(training[:, :2].std(0, correction=0), torch.ones(2), 1e-6)
 
 
 def test_dates_become_places_on_the_circles_of_day_and_week(tmp_path):
-    series = series_module.load_series(write(tmp_path, TABLE), 5, ["heat"], ["date"])
+    series = load(write(tmp_path, TABLE), ["heat"], None, ["date"])
     assert series.num_known == 4
     values = (series.values * series.deviations + series.means).double()
     for hour in (0, 5, 30, 95):
@@ -82,7 +103,7 @@ def test_dates_become_places_on_the_circles_of_day_and_week(tmp_path):
 
 
 def test_where_nothing_is_known_of_the_future_the_decoder_reads_zeros(tmp_path):
-    series = series_module.load_series(write(tmp_path, TABLE), 5, ["heat"])
+    series = load(write(tmp_path, TABLE), ["heat"])
     assert series.num_known == 1 and series.values[:, 1].count_nonzero() == 0
 
 
@@ -91,9 +112,10 @@ def test_etth1_is_known_by_its_hash_and_all_its_columns_are_targets(tmp_path, mo
     text = header + "".join(f"2016-07-01 00:00:00,{i},{i},1,1,1,1,{i}\n" for i in range(50))
     monkeypatch.setattr(series_module, "ETTH1_SHA256", hashlib.sha256(text.encode()).hexdigest())
     monkeypatch.setattr(series_module, "ETTH1_PARTS", (20, 30, 40))
-    series = series_module.load_series(write(tmp_path, text, "copy.csv"))
-    assert series.name == "etth1" and series.num_targets == 7 and series.num_known == 4 and series.ends == (20, 30, 40)
-    one = series_module.load_series(write(tmp_path, text, "copy.csv"), 5, ["OT"], None, ["HUFL"])
+    series = load(write(tmp_path, text, "copy.csv"))
+    assert series.name == "etth1" and series.num_targets == 7 and series.num_known == 4
+    assert [span.ends for span in series.spans] == [(20, 30, 40)]
+    one = load(write(tmp_path, text, "copy.csv"), ["OT"], ["HUFL"])
     assert one.columns[:2] == ("OT", "HUFL") and one.num_targets == 1
 
 
@@ -119,65 +141,55 @@ def test_a_mistake_in_a_table_is_told_in_one_line(mistake, tmp_path):
     text, columns, message = MISTAKES[mistake]
     path = str(tmp_path / "none.csv") if text is None else write(tmp_path, text)
     with pytest.raises(UserError) as error:
-        series_module.load_series(path, 5, **columns)
+        load(path, **columns)
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_table_that_is_not_utf_8_is_told_in_one_line(tmp_path):
     (tmp_path / "table.csv").write_bytes("höhe\n1\n".encode("latin-1"))
     with pytest.raises(UserError, match="not UTF-8"):
-        series_module.load_series(str(tmp_path / "table.csv"), 5, ["höhe"])
+        load(str(tmp_path / "table.csv"), ["höhe"])
 
 
 def test_a_byte_order_mark_and_blank_lines_do_no_harm(tmp_path):
     text = "\ufeff" + TABLE.replace("\n", "\n\n")
-    series = series_module.load_series(write(tmp_path, text), 5, ["heat"])
+    series = load(write(tmp_path, text), ["heat"])
     assert len(series.values) == 96
 
 
-# ------------------------------------------------------------------------------------------------------------- windows
+def test_a_folder_of_tables_is_a_series_each_in_the_order_of_their_names(tmp_path):
+    lines = TABLE.splitlines(keepends=True)
+    write(tmp_path, "".join(lines[:11]), "b.csv")
+    write(tmp_path, "".join([lines[0], *lines[21:51]]), "a.csv")
+    write(tmp_path, "not a table", "notes.txt")
+    series = load(str(tmp_path), ["heat"], ["load"], ["date"])
+    assert (series.name, len(series.values)) == (tmp_path.name, 40)
+    assert [tuple(span) for span in series.spans] == [("a.csv", 0, (18, 24, 30)), ("b.csv", 30, (36, 38, 40))]
+    close(series.in_units(series.values[:, :1])[:, 0], torch.cat([torch.arange(20.0, 50), torch.arange(10.0)]), 1e-4)
+    training = torch.cat([series.values[:18, :2], series.values[30:36, :2]])  # of both, and of nothing else
+    close(training.mean(0), torch.zeros(2), 1e-6)
+    close(training.std(0, correction=0), torch.ones(2), 1e-6)
 
 
-def counting(rows=50, ends=(30, 40, 50)):
-    """A series whose row i holds i, 100 + i, 200 + i: target, past-only, known."""
-    values = torch.arange(float(rows))[:, None] + torch.tensor([0.0, 100.0, 200.0])
-    return series_module.Series("counting", "", ("a", "b", "c"), values, torch.zeros(3), torch.ones(3), 1, 1, ends)
+def test_a_folder_without_tables_or_with_tables_of_unlike_columns_is_told_in_one_line(tmp_path):
+    with pytest.raises(UserError, match="no file in .* whose name ends in .csv"):
+        load(str(tmp_path), ["heat"])
+    write(tmp_path, TABLE, "a.csv")
+    write(tmp_path, TABLE.replace("date", "day"), "b.csv")
+    with pytest.raises(UserError, match="b.csv has no column 'date'"):
+        load(str(tmp_path), ["heat"], None, ["date"])
+    write(tmp_path, "date,heat\n1,1\n2,2\n", "b.csv")
+    with pytest.raises(UserError, match="b.csv gives heat, date, but a.csv heat, date hour sin"):
+        load(str(tmp_path), ["heat"], None, ["date"])
 
 
-def test_a_window_is_its_rows_in_order():
-    batch = series_module.Windows(counting(), "training", 5, 3).batch(torch.tensor([0, 7]))
-    for row, start in enumerate((5, 12)):
-        assert batch.past[row, :, 0].tolist() == list(range(start - 5, start))
-        assert batch.past[row, :, 2].tolist() == [200 + i for i in range(start - 5, start)]
-        assert batch.future[row].tolist() == [[200 + i] for i in range(start, start + 3)]
-        assert batch.targets[row].tolist() == [[i] for i in range(start, start + 3)]
-
-
-@pytest.mark.parametrize("part, first, last", [("training", 5, 30), ("validation", 30, 40), ("test", 40, 50)])
-def test_every_forecast_lies_in_its_part_and_every_possible_one_is_there(part, first, last):
-    windows = series_module.Windows(counting(), part, 5, 3)
-    targets = torch.cat([batch.targets for batch in windows.batches(4)])
-    assert targets[:, 0, 0].tolist() == list(range(first, last - 2))
-    assert targets.min() == first and targets.max() == last - 1 and len(windows) == len(targets)
-    assert sum(len(batch.past) for batch in windows.batches(2, step=3)) == len(range(0, len(windows), 3))
-
-
-def test_a_part_too_short_for_one_window_is_told():
-    with pytest.raises(UserError, match="too few for one window"):
-        series_module.Windows(counting(), "test", 5, 11)
-
-
-def test_the_standard_protocol_of_etth1_has_so_many_windows():
-    """The usual evaluation: rows 8,640 and 11,520 divide, and the test part gives 2,880 - H + 1 forecasts."""
-    series = counting(17_420, series_module.ETTH1_PARTS)
-    assert [len(series_module.Windows(series, "test", 96, horizon)) for horizon in (24, 96)] == [2857, 2785]
-
-
-def test_a_series_on_another_scale_keeps_its_units():
-    series = series_module.flow_pressure(5)
-    moved = series.rescaled(torch.tensor([4.0, 1.0]), torch.tensor([0.5, 2.0]))
-    close(moved.in_units(moved.values[:, :1]), series.in_units(series.values[:, :1]), 1e-5)
-    close(moved.values[:, 1] * 2 + 1, series.values[:, 1] * series.deviations[1] + series.means[1], 1e-5)
+def test_what_a_folder_holds_has_a_hash_that_any_change_of_a_file_changes(tmp_path):
+    write(tmp_path, TABLE, "a.csv")
+    write(tmp_path, TABLE, "b.csv")
+    before = load(str(tmp_path), ["heat"]).sha256
+    assert load(str(tmp_path), ["heat"]).sha256 == before != load(str(tmp_path / "a.csv"), ["heat"]).sha256
+    write(tmp_path, TABLE.replace(",95\n", ",96\n"), "b.csv")
+    assert load(str(tmp_path), ["heat"]).sha256 != before
 
 
 # -------------------------------------------------------------------------------------------------------------- losses
@@ -251,8 +263,8 @@ def test_the_quantile_loss_is_least_at_the_quantile(quantile):
 
 def test_the_linear_baseline_finds_a_linear_rule_and_the_rule_itself_leaves_only_noise():
     series = series_module.flow_pressure(3, rows=16_000)
-    settings = dict(past_length=40, horizon=4)
-    windows = series_module.Windows(series, "test", 40, 4)
+    settings = dict(past_length=40, horizon=4, pad=False)
+    windows = windows_module.windows_of(series, "test", settings)
     rows = {row: baselines.errors(forecast, windows)["MSE"] / series.noise_variance
             for row, forecast in baselines.baselines(series, settings).items()}  # fmt: skip
     spread = 4 * math.sqrt(2 / 3200)
@@ -261,9 +273,22 @@ def test_the_linear_baseline_finds_a_linear_rule_and_the_rule_itself_leaves_only
     assert abs(rows["mean"] / variance - 1) < 0.2 and abs(rows["last value"] / (2 * variance) - 1) < 0.2
 
 
+def test_with_short_series_the_rule_itself_leaves_only_noise_and_the_last_value_is_the_last_real_one():
+    series = series_module.flow_pressure(5, lengths=(10, 40))
+    settings = dict(past_length=40, horizon=20, pad=True)
+    rows = baselines.baselines(series, settings)
+    assert "linear" not in rows, "its windows would have to be of one length"
+    windows = windows_module.windows_of(series, "training", settings)  # the beginnings of all series are there
+    found = baselines.errors(rows["the rule itself"], windows)["MSE"] / series.noise_variance
+    assert abs(found - 1) < 4 * math.sqrt(2 / 18_000)
+    batch = windows.batch(torch.arange(0, len(windows), 97))
+    for row, length in enumerate(batch.past_lengths):
+        assert (rows["last value"](batch)[row] == batch.past[row, length - 1, 0]).all()
+
+
 def test_the_linear_baseline_is_ridge_regression():
     series = series_module.flow_pressure(3, rows=1000)
-    parts = [series_module.Windows(series, part, 6, 2) for part in ("training", "validation", "test")]
+    parts = [windows_module.Windows(series, part, 6, 2) for part in ("training", "validation", "test")]
     linear = baselines.LinearForecast(*parts[:2])
 
     def table(windows):
@@ -282,7 +307,7 @@ def test_the_linear_baseline_is_ridge_regression():
         fits.append((((held_y - held_x @ weights) ** 2).sum().item(), weights))
     batch = next(parts[2].batches(len(parts[2])))
     expected = test_x @ min(fits, key=lambda fit: fit[0])[1] + batch.past[:, -1:, 0]
-    close(linear(*batch.inputs)[..., 0].double(), expected, 1e-5)
+    close(linear(batch)[..., 0].double(), expected, 1e-5)
 
 
 # ------------------------------------------------------------------------------------------------------------ measures
@@ -297,18 +322,25 @@ class Lagged(nn.Module):
         super().__init__()
         self.lag = lag
 
-    def forward(self, past, future, return_attention=False):
+    def forward(self, past, future, past_lengths=None, future_lengths=None, return_attention=False):
         whole = torch.cat([past[..., -1], future[..., 0]], 1)
-        steps = torch.arange(past.size(1), whole.size(1)) - self.lag
         weights = torch.zeros(len(past), 2, future.size(1), whole.size(1))
-        weights[:, :, range(len(steps)), steps] = 1.0
-        prediction = 3 * whole[:, steps, None]
+        prediction = torch.zeros(len(past), future.size(1), 1)
+        for row in range(len(past)):
+            num_past = past.size(1) if past_lengths is None else int(past_lengths[row])
+            real = [*range(num_past), *range(past.size(1), whole.size(1))]
+            for step in range(future.size(1)):
+                source = real[max(0, num_past + step - self.lag)]
+                weights[row, :, step, source] = 1.0
+                prediction[row, step, 0] = 3 * whole[row, source]
         return (prediction, weights) if return_attention else prediction
 
 
+@pytest.mark.parametrize("pad", [False, True], ids=["whole windows", "padded windows"])
 @pytest.mark.parametrize("lag", [0, 2, 6])
-def test_all_three_measures_find_the_lag_of_a_model_that_is_one(lag):
-    windows = series_module.Windows(series_module.flow_pressure(2, rows=500), "test", 6, 9)
+def test_all_three_measures_find_the_lag_of_a_model_that_is_one(lag, pad):
+    series = series_module.flow_pressure(2, rows=500, lengths=(40, 60) if pad else None)  # tests of 8 rows and more
+    windows = windows_module.Windows(series, "test", 6, 9, pad)
     shares = measures.profiles(Lagged(lag), windows, "cpu")
     assert set(shares) == {"weight", "gradient", "occlusion"}
     for profile in shares.values():
@@ -316,17 +348,26 @@ def test_all_three_measures_find_the_lag_of_a_model_that_is_one(lag):
         close(profile, torch.eye(7)[lag], 1e-6)
 
 
-def test_by_lag_is_the_mean_along_diagonals():
+@pytest.mark.parametrize("past_lengths, future_lengths", [([4, 4], [3, 3]), ([2, 4], [3, 1])])
+def test_by_lag_is_the_mean_along_diagonals_over_real_steps(past_lengths, future_lengths):
     matrix = randn(2, 3, 7)
-    found = measures.by_lag(matrix, num_past=4)
-    for lag in range(5):
-        terms = [matrix[b, t, 4 + t - lag].item() for b in range(2) for t in range(3)]
+    lengths = torch.tensor(past_lengths), torch.tensor(future_lengths)
+    batch = windows_module.Batch(randn(2, 4, 2), randn(2, 3, 1), randn(2, 3, 1), *lengths)
+    found = measures.by_lag(matrix, batch, longest=5)
+    for lag in range(6):
+        terms = []
+        for b in range(2):
+            real = [*range(past_lengths[b]), 4, 5, 6]  # columns of the real past, then of the future
+            for t in range(future_lengths[b]):
+                place = past_lengths[b] + t - lag
+                terms.append(matrix[b, t, real[place]].item() if place >= 0 else 0.0)
         assert abs(found[lag].item() - sum(terms) / len(terms)) < 1e-12
 
 
 def small_batch(model):
     past, future = randn(2, 6, model.past_size), randn(2, 3, model.future_size, seed=2)
-    return series_module.Batch(past, future, torch.zeros(2, 3, model.num_targets))
+    lengths = torch.tensor([6, 6]), torch.tensor([3, 3])
+    return windows_module.Batch(past, future, torch.zeros(2, 3, model.num_targets), *lengths)
 
 
 def test_the_gradient_is_what_a_small_change_of_an_input_does():
@@ -364,7 +405,7 @@ def test_occlusion_is_what_a_missing_step_does():
 
 
 def test_a_model_that_answers_the_same_to_everything_has_shares_of_zero():
-    windows = series_module.Windows(series_module.flow_pressure(2, rows=500), "test", 6, 9)
+    windows = windows_module.Windows(series_module.flow_pressure(2, rows=500), "test", 6, 9)
     constant = lab.model.QueryAttention(2, 1, 1)
     with torch.no_grad():
         constant.head.weight.zero_()
@@ -374,7 +415,7 @@ def test_a_model_that_answers_the_same_to_everything_has_shares_of_zero():
 
 def test_scores_are_means_over_every_window_and_the_share_between_the_outermost_quantiles():
     series = series_module.flow_pressure(2, rows=600)
-    windows = series_module.Windows(series, "test", 6, 9)
+    windows = windows_module.Windows(series, "test", 6, 9)
     model = lab.model.QueryAttention(2, 1, 1, num_quantiles=3).eval()
     with torch.no_grad():
         model.head.bias.copy_(torch.tensor([-0.5, 0.1, 0.5]))

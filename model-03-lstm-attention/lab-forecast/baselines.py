@@ -1,6 +1,7 @@
 """What forecasts without a network reach:  python baselines.py --data etth1"""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
@@ -15,8 +16,11 @@ from shared.run.experiment import command_line
 
 from losses import absolute_error, squared_error
 from parts import season_ago
-from series import DIP, PRESSURE, Series, Windows, series_of
-from train import FOLDER, add_series_flags, check_lag, defaults_for, table_name
+from series import DIP, PRESSURE, Series
+from train import FOLDER, add_series_flags, chosen_series, defaults_for, table_name
+from windows import Batch, Windows, columns_of, windows_of
+
+Forecast = Callable[[Batch], Tensor]  # -> (B, Tf, O)
 
 DAY, DAYS = 24, 3  # hours; and how many days the mean is of
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # penalties tried, per window
@@ -60,55 +64,60 @@ class LinearForecast:
             candidates.append((error.item(), ridge, weights))
         return min(candidates, key=lambda candidate: candidate[0])[2]
 
-    def __call__(self, past: Tensor, future: Tensor) -> Tensor:
-        """(B, Tp, Fp), (B, Tf, Ff) -> (B, Tf, O)."""
+    def __call__(self, batch: Batch) -> Tensor:
+        """The forecast of a batch's targets (B, Tf, O)."""
         columns = [
-            (self.inputs(past, future, target) @ weights).float() + past[:, -1:, target]
+            (self.inputs(*batch.inputs, target) @ weights).float() + batch.past[:, -1:, target]
             for target, weights in enumerate(self.weights)
         ]
         return torch.stack(columns, dim=-1)
 
 
-def season(steps: int, num_targets: int, count: int = 1):
+def season(steps: int, num_targets: int, count: int = 1) -> Forecast:
     """A forecast that repeats what was `steps` steps ago, or the mean of what was 1 .. `count` times as long ago."""
-    return lambda past, future: season_ago(past[..., :num_targets], future.size(1), steps, count)
+    return lambda batch: season_ago(
+        batch.past[..., :num_targets], batch.future.size(1), steps, count, batch.past_lengths
+    )
 
 
-def rule(series: Series):
+def rule(series: Series) -> Forecast:
     """The forecast of someone who knows how flow-pressure was made: what is left is noise."""
 
-    def forecast(past: Tensor, future: Tensor) -> Tensor:
-        flow = torch.cat([past[..., 1], future[..., 0]], dim=1)  # (B, Tp + Tf)
-        steps = torch.arange(past.size(1), flow.size(1)) - series.lag
-        spikes = flow[:, steps] * series.deviations[1] + series.means[1]
+    def forecast(batch: Batch) -> Tensor:
+        flow = torch.cat([batch.past[..., 1], batch.future[..., 0]], dim=1)  # (B, Tp + Tf)
+        steps = torch.arange(batch.future.size(1)) - series.lag  # where the spikes stand that are felt now
+        columns = columns_of(steps, batch.past.size(1), batch.past_lengths)  # (B, Tf)
+        spikes = flow.gather(1, columns.clamp(min=0)) * series.deviations[1] + series.means[1]
+        spikes = spikes.where(columns >= 0, 0.0)  # before a table begins, nothing flowed
         return ((PRESSURE - DIP * spikes - series.means[0]) / series.deviations[0])[..., None]
 
     return forecast
 
 
-def errors(forecast, windows: Windows) -> dict[str, float]:
-    """Mean squared and absolute error over every window."""
+def errors(forecast: Forecast, windows: Windows) -> dict[str, float]:
+    """Mean squared and absolute error over the real steps of every window."""
     squares = absolutes = count = 0
     for batch in windows.batches(1024):
-        prediction = forecast(*batch.inputs)
-        squares += squared_error(prediction, batch.targets)[0].item()
-        absolutes += absolute_error(prediction, batch.targets)[0].item()
-        count += batch.targets.numel()
+        prediction = forecast(batch)  # (B, Tf, O)
+        squared, terms = squared_error(prediction, batch.targets, batch.future_lengths)
+        absolute, _ = absolute_error(prediction, batch.targets, batch.future_lengths)
+        squares, absolutes, count = squares + squared.item(), absolutes + absolute.item(), count + terms
     return {"MSE": squares / count, "MAE": absolutes / count}
 
 
-def baselines(series: Series, settings: dict) -> dict:
-    """Row -> forecast(past, future), for this series."""
-    sizes = settings["past_length"], settings["horizon"]
-    training, validation = (Windows(series, part, *sizes) for part in ("training", "validation"))
+def baselines(series: Series, settings: dict) -> dict[str, Forecast]:
+    """Row -> forecast, for this series. A linear one needs windows of one length, so it is not there with padding."""
     rows = {"last value": season(1, series.num_targets)}
     if series.lag is None:
         rows[f"{DAY} steps ago"] = season(DAY, series.num_targets)
         rows[f"mean of {DAYS} seasons of {DAY}"] = season(DAY, series.num_targets, DAYS)
     else:
-        rows["mean"] = lambda past, future: torch.zeros(*future.shape[:2], 1)
+        rows["mean"] = lambda batch: torch.zeros(*batch.future.shape[:2], 1)
         rows["the rule itself"] = rule(series)
-    return rows | {"linear": LinearForecast(training, validation)}
+    if not settings["pad"]:
+        training, validation = (windows_of(series, part, settings) for part in ("training", "validation"))
+        rows["linear"] = LinearForecast(training, validation)
+    return rows
 
 
 def main() -> None:
@@ -118,9 +127,8 @@ def main() -> None:
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
     keep = given.pop("keep")
     settings = defaults_for(given.get("data")) | given
-    series = series_of(settings)
-    check_lag(settings, series)
-    windows = Windows(series, "test", settings["past_length"], settings["horizon"])
+    series = chosen_series(settings)
+    windows = windows_of(series, "test", settings)
     for row, forecast in baselines(series, settings).items():
         scores = errors(forecast, windows)
         if series.noise_variance is not None:

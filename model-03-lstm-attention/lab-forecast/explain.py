@@ -13,7 +13,7 @@ from shared.show.figures import save_figure
 from forecast import load_forecaster
 from measures import MEASURES, profiles
 from plots import lag_figure
-from series import Windows
+from windows import windows_of
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -34,7 +34,7 @@ def main() -> None:
         if len(lags) > 1:
             raise UserError(f"{path} was trained on another lag than those before it; draw each lag by itself")
         row = f"{row}, {path}" if row in found else row
-        shares = profiles(model, Windows(series, "test", settings["past_length"], settings["horizon"]), "cpu")
+        shares = profiles(model, windows_of(series, "test", settings), "cpu")
         found[row] = {name: shares[name].tolist() for name in MEASURES if name in shares}
         for name, profile in found[row].items():
             lag = max(range(len(profile)), key=profile.__getitem__)

@@ -12,10 +12,12 @@ from shared.run.checkpoint import load_checkpoint
 from shared.run.cli import ArgumentParser, log, make_folder, number, run_main
 from shared.show.figures import save_figure
 
+from csv_files import NOTHING
 from measures import middle
 from model import MODELS, Forecaster
 from plots import attention_figure, forecast_figure
-from series import NOTHING, Batch, Series, Windows, series_of
+from series import Series, series_of
+from windows import Batch, Windows, windows_of
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -27,13 +29,13 @@ def load_forecaster(path: Path, data: str | None = None) -> tuple[Forecaster, st
     """
     saved = load_checkpoint(path, stage="lab-forecast")
     settings = saved["settings"] | ({"data": data} if data else {})
-    row, model_class, _, _ = MODELS[settings["model"]]
-    model = model_class(**saved["model_settings"])
+    choice = MODELS[settings["model"]]
+    model = choice.model_class(**saved["model_settings"])
     model.load_state_dict(saved["weights"])
     series = series_of(settings)
     if series.values.size(1) != model.past_size:
         raise UserError(f"{series.name} has other columns than the model was trained on; name that file with --data")
-    return model.eval(), row, series.rescaled(**saved["scale"]), settings
+    return model.eval(), choice.row, series.rescaled(**saved["scale"]), settings
 
 
 def parse_flags():
@@ -86,10 +88,11 @@ def main() -> None:
     if flags.visualize is not None:
         make_folder(Path(flags.visualize), "--visualize")
     model, row, series, settings = load_forecaster(Path(flags.checkpoint), flags.data)
-    windows = Windows(series, "test", flags.past_length or settings["past_length"], settings["horizon"])
+    settings["past_length"] = flags.past_length or settings["past_length"]
+    windows = windows_of(series, "test", settings)
     batch, column = choose_window(windows, flags.window), choose_column(series, flags.column)
     with torch.no_grad():
-        prediction, weights = model(*batch.inputs, return_attention=True)
+        prediction, weights = model(*batch.inputs, **batch.lengths, return_attention=True)
     point = series.in_units(middle(prediction, model.num_quantiles))[0, :, column]
     truth = series.in_units(batch.targets)[0, :, column]
     quantiles = None
@@ -98,7 +101,8 @@ def main() -> None:
     print_forecast(truth, point, quantiles)
     if flags.visualize is None:
         return
-    folder, name = Path(flags.visualize), f"{row} on {series.name}"
+    table = f" ({windows.table(flags.window)})" if len(series.spans) > 1 else ""
+    folder, name = Path(flags.visualize), f"{row} on {series.name}{table}"
     past = series.in_units(batch.past[..., : series.num_targets])[0, :, column]
     band = None if quantiles is None else (quantiles[:, 0], quantiles[:, -1])
     title = f"{name}, test window {flags.window}"

@@ -6,10 +6,10 @@ B batch, Tf future steps, O targets, Q quantiles
 import torch
 from torch import Tensor
 
-from parts import real_steps
+from parts import Lengths, real_steps
 
 
-def real_only(prediction: Tensor, target: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, int]:
+def real_only(prediction: Tensor, target: Tensor, lengths: Lengths) -> tuple[Tensor, Tensor, int]:
     """Both with zeros in the padding, where nothing is then wrong, and how many numbers are real.
 
     `where` and not a product: what stands in the padding may be NaN, and 0 * NaN is NaN, in the gradient too.
@@ -19,20 +19,20 @@ def real_only(prediction: Tensor, target: Tensor, lengths: Tensor | None) -> tup
     return prediction.where(wide, 0.0), target.where(real, 0.0), int(real.sum()) * target.size(-1)
 
 
-def squared_error(prediction: Tensor, target: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, int]:
+def squared_error(prediction: Tensor, target: Tensor, lengths: Lengths = None) -> tuple[Tensor, int]:
     """(B, Tf, O) twice -> summed squares and their number."""
     prediction, target, count = real_only(prediction, target, lengths)
     return ((prediction - target) ** 2).sum(), count
 
 
-def absolute_error(prediction: Tensor, target: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, int]:
+def absolute_error(prediction: Tensor, target: Tensor, lengths: Lengths = None) -> tuple[Tensor, int]:
     """(B, Tf, O) twice -> summed absolute values and their number."""
     prediction, target, count = real_only(prediction, target, lengths)
     return (prediction - target).abs().sum(), count
 
 
 def quantile_error(
-    prediction: Tensor, target: Tensor, quantiles: tuple[float, ...], lengths: Tensor | None = None
+    prediction: Tensor, target: Tensor, quantiles: tuple[float, ...], lengths: Lengths = None
 ) -> tuple[Tensor, int]:
     """(B, Tf, O, Q), (B, Tf, O) -> summed pinball losses, the mean over quantiles for each number, and their number.
 

@@ -3,8 +3,10 @@
 B batch, Tp past steps, Tf future steps, Fp past columns, Ff future columns, H hidden, O targets, Q quantiles
 
 The first O columns of the past are the targets, its last Ff columns those that are known of the future too, in the
-same order.
+same order. A forecaster inherits padding, the linear head and the season from `Forecaster`, and writes `features`.
 """
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +16,7 @@ from shared.model.attention import MultiHeadAttention, attend, masked_softmax
 
 from parts import (
     GateAddNorm,
+    Lengths,
     LinearPart,
     blank_padding,
     read,
@@ -61,21 +64,25 @@ class Forecaster(nn.Module):
         past: Tensor,
         future: Tensor,
         *,
-        past_lengths: Tensor | None = None,
-        future_lengths: Tensor | None = None,
+        past_lengths: Lengths = None,
+        future_lengths: Lengths = None,
         return_attention: bool = False,
-    ):
+    ) -> Tensor | tuple[Tensor, Tensor | None]:
         """past (B, Tp, Fp), future (B, Tf, Ff), how many steps of each are real (B), by default all
         -> (B, Tf, O) or, with quantiles, (B, Tf, O, Q); and, if asked for, weights (B, heads, Tf, Tp + Tf) or None.
 
         Forecasts of padded steps mean nothing.
         """
         past, future = blank_padding(past, past_lengths), blank_padding(future, future_lengths)
-        targets = past[..., : self.num_targets]
+        targets = past[..., : self.num_targets]  # (B, Tp, O)
+
+        # With a season the network forecasts a change, and how high its window lies would only distract it.
         if self.season:
             past = torch.cat([without_level(targets, past_lengths), past[..., self.num_targets :]], dim=-1)
         features, weights = self.features(past, future, past_lengths, future_lengths)  # (B, Tf, feature_size)
         prediction = self.head(features).unflatten(-1, (self.num_targets, -1))  # (B, Tf, O, Q or 1)
+
+        # What the network does not have to know: last season's value, and whatever a linear map of the past can tell.
         if self.season:
             base = season_ago(targets, future.size(1), self.season, self.num_seasons, past_lengths)  # (B, Tf, O)
             prediction = prediction + base[..., None]
@@ -85,8 +92,11 @@ class Forecaster(nn.Module):
             prediction = prediction.squeeze(-1)  # (B, Tf, O)
         return (prediction, weights) if return_attention else prediction
 
-    def features(self, past: Tensor, future: Tensor, past_lengths: Tensor | None, future_lengths: Tensor | None):
-        """-> features (B, Tf, feature_size), weights or None. Whatever stands in the padding is 0."""
+    def features(
+        self, past: Tensor, future: Tensor, past_lengths: Lengths, future_lengths: Lengths
+    ) -> tuple[Tensor, Tensor | None]:
+        """past (B, Tp, Fp), future (B, Tf, Ff), both 0 in the padding; lengths (B), or None where every step is real
+        -> features (B, Tf, feature_size), attention weights (B, heads, Tf, Tp + Tf) or None."""
         raise NotImplementedError
 
 
@@ -102,8 +112,10 @@ class EncoderDecoderLSTM(Forecaster):
         self.decoder = nn.LSTM(future_size, hidden_size, num_layers, batch_first=True)
         self.dropout = nn.Dropout(dropout)
 
-    def features(self, past, future, past_lengths, future_lengths):
-        _, state = read(self.encoder, past, past_lengths)
+    def features(
+        self, past: Tensor, future: Tensor, past_lengths: Lengths, future_lengths: Lengths
+    ) -> tuple[Tensor, Tensor | None]:
+        _, state = read(self.encoder, past, past_lengths)  # the outputs, one for each past step, are thrown away
         decoded, _ = read(self.decoder, future, future_lengths, state)  # (B, Tf, H)
         return self.dropout(decoded), None
 
@@ -111,30 +123,41 @@ class EncoderDecoderLSTM(Forecaster):
 class AttentionLSTM(Forecaster):
     """The decoder asks: its output is the query, encoder and decoder outputs laid end to end are keys and values.
 
-    Positions are added to what is compared, not to what is taken home: a state tells poorly how long ago it was.
+    Positions are added to queries and keys, which are compared, and not to the values, which are taken home: a state
+    tells poorly how long ago it was.
+
+    dropout            on what attention brought, before the gate
+    attention_dropout  on the attention weights
+    lstm_dropout       on what an LSTM layer hands to the layer above it; with one layer there is none
     """
 
     def __init__(
         self, past_size: int, future_size: int, num_targets: int,
         hidden_size: int = 32, num_layers: int = 1, num_heads: int = 4, gating: bool = True, causal: bool = True,
-        dropout: float = 0.0, **shared,
+        dropout: float = 0.0, attention_dropout: float = 0.0, lstm_dropout: float = 0.0, **shared,
     ):  # fmt: skip
         require_even(hidden_size)
         super().__init__(past_size, future_size, num_targets, hidden_size, **shared)
-        self.encoder = nn.LSTM(past_size, hidden_size, num_layers, batch_first=True)
-        self.decoder = nn.LSTM(future_size, hidden_size, num_layers, batch_first=True)
-        self.attention = MultiHeadAttention(hidden_size, hidden_size, num_heads)
+        self.encoder = nn.LSTM(past_size, hidden_size, num_layers, batch_first=True, dropout=lstm_dropout)
+        self.decoder = nn.LSTM(future_size, hidden_size, num_layers, batch_first=True, dropout=lstm_dropout)
+        self.attention = MultiHeadAttention(hidden_size, hidden_size, num_heads, attention_dropout)
         self.skip = GateAddNorm(hidden_size, dropout, gating)
         self.causal = causal
 
-    def features(self, past, future, past_lengths, future_lengths):
+    def features(
+        self, past: Tensor, future: Tensor, past_lengths: Lengths, future_lengths: Lengths
+    ) -> tuple[Tensor, Tensor | None]:
         encoded, state = read(self.encoder, past, past_lengths)  # (B, Tp, H)
         decoded, _ = read(self.decoder, future, future_lengths, state)  # (B, Tf, H)
         states = torch.cat([encoded, decoded], dim=1)  # (B, Tp + Tf, H)
-        keys = states + sinusoids(step_positions(past, future, past_lengths), states.size(-1))
-        queries = keys[:, past.size(1) :]  # (B, Tf, H)
+
+        positions = sinusoids(step_positions(past, future, past_lengths), states.size(-1))  # (B, Tp + Tf, H)
+        keys = states + positions
+        queries = keys[:, past.size(1) :]  # (B, Tf, H): the future's steps are those that ask
+
+        # In an LSTM's output nothing is of a later step, so the mask is all that keeps the future's order.
         mask = visible_steps(past, future, past_lengths, future_lengths, self.causal)
-        context, weights = self.attention(queries, keys, states, mask, return_weights=True)
+        context, weights = self.attention(queries, keys, states, mask)
         return self.skip(context, decoded), weights
 
 
@@ -148,11 +171,11 @@ class TransformerBlock(nn.Module):
         self.encoder_skip = GateAddNorm(size, dropout, gating)
         self.decoder_skip = GateAddNorm(size, dropout, gating)
 
-    def forward(self, encoded: Tensor, decoded: Tensor, mask: Tensor):
+    def forward(self, encoded: Tensor, decoded: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, Tp, H), (B, Tf, H), mask (B, 1, Tp) -> the same two, and weights (B, heads, Tf, Tp)."""
         context, _ = self.self_attention(encoded, encoded, encoded, mask)
         encoded = self.encoder_skip(context, encoded)
-        context, weights = self.cross_attention(decoded, encoded, encoded, mask, return_weights=True)
+        context, weights = self.cross_attention(decoded, encoded, encoded, mask)
         return encoded, self.decoder_skip(context, decoded), weights
 
 
@@ -175,17 +198,22 @@ class TransformerLSTM(Forecaster):
         blocks = [TransformerBlock(hidden_size, num_heads, dropout, gating) for _ in range(num_blocks)]
         self.blocks = nn.ModuleList(blocks)
 
-    def features(self, past, future, past_lengths, future_lengths):
+    def features(
+        self, past: Tensor, future: Tensor, past_lengths: Lengths, future_lengths: Lengths
+    ) -> tuple[Tensor, Tensor | None]:
         encoded, state = read(self.encoder, past, past_lengths)  # (B, Tp, H)
         decoded, _ = read(self.decoder, future, future_lengths, state)  # (B, Tf, H)
-        positions = sinusoids(step_positions(past, future, past_lengths), encoded.size(-1))
+
+        positions = sinusoids(step_positions(past, future, past_lengths), encoded.size(-1))  # (B, Tp + Tf, H)
         encoded, decoded = encoded + positions[:, : past.size(1)], decoded + positions[:, past.size(1) :]
-        mask = real_steps(past, past_lengths).transpose(1, 2)  # (B, 1, Tp)
+
+        mask = real_steps(past, past_lengths).transpose(1, 2)  # (B, 1, Tp): the same for every query
         all_weights = []
         for block in self.blocks:
             encoded, decoded, weights = block(encoded, decoded, mask)
             all_weights.append(weights)
-        return decoded, F.pad(torch.cat(all_weights, dim=1), (0, future.size(1)))  # (B, blocks * heads, Tf, Tp + Tf)
+        weights = torch.cat(all_weights, dim=1)  # (B, blocks * heads, Tf, Tp)
+        return decoded, F.pad(weights, (0, future.size(1)))  # (B, blocks * heads, Tf, Tp + Tf): 0 on the future
 
 
 class QueryAttention(Forecaster):
@@ -206,13 +234,17 @@ class QueryAttention(Forecaster):
         self.key = nn.Linear(hidden_size, hidden_size)
         self.causal = causal
 
-    def features(self, past, future, past_lengths, future_lengths):
+    def features(
+        self, past: Tensor, future: Tensor, past_lengths: Lengths, future_lengths: Lengths
+    ) -> tuple[Tensor, Tensor | None]:
         inputs = torch.cat([past, future_inputs(past, future)], dim=1)  # (B, Tp + Tf, Fp)
         embedded = self.embed(inputs)  # (B, Tp + Tf, H)
         embedded = embedded + sinusoids(step_positions(past, future, past_lengths), embedded.size(-1))
+
         queries = self.query(embedded[:, past.size(1) :])  # (B, Tf, H)
+        keys = self.key(embedded)  # (B, Tp + Tf, H)
         mask = visible_steps(past, future, past_lengths, future_lengths, self.causal)
-        context, weights = attend(queries, self.key(embedded), inputs, mask, return_weights=True)
+        context, weights = attend(queries, keys, inputs, mask)  # (B, Tf, Fp), (B, Tf, Tp + Tf)
         return context, weights[:, None]
 
 
@@ -222,7 +254,10 @@ def future_inputs(past: Tensor, future: Tensor) -> Tensor:
 
 
 class WeightedBlock(nn.Module):
-    """Two LSTM layers, then each state times its own softmax weight w: `literal`, w x, or LayerNorm(x + T w x).
+    """Two LSTM layers, then each state x times its own softmax weight w.
+
+    `literal`  w x, with the score v . tanh(W x + b): additive attention's, but for the query, which is not there
+    else       LayerNorm(x + T w x), with the score v . x + b
 
     Nobody asks here: a state's weight depends on that state alone, and is the same for every step that is forecast.
     """
@@ -230,22 +265,33 @@ class WeightedBlock(nn.Module):
     def __init__(self, input_size: int, hidden_size: int, literal: bool):
         super().__init__()
         self.lstm = nn.LSTM(input_size, hidden_size, num_layers=2, batch_first=True)
-        self.score = nn.Linear(hidden_size, 1)
-        self.norm = nn.Identity() if literal else nn.LayerNorm(hidden_size)
         self.literal = literal
+        if literal:
+            self.score = nn.Sequential(
+                nn.Linear(hidden_size, hidden_size), nn.Tanh(), nn.Linear(hidden_size, 1, bias=False)
+            )
+        else:
+            self.score = nn.Linear(hidden_size, 1)
+            self.norm = nn.LayerNorm(hidden_size)
 
-    def forward(self, past: Tensor, future: Tensor, past_lengths, future_lengths):
+    def forward(
+        self, past: Tensor, future: Tensor, past_lengths: Lengths, future_lengths: Lengths
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """(B, Tp, F), (B, Tf, F) -> (B, Tp, H), (B, Tf, H), weights (B, Tp + Tf)."""
         sizes = [past.size(1), future.size(1)]
         real = torch.cat([real_steps(past, past_lengths), real_steps(future, future_lengths)], dim=1)  # (B, Tp + Tf, 1)
+
+        # The future goes on where the past ended, so that the two are read as one sequence.
         past, state = read(self.lstm, past, past_lengths)
         future, _ = read(self.lstm, future, future_lengths, state)
         x = torch.cat([past, future], dim=1)  # (B, Tp + Tf, H)
+
         weights = masked_softmax(self.score(x).squeeze(-1), real.squeeze(-1))  # (B, Tp + Tf)
-        weighted = weights[..., None] * x
+        weighted = weights[..., None] * x  # (B, Tp + Tf, H)
         if not self.literal:
-            weighted = x + real.sum(1, keepdim=True) * weighted
-        past, future = self.norm(weighted).split(sizes, dim=1)
+            # T w is about 1, whatever T, so that what is passed on does not shrink as windows grow.
+            weighted = self.norm(x + real.sum(1, keepdim=True) * weighted)
+        past, future = weighted.split(sizes, dim=1)
         return past, future, weights
 
 
@@ -265,8 +311,10 @@ class StackedAttentionLSTM(Forecaster):
         sizes = [past_size] + [hidden_size] * num_blocks
         self.blocks = nn.ModuleList(WeightedBlock(*pair, literal) for pair in zip(sizes[:-1], sizes[1:]))
 
-    def features(self, past, future, past_lengths, future_lengths):
-        num_future, future = future.size(1), future_inputs(past, future)
+    def features(
+        self, past: Tensor, future: Tensor, past_lengths: Lengths, future_lengths: Lengths
+    ) -> tuple[Tensor, Tensor | None]:
+        num_future, future = future.size(1), future_inputs(past, future)  # (B, Tf, Fp)
         all_weights = []
         for block in self.blocks:
             past, future, weights = block(past, future, past_lengths, future_lengths)
@@ -275,13 +323,24 @@ class StackedAttentionLSTM(Forecaster):
         return future, weights.expand(-1, -1, num_future, -1)  # the same row for every step
 
 
-# What --model calls them -> the row in a table, the class, what is fixed and what is set by flags.
+class Choice(NamedTuple):
+    """What `--model` can choose: its row in a table, its class, what is fixed of its settings and what flags set."""
+
+    row: str
+    model_class: type[Forecaster]
+    fixed: dict
+    flags: tuple[str, ...]
+
+
 LSTM = ("hidden_size", "num_layers", "dropout")
+ATTENTION = (*LSTM, "num_heads", "gating", "causal", "attention_dropout", "lstm_dropout")
 MODELS = {
-    "encoder-decoder-lstm": ("EncoderDecoderLSTM", EncoderDecoderLSTM, {}, LSTM),
-    "attention-lstm": ("AttentionLSTM", AttentionLSTM, {}, (*LSTM, "num_heads", "gating", "causal")),
-    "transformer-lstm": ("TransformerLSTM", TransformerLSTM, {}, (*LSTM, "num_heads", "num_blocks", "gating")),
-    "query-attention": ("QueryAttention", QueryAttention, {}, ("hidden_size", "causal")),
-    "stacked-literal": ("StackedAttentionLSTM, literal", StackedAttentionLSTM, {"literal": True}, ("hidden_size",)),
-    "stacked-residual": ("StackedAttentionLSTM, residual", StackedAttentionLSTM, {}, ("hidden_size",)),
+    "encoder-decoder-lstm": Choice("EncoderDecoderLSTM", EncoderDecoderLSTM, {}, LSTM),
+    "attention-lstm": Choice("AttentionLSTM", AttentionLSTM, {}, ATTENTION),
+    "transformer-lstm": Choice("TransformerLSTM", TransformerLSTM, {}, (*LSTM, "num_heads", "num_blocks", "gating")),
+    "query-attention": Choice("QueryAttention", QueryAttention, {}, ("hidden_size", "causal")),
+    "stacked-literal": Choice(
+        "StackedAttentionLSTM, literal", StackedAttentionLSTM, {"literal": True}, ("hidden_size",)
+    ),
+    "stacked-residual": Choice("StackedAttentionLSTM, residual", StackedAttentionLSTM, {}, ("hidden_size",)),
 }

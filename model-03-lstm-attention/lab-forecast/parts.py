@@ -13,17 +13,20 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from shared.model.attention import causal_mask, padding_mask
 
+Lengths = Tensor | None  # of each sample's real steps (B); None where every step is real
+LSTMState = tuple[Tensor, Tensor]  # hidden vectors and cells of all layers, both (layers, B, H)
+
 SHORTEST_WAVE, LONGEST_WAVE = 4.0, 1000.0  # steps: the one tells neighbours apart, the other the ends of a long window
 
 
-def real_steps(x: Tensor, lengths: Tensor | None) -> Tensor:
+def real_steps(x: Tensor, lengths: Lengths) -> Tensor:
     """True where a step is no padding: x (B, T, F) -> (B, T, 1)."""
     if lengths is None:
         return torch.ones(x.shape[:2] + (1,), dtype=torch.bool, device=x.device)
     return padding_mask(lengths.to(x.device), x.size(1)).transpose(1, 2)
 
 
-def blank_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
+def blank_padding(x: Tensor, lengths: Lengths) -> Tensor:
     """Zeros for whatever stands in the padding. A NaN there would outlive its attention weight of 0: 0 * NaN is NaN."""
     if lengths is None:
         return x
@@ -32,7 +35,7 @@ def blank_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
     return x.masked_fill(~real_steps(x, lengths), 0.0)
 
 
-def read(lstm: nn.LSTM, x: Tensor, lengths: Tensor | None = None, state=None):
+def read(lstm: nn.LSTM, x: Tensor, lengths: Lengths = None, state: LSTMState | None = None) -> tuple[Tensor, LSTMState]:
     """Run an LSTM over the real steps only: (B, T, F) -> outputs (B, T, H), 0 in the padding, and its last real state.
 
     A packed sequence leaves padding out, so that the state is the one after each sequence's own last step.
@@ -45,9 +48,7 @@ def read(lstm: nn.LSTM, x: Tensor, lengths: Tensor | None = None, state=None):
     return pad_packed_sequence(packed, batch_first=True, total_length=x.size(1))[0], state
 
 
-def visible_steps(
-    past: Tensor, future: Tensor, past_lengths: Tensor | None, future_lengths: Tensor | None, causal: bool
-) -> Tensor:
+def visible_steps(past: Tensor, future: Tensor, past_lengths: Lengths, future_lengths: Lengths, causal: bool) -> Tensor:
     """Which steps of past and future, laid end to end, each future step may see: -> (B, Tf, Tp + Tf) bool.
 
     All of the real past; of the real future everything or, if `causal`, the present step and those before it.
@@ -60,7 +61,7 @@ def visible_steps(
     return torch.cat([past_steps, future_steps], dim=-1)
 
 
-def step_positions(past: Tensor, future: Tensor, past_lengths: Tensor | None) -> Tensor:
+def step_positions(past: Tensor, future: Tensor, past_lengths: Lengths) -> Tensor:
     """How many steps after the first one to be forecast: -Tp .. -1, then 0 .. Tf - 1, for each sample (B, Tp + Tf).
 
     Counted from there, a step's position does not depend on how much padding stands between past and future.
@@ -91,13 +92,13 @@ def sinusoids(positions: Tensor, size: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def without_level(values: Tensor, lengths: Tensor | None) -> Tensor:
+def without_level(values: Tensor, lengths: Lengths) -> Tensor:
     """Values (B, Tp, O) less their mean over the real steps; the padding stays 0."""
     real = real_steps(values, lengths)  # (B, Tp, 1)
     return (values - values.sum(1, keepdim=True) / real.sum(1, keepdim=True)) * real
 
 
-def season_ago(values: Tensor, num_future: int, season: int, count: int = 1, lengths: Tensor | None = None) -> Tensor:
+def season_ago(values: Tensor, num_future: int, season: int, count: int = 1, lengths: Lengths = None) -> Tensor:
     """The mean of the values 1, 2 .. `count` seasons before each future step, as far as they are known.
 
     values (B, Tp, O) -> (B, Tf, O). Beyond the first season the future repeats. A past of less than `count` seasons has
@@ -116,7 +117,7 @@ def season_ago(values: Tensor, num_future: int, season: int, count: int = 1, len
     return total / counts[..., None]
 
 
-def newest(values: Tensor, count: int, lengths: Tensor | None = None) -> Tensor:
+def newest(values: Tensor, count: int, lengths: Lengths = None) -> Tensor:
     """The last `count` real values, the first of them repeated where there are fewer: (B, Tp, O) -> (B, count, O)."""
     if lengths is None:
         lengths = torch.full(values.shape[:1], values.size(1))
@@ -137,7 +138,7 @@ class LinearPart(nn.Module):
         nn.init.zeros_(self.map.weight)
         nn.init.zeros_(self.map.bias)
 
-    def forward(self, values: Tensor, num_future: int, lengths: Tensor | None) -> Tensor:
+    def forward(self, values: Tensor, num_future: int, lengths: Lengths) -> Tensor:
         """(B, Tp, O) -> (B, Tf, O)."""
         values = newest(values, self.map.in_features, lengths)
         changes = (values - values[:, -1:]).transpose(1, 2)  # (B, O, num_past)

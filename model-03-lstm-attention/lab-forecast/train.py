@@ -2,12 +2,13 @@
 
 import shlex
 import sys
-from argparse import BooleanOptionalAction
+from argparse import BooleanOptionalAction, Namespace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
 import torch
+from torch import Tensor
 
 from shared.errors import UserError
 from shared.results.kept import shared_command
@@ -19,16 +20,22 @@ from shared.run.training import Task
 from losses import quantile_error, squared_error
 from model import MODELS, Forecaster
 from scores import EVALUATION_BATCH, lab_scores
-from series import Batch, Series, Windows, series_of
+from series import PARTS, Series, series_of
+from windows import Batch, Windows, windows_of
 
 FOLDER = Path(__file__).resolve().parent
 
 DEFAULTS = dict(
-    data="flow-pressure", target=None, known_future=None, past_only=None, lag=5, past_length=72, horizon=24,
-    quantiles=None, model="attention-lstm", hidden_size=32, num_layers=1, num_heads=4, num_blocks=2, gating=True,
-    causal=True, season=0, num_seasons=1, linear=False,
-    max_steps=600, batch_size=32, learning_rate=0.01, dropout=0.0, seed=1, device="auto", precision="float32",
-    eval_interval=None, optimizer="adamw", weight_decay=0.0, warmup_steps=50, decay_share=0.6, gradient_clip=1.0,
+    # the series, and how it is cut into windows
+    data="flow-pressure", target=None, known_future=None, past_only=None, lag=5, lengths=None,
+    past_length=72, horizon=24, pad=None,
+    # the forecaster
+    model="attention-lstm", hidden_size=32, num_layers=1, num_heads=4, num_blocks=2, gating=True, causal=True,
+    quantiles=None, season=0, num_seasons=1, linear=False,
+    # how it learns
+    max_steps=600, batch_size=32, learning_rate=0.01, warmup_steps=50, decay_share=0.6, gradient_clip=1.0,
+    optimizer="adamw", weight_decay=0.0, dropout=0.0, attention_dropout=0.0, lstm_dropout=0.0,
+    seed=1, device="auto", precision="float32", eval_interval=None,
 )  # fmt: skip
 # Hours of temperatures are few and noisy, and most of what can be known of them is what was at this hour before.
 TABLES = dict(past_length=96, season=24, num_seasons=3, dropout=0.3, learning_rate=0.003, weight_decay=1.0)
@@ -42,16 +49,22 @@ def add_series_flags(parser: ArgumentParser) -> None:
     def flag(name: str, why: str, **options) -> None:
         add_flag(parser, name, why, DEFAULTS, **options)
 
-    flag("--data", "flow-pressure (made here), etth1 (downloaded once) or the path of a CSV file")
+    flag("--data", "flow-pressure (made here), etth1 (downloaded once), a CSV file, or a folder of them: a series each")
     flag("--target", "columns to forecast; of etth1 by default all", nargs="+", metavar="COLUMN")
     flag("--known-future", "columns known of the future; dates become hour and weekday", nargs="+", metavar="COLUMN")
     flag("--past-only", "columns that are known of the past only", nargs="+", metavar="COLUMN")
     flag("--lag", "flow-pressure: how many steps after a spike pressure dips", type=number(int, low=0))
+    flag(
+        "--lengths", "flow-pressure: not one long series but many, of lengths in between", nargs=2, type=whole,
+        metavar=("SHORTEST", "LONGEST"),
+    )  # fmt: skip
     flag("--past-length", "steps that a forecast looks back on", type=whole)
     flag("--horizon", "steps that are forecast at once", type=whole)
+    why = "windows that lack steps at the beginning or end of a series count too, padded; by default where there are "
+    flag("--pad", why + "several series", action=BooleanOptionalAction)
 
 
-def parse_flags():
+def parse_flags() -> Namespace:
     """The flags given; what was not given is None and comes from the defaults, which depend on --data."""
     others = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in TABLES.items())
     parser = ArgumentParser(
@@ -66,7 +79,7 @@ def parse_flags():
         add_flag(parser, name, why, DEFAULTS, **options)
 
     flag("--model", "which forecaster", choices=MODELS)
-    share = number(float, above=0, high=0.999)
+    share, dropped = number(float, above=0, high=0.999), number(float, low=0, high=0.95)
     flag("--quantiles", "shares of all outcomes to forecast, not the mean: 0.1 0.5 0.9", nargs="+", type=share)
     flag("--season", "forecast the change since so many steps ago; 0: the value itself", type=number(int, low=0))
     flag("--num-seasons", "since the mean of so many seasons", type=whole)
@@ -75,6 +88,8 @@ def parse_flags():
     flag("--num-blocks", "blocks of transformer-lstm", type=whole)
     flag("--gating", "GateAddNorm around attention, or plain add-and-norm", action=BooleanOptionalAction)
     flag("--causal", "a forecast step sees no known column of a later step", action=BooleanOptionalAction)
+    flag("--attention-dropout", "attention-lstm: share of attention weights left out in training", type=dropped)
+    flag("--lstm-dropout", "attention-lstm: share left out between layers, of which it takes two", type=dropped)
     return parser.parse_args()
 
 
@@ -83,73 +98,90 @@ def defaults_for(data: str | None) -> dict:
     return DEFAULTS if data in (None, "flow-pressure") else DEFAULTS | TABLES
 
 
-def check_lag(settings: dict, series: Series) -> None:
-    """UserError where the past is too short to hold the answer."""
+def chosen_series(settings: dict) -> Series:
+    """The series that the settings name; UserError where they contradict each other or it.
+
+    Settles `pad`, which was left open unless the flag was given: of several series many will be short.
+    """
+    lengths = settings["lengths"]
+    if lengths and settings["data"] != "flow-pressure":
+        raise UserError(f"--lengths is for flow-pressure; {settings['data']} has lengths of its own, so leave it out")
+    if lengths and lengths[0] > lengths[1]:
+        raise UserError(f"--lengths {lengths[0]} {lengths[1]} goes down; give the shortest length first")
+    series = series_of(settings)
     if series.lag is not None and series.lag > settings["past_length"]:
         raise UserError(f"--lag {series.lag} lies before --past-length {settings['past_length']}; give a longer past")
+    if settings["pad"] is None:
+        settings["pad"] = len(series.spans) > 1
+    return series
 
 
-def check(settings: dict, series: Series) -> None:
+def check(settings: dict) -> None:
     """UserError where settings contradict each other."""
-    check_lag(settings, series)
     quantiles = settings["quantiles"]
     if quantiles and (len(quantiles) % 2 == 0 or sorted(set(quantiles)) != quantiles):
         raise UserError("--quantiles must rise, and be odd in number, so that one of them is in the middle")
+    if settings["lstm_dropout"] and settings["num_layers"] == 1:
+        raise UserError("--lstm-dropout falls between layers, and there is one; give --num-layers 2 or more")
 
 
-def check_flags(flags, model: str) -> None:
+def check_flags(flags: Namespace, model: str) -> None:
     """UserError for a flag that this model has no use for."""
-    for name in sorted({name for *_, names in MODELS.values() for name in names} - set(MODELS[model][-1])):
+    every_flag = {name for choice in MODELS.values() for name in choice.flags}
+    for name in sorted(every_flag - set(MODELS[model].flags)):
         if getattr(flags, name) is not None:
             raise UserError(f"{model} has no use for --{name.replace('_', '-')}; leave it out")
 
 
 def model_settings(settings: dict, series: Series) -> dict:
     """What the model's constructor takes."""
-    _, _, fixed, names = MODELS[settings["model"]]
+    choice = MODELS[settings["model"]]
     sizes = dict(past_size=series.values.size(1), future_size=series.num_known, num_targets=series.num_targets)
     sizes |= dict(num_quantiles=len(settings["quantiles"] or []), season=settings["season"])
     sizes["num_seasons"] = settings["num_seasons"]
     if settings["linear"]:
         sizes["linear"] = (settings["past_length"], settings["horizon"])
-    return sizes | fixed | {name: settings[name] for name in names}
+    return sizes | choice.fixed | {name: settings[name] for name in choice.flags}
 
 
 def make_model(settings: dict, constructor: dict) -> Forecaster:
     """The model, its weights drawn with the run's seed."""
     torch.manual_seed(settings["seed"])
     try:
-        return MODELS[settings["model"]][1](**constructor)
+        return MODELS[settings["model"]].model_class(**constructor)
     except ValueError as error:
         raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
 
 
-def error_of(prediction, batch: Batch, quantiles: list[float] | None):
-    """Summed loss and number of terms: squared errors or, with quantiles, pinball losses."""
+def error_of(prediction: Tensor, batch: Batch, quantiles: list[float] | None) -> tuple[Tensor, int]:
+    """Summed loss over the real steps and number of its terms: squared errors or, with quantiles, pinball losses."""
     if quantiles:
-        return quantile_error(prediction, batch.targets, quantiles)
-    return squared_error(prediction, batch.targets)
+        return quantile_error(prediction, batch.targets, quantiles, batch.future_lengths)
+    return squared_error(prediction, batch.targets, batch.future_lengths)
 
 
 def table_name(series: Series, settings: dict) -> str:
     """The table in which runs on this series belong."""
-    if series.lag is not None:
-        return f"flow-pressure, lag {series.lag}"
-    return f"{series.name}, {settings['horizon']} steps"
+    name = f"{series.name}, {settings['horizon']} steps" if series.lag is None else f"flow-pressure, lag {series.lag}"
+    if settings["lengths"]:
+        name += ", series of {} to {} steps".format(*settings["lengths"])
+    return name + ", padded" * (settings["pad"] and len(series.spans) == 1)  # there, it is not what is usual
 
 
 def introduce(run: Run, series: Series, windows: Windows, model: Forecaster, step_seconds: float) -> None:
     """Say what is going to happen before it does."""
     settings = run.settings
     minutes = max(0.1, settings["max_steps"] * step_seconds * 1.2 / 60)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    log(f"{MODELS[settings['model']][0]} on {run.device}, {parameters:,} parameters, optimizer {settings['optimizer']}")
-    log(f"series      {series.name}: {len(series.values):,} rows of {', '.join(series.columns)}")
-    log(f"windows     {len(windows):,} for training: {windows.past_length} steps back, {windows.horizon} ahead")
+    row, parameters = MODELS[settings["model"]].row, sum(parameter.numel() for parameter in model.parameters())
+    log(f"{row} on {run.device}, {parameters:,} parameters, optimizer {settings['optimizer']}")
+    several = f"{len(series.spans):,} series, " if len(series.spans) > 1 else ""
+    log(f"series      {series.name}: {several}{len(series.values):,} rows of {', '.join(series.columns)}")
+    up_to = "up to " if settings["pad"] else ""
+    log(f"windows     {len(windows):,} for training: {up_to}{windows.past_length} steps back, {windows.horizon} ahead")
     log(f"training    {settings['max_steps']:,} steps of {settings['batch_size']} windows: about {minutes:.1f} minutes")
 
 
-def learning(model: Forecaster, training: Windows, validation: Windows, settings: dict, device) -> Task:
+def learning(model: Forecaster, training: Windows, validation: Windows, settings: dict, device: torch.device) -> Task:
     """What the loop needs to know: random windows of the training part, and the error on the validation part."""
     quantiles = settings["quantiles"]
 
@@ -157,9 +189,9 @@ def learning(model: Forecaster, training: Windows, validation: Windows, settings
         generator = torch.Generator().manual_seed(settings["seed"] * 1_000_003 + step)
         return training.batch(torch.randint(len(training), (settings["batch_size"],), generator=generator)).to(device)
 
-    def step(batch: Batch, carry):
+    def step(batch: Batch, carry: None) -> tuple[Tensor, int, None]:
         with autocast(device, settings["precision"]):
-            prediction = model(*batch.inputs)
+            prediction = model(*batch.inputs, **batch.lengths)
         return *error_of(prediction.float(), batch, quantiles), None
 
     def evaluate() -> float:
@@ -168,7 +200,7 @@ def learning(model: Forecaster, training: Windows, validation: Windows, settings
         with torch.no_grad():
             for batch in validation.batches(EVALUATION_BATCH, step=settings["horizon"]):
                 batch = batch.to(device)
-                error, terms = error_of(model(*batch.inputs), batch, quantiles)
+                error, terms = error_of(model(*batch.inputs, **batch.lengths), batch, quantiles)
                 total, count = total + error.item(), count + terms
         return total / count
 
@@ -185,20 +217,20 @@ def main() -> None:
     run = start_run("lab-forecast", flags, defaults_for(flags.data), {"quick": QUICK})
     settings, device = run.settings, run.device
     check_flags(flags, settings["model"])
-    series = series_of(settings)
-    check(settings, series)
+    check(settings)
+    series = chosen_series(settings)
     if run.saved and run.saved["series"]["sha256"] != series.sha256:
         raise UserError(f"{settings['data']} is not the series that the saved run read; train anew without --resume")
-    parts = ("training", "validation", "test")
-    training, validation, test = (Windows(series, part, settings["past_length"], settings["horizon"]) for part in parts)
+    training, validation, test = (windows_of(series, part, settings) for part in PARTS)
     constructor = model_settings(settings, series)
     model = make_model(settings, constructor).to(device)
     task = learning(model, training, validation, settings, device)
 
     def trial_step(precision: str) -> None:
+        batch = task.batch(0)
         with autocast(device, precision):
-            prediction = model(*task.batch(0).inputs)
-        error_of(prediction.float(), task.batch(0), settings["quantiles"])[0].backward()
+            prediction = model(*batch.inputs, **batch.lengths)
+        error_of(prediction.float(), batch, settings["quantiles"])[0].backward()
 
     introduce(run, series, training, model, probe(model, settings, device, trial_step))
     run.train(model, task, {
@@ -216,7 +248,7 @@ def row_name(settings: dict) -> str:
     since = "from the last value" if season == count == 1 else f"from {count} season{'s' * (count > 1)} of {season}"
     more = [since] * bool(season)
     more += ["linear part"] * settings["linear"] + ["quantiles"] * bool(settings["quantiles"])
-    return ", ".join([MODELS[settings["model"]][0], *more])
+    return ", ".join([MODELS[settings["model"]].row, *more])
 
 
 def finish(run: Run, model: Forecaster, series: Series, found: dict) -> None:
