@@ -5,7 +5,6 @@ import itertools
 import math
 import re
 import shlex
-import shutil
 import signal
 import sys
 from types import SimpleNamespace
@@ -13,15 +12,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from terminal import typed
+from properties import given, settings, st
+from terminal import copy_folder, typed
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from shared.errors import UserError
 from shared.model.attention import AdditiveAttention, MultiHeadAttention
 from shared.run.cli import run_main
+from shared.run.records import read_json
 from shared.show.maps import ALIGNMENT_SHOWN, alignment_figure
 from shared.stages import ROOT, load_folder
 
@@ -37,12 +36,14 @@ every_attention = pytest.mark.parametrize("attention", ["additive", "multi-head"
 every_direction = pytest.mark.parametrize("bidirectional", [True, False])
 
 
-def build(attention="additive", bidirectional=True, model_class=lab.model.Seq2Seq, largest=1.0, vocab_size=VOCAB_SIZE):
+every_depth = pytest.mark.parametrize("num_layers", [1, 2])
+
+
+def build(attention="additive", model_class=lab.model.Seq2Seq, largest=1.0, vocab_size=VOCAB_SIZE, **settings):
     """A small model in float64, with weights large enough for every part to matter."""
     torch.manual_seed(0)
-    model = model_class(
-        vocab_size, HIDDEN_SIZE, embedding_size=5, attention=attention, num_heads=2, bidirectional=bidirectional
-    )
+    sizes = dict(hidden_size=HIDDEN_SIZE, embedding_size=5, num_heads=2)
+    model = model_class(vocab_size, attention=attention, **(sizes | settings))
     for parameter in model.parameters():
         nn.init.uniform_(parameter, -largest, largest)
     return model.double().eval()
@@ -62,13 +63,17 @@ def padded_batch(lengths=(3, 5, 1, 4, 2, 5, 2), width=7, seed=0):
 
 def plain_loop(model, source, inputs):
     """The same arithmetic for one sequence without padding, a step and a head at a time: logits (T, V), weights."""
-    attention, heads = model.attention, getattr(model.attention, "num_heads", 1)
-    states, (last, _) = model.encoder.lstm(model.embedding(source)[None])
-    states, summary = states[0], torch.cat(list(last[:, 0]))
-    h, c = (torch.tanh(half)[None] for half in model.bridge(summary).chunk(2))
-    context, logits, weights = torch.zeros(1, HIDDEN_SIZE, dtype=h.dtype), [], []
+    attention, heads, num_layers = model.attention, getattr(model.attention, "num_heads", 1), model.num_layers
+    states, (last, _) = model.encoder.lstm(model.source_embedding(source)[None])
+    states, summary = states[0], torch.cat(list(last[-(len(last) // num_layers) :, 0]))  # the top layer's directions
+    starts = torch.tanh(model.bridge(summary)).split(HIDDEN_SIZE)  # h and c of the lowest layer, of the next ...
+    layers = [(starts[2 * layer][None], starts[2 * layer + 1][None]) for layer in range(num_layers)]
+    context, logits, weights = torch.zeros(1, HIDDEN_SIZE, dtype=summary.dtype), [], []
     for token in inputs:
-        h, c = model.cell(torch.cat([model.embedding(token)[None], context], 1), (h, c))
+        h = torch.cat([model.target_embedding(token)[None], context], 1)
+        for layer, cell in enumerate(model.decoder.cells):
+            h, c = cell(h, layers[layer])
+            layers[layer] = (h, c)
         if isinstance(attention, AdditiveAttention):
             scores = [attention.score(torch.tanh(attention.query(h[0]) + attention.key(state))) for state in states]
             weights.append(torch.cat(scores).softmax(0)[None])  # (1, S)
@@ -105,28 +110,44 @@ def agrees_with_the_plain_loop(model) -> bool:
 
 @every_attention
 @every_direction
-def test_a_padded_batch_gives_what_a_plain_loop_gives_for_each_sequence_alone(attention, bidirectional):
-    assert agrees_with_the_plain_loop(build(attention, bidirectional))
+@every_depth
+def test_a_padded_batch_gives_what_a_plain_loop_gives_for_each_sequence_alone(attention, bidirectional, num_layers):
+    assert agrees_with_the_plain_loop(build(attention, bidirectional=bidirectional, num_layers=num_layers))
 
 
-class AsksWithBoth(lab.model.Seq2Seq):
+class AsksWithAnother(lab.model.Seq2Seq):
+    """Asks the encoder with something else than the top layer's new h."""
+
+    def query(self, old_layers, new_layers):
+        raise NotImplementedError
+
+    def advance(self, embedded, state, memory):
+        old_layers, context = state
+        layers = self.decoder(torch.cat([embedded, context], dim=-1), old_layers)
+        context, weights = self.attention.look(self.query(old_layers, layers)[:, None], memory)
+        features = torch.tanh(self.combine(torch.cat([layers[-1][0], context[:, 0]], dim=-1)))
+        return features, (layers, context[:, 0]), weights
+
+
+class AsksWithBoth(AsksWithAnother):
     """Asks with the mean of the pair (h, c) that the cell returns; the pair itself is refused with an error."""
 
-    def advance(self, embedded, state, memory):
-        h, c, context = state
-        state = self.cell(torch.cat([embedded, context], dim=-1), (h, c))
-        context, weights = self.attention.look(torch.stack(state, 1).mean(1, keepdim=True), memory)
-        return torch.tanh(self.combine(torch.cat([state[0], context[:, 0]], dim=-1))), (*state, context[:, 0]), weights
+    def query(self, old_layers, new_layers):
+        return torch.stack(new_layers[-1], 1).mean(1)
 
 
-class AsksTooEarly(lab.model.Seq2Seq):
+class AsksTooEarly(AsksWithAnother):
     """Asks with the state before the last output was read."""
 
-    def advance(self, embedded, state, memory):
-        features, new_state, _ = super().advance(embedded, state, memory)
-        context, weights = self.attention.look(state[0][:, None], memory)
-        h, c, _ = new_state
-        return torch.tanh(self.combine(torch.cat([h, context[:, 0]], dim=-1))), (h, c, context[:, 0]), weights
+    def query(self, old_layers, new_layers):
+        return old_layers[-1][0]
+
+
+class AsksFromBelow(AsksWithAnother):
+    """Asks with the lowest layer's h."""
+
+    def query(self, old_layers, new_layers):
+        return new_layers[0][0]
 
 
 class PassesNoMask(lab.model.Seq2Seq):
@@ -154,18 +175,39 @@ class ReadsPadding(lab.model.Seq2Seq):
 
     def encode_without_packing(self, embedded, lengths):
         states, (last, _) = self.encoder.lstm(embedded)
-        return states, last.transpose(0, 1).flatten(1)
+        return states, last[-2:].transpose(0, 1).flatten(1)
 
 
+class SummarisesFromBelow(lab.model.Seq2Seq):
+    """Takes the last state of the lowest layer: `last[:2]` where the top one's directions are `last[-2:]`."""
+
+    def __init__(self, *args, **settings):
+        super().__init__(*args, **settings)
+        self.encoder.forward = self.encode_and_take_the_first
+
+    def encode_and_take_the_first(self, embedded, lengths):
+        packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
+        states, (last, _) = self.encoder.lstm(packed)
+        states, _ = pad_packed_sequence(states, batch_first=True, total_length=embedded.size(1))
+        return states, last[:2].transpose(0, 1).flatten(1)
+
+
+@every_depth
 @pytest.mark.parametrize("twin", [AsksWithBoth, AsksTooEarly, PassesNoMask, FlatMask, ReadsPadding])
-def test_a_model_with_a_famous_mistake_does_not_agree_with_the_plain_loop(twin):
-    assert not agrees_with_the_plain_loop(build(model_class=twin))
+def test_a_model_with_a_famous_mistake_does_not_agree_with_the_plain_loop(twin, num_layers):
+    assert not agrees_with_the_plain_loop(build(model_class=twin, num_layers=num_layers))
+
+
+@pytest.mark.parametrize("twin", [AsksFromBelow, SummarisesFromBelow])
+def test_with_two_layers_whoever_takes_the_lowest_for_the_top_one_is_found_out(twin):
+    assert agrees_with_the_plain_loop(build(model_class=twin, num_layers=1))
+    assert not agrees_with_the_plain_loop(build(model_class=twin, num_layers=2))
 
 
 def test_the_real_tuple_of_states_is_refused_by_attention():
     model = build()
     source, lengths, _ = padded_batch()
-    memory, (h, c, _) = model.read(source, lengths)
+    memory, (((h, c),), _) = model.read(source, lengths)
     for kind in ("additive", "multi-head"):
         with pytest.raises(TypeError):
             build(kind).attention.look((h, c), memory)
@@ -174,7 +216,7 @@ def test_the_real_tuple_of_states_is_refused_by_attention():
 def test_states_are_as_long_as_the_padded_source_and_not_only_as_its_longest_sequence():
     source, lengths, _ = padded_batch(width=9)
     model = build()
-    embedded = model.embedding(source)
+    embedded = model.source_embedding(source)
     states, _ = model.encoder(embedded, lengths)
     assert states.shape[1] == source.shape[1] > lengths.max()
     packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
@@ -215,8 +257,9 @@ def test_without_attention_the_source_speaks_only_through_its_summary():
     memory, state = model.read(source, lengths)
     assert memory[:2] == (None, None)
     assert model(source, lengths, lab.model.shifted(targets), return_attention=True)[1] is None
-    features, _, _ = model.advance(model.embedding(source[:, 0]), state, memory)
-    same, _, _ = model.advance(model.embedding(source[:, 0]), state, (None, None, None, memory[-1]))
+    embedded = model.target_embedding(source[:, 0])
+    features, _, _ = model.advance(embedded, state, memory)
+    same, _, _ = model.advance(embedded, state, (None, None, None, memory[-1]))
     assert torch.equal(features, same)
 
 
@@ -224,16 +267,17 @@ def test_without_attention_the_source_speaks_only_through_its_summary():
 def test_looking_at_projected_keys_equals_the_toolbox_in_one_call(kind):
     model = build(kind)
     source, lengths, _ = padded_batch()
-    memory, (h, _, _) = model.read(source, lengths)
-    states, _ = model.encoder(model.embedding(source), lengths)
-    expected = model.attention(h[:, None], states, states, memory[2], return_weights=True)
+    memory, (((h, _),), _) = model.read(source, lengths)
+    states, _ = model.encoder(model.source_embedding(source), lengths)
+    expected = model.attention(h[:, None], states, states, memory[2])
     for mine, toolbox in zip(model.attention.look(h[:, None], memory), expected):
         torch.testing.assert_close(mine, toolbox, atol=1e-12, rtol=0)
 
 
 @every_attention
-def test_step_by_step_gives_the_logits_of_teacher_forcing(attention):
-    model = build(attention)
+@every_depth
+def test_step_by_step_gives_the_logits_of_teacher_forcing(attention, num_layers):
+    model = build(attention, num_layers=num_layers)
     source, lengths, targets = padded_batch()
     inputs = lab.model.shifted(targets)
     memory, state = model.read(source, lengths)
@@ -251,6 +295,70 @@ def test_the_decoder_reads_what_comes_before_a_target_and_never_the_target():
 def test_an_odd_hidden_size_cannot_be_halved_for_two_directions():
     with pytest.raises(ValueError, match="even"):
         lab.model.Seq2Seq(VOCAB_SIZE, hidden_size=7)
+
+
+@every_depth
+def test_gradients_reach_every_parameter_of_every_layer(num_layers):
+    model, (source, lengths, targets) = build(num_layers=num_layers, target_vocab_size=VOCAB_SIZE), padded_batch()
+    model.loss(source, lengths, targets).backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
+
+
+def test_dropout_falls_between_the_layers_of_encoder_and_decoder():
+    """With a share of all, the top layer reads zeros, and no longer depends on what the lowest one has read."""
+    model = build(num_layers=2, dropout=1.0).train()
+    (one, lengths, _), (other, _, _) = padded_batch(), padded_batch(seed=1)
+    embeddings = [model.source_embedding(source) for source in (one, other)]
+    torch.testing.assert_close(*(model.encoder(embedded, lengths)[0] for embedded in embeddings))
+    state = ((torch.zeros(7, HIDDEN_SIZE).double(),) * 2,) * 2
+    inputs = [F.pad(embedded[:, 0], (0, HIDDEN_SIZE)) for embedded in embeddings]
+    (below, top), (other_below, other_top) = (model.decoder(x, state) for x in inputs)
+    torch.testing.assert_close(top, other_top)
+    assert not torch.allclose(below[0], other_below[0])
+
+
+# Two vocabularies
+
+
+def test_source_and_target_may_have_vocabularies_of_unlike_size():
+    model = build(target_vocab_size=5, num_layers=2)
+    source, lengths, targets = padded_batch()
+    targets = targets.clamp(max=4)
+    inputs = lab.model.shifted(targets)
+    logits, _ = model(source, lengths, inputs)
+    assert logits.shape == (*targets.shape, 5)
+    expected = [plain_loop(model, source[row, :length], inputs[row])[0] for row, length in enumerate(lengths)]
+    torch.testing.assert_close(logits, torch.stack(expected), atol=1e-12, rtol=0)
+    for search, more in ((lab.search.greedy, ()), (lab.search.beam_search, (3,))):
+        found, _ = search(model, source, lengths, 9, *more)
+        assert found.max() < 5
+
+
+def test_with_two_vocabularies_each_side_has_an_embedding_of_its_own_and_with_one_they_share():
+    both, shared = build(target_vocab_size=VOCAB_SIZE), build()
+    assert shared.target_embedding is shared.source_embedding
+    source, lengths, targets = padded_batch()
+    inputs = lab.model.shifted(targets)
+    for model, same_embedding in ((both, False), (shared, True)):
+        (keys, *_), _ = model.read(source, lengths)
+        logits, _ = model(source, lengths, inputs)
+        with torch.no_grad():
+            model.target_embedding.weight.add_(1.0)
+        (new_keys, *_), _ = model.read(source, lengths)
+        new_logits, _ = model(source, lengths, inputs)
+        assert torch.equal(keys, new_keys) is not same_embedding
+        assert not torch.allclose(logits, new_logits)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_modern_words_need_fewer_symbols_than_those_of_the_folio(own):
+    source, target = lab.tasks.vocabularies_of(dict(task="spelling", own_vocabularies=own))
+    assert source.characters == lab.examples.OLD_SYMBOLS
+    assert target.characters == (lab.examples.MODERN_SYMBOLS if own else lab.examples.OLD_SYMBOLS)
+    assert set(target.characters) <= set(source.characters)
+    examples = lab.examples.encoded([("<æ>", "ae"), ("x<th'&>", "th'")], lab.examples.Vocabularies(source, target))
+    assert [source.decode(ids) for ids in examples.sources.tolist()] == ["<æ>", "x<th'&>"]
+    assert [target.decode(ids) for ids in examples.targets.tolist()] == ["ae", "th'"]
 
 
 # The loss
@@ -298,7 +406,7 @@ class ReadsTheAnswer(lab.model.Seq2Seq):
 def nats_on_random_targets(model_class, symbols=8, length=3, steps=80):
     """Mean nats a letter on fresh random targets after training on random ones; EOS, whose place is known, is free."""
     torch.manual_seed(0)
-    model = model_class(3 + symbols, 32, embedding_size=16)
+    model = model_class(3 + symbols, hidden_size=32, embedding_size=16)
     optimizer = torch.optim.AdamW(model.parameters(), 0.01)
     lengths = torch.full((64,), length)
     for step in range(steps + 5):
@@ -420,7 +528,7 @@ def test_a_beams_output_is_never_less_likely_than_the_greedy_one(monkeypatch):
     assert lab.search.beam_search(model, *one_source(), 9, 2)[1].item() < greedy_total.item() - 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(1, 6))
 def test_a_beam_of_any_width_is_at_least_as_good_as_greedy(seed, width):
     torch.manual_seed(seed)
@@ -495,7 +603,7 @@ class LooksAt:
 
     def __init__(self, place):
         self.place = place
-        self.embedding = nn.Embedding(1, 1)
+        self.device = torch.device("cpu")
 
     def eval(self):
         return self
@@ -545,7 +653,7 @@ def test_outputs_come_in_the_order_of_the_examples_though_they_are_batched_by_le
 def test_a_small_model_learns_short_strings_and_where_to_look(task):
     torch.manual_seed(1)
     settings = dict(task=task, longest=6, batch_size=64, seed=1)
-    model = lab.model.Seq2Seq(29, 64, embedding_size=32)
+    model = lab.model.Seq2Seq(29, hidden_size=64, embedding_size=32)
     optimizer = torch.optim.AdamW(model.parameters(), 0.005)
     for step in range(900):
         (lab.train.summed_loss(model, lab.examples.string_batch(settings, step))[0] / 300).backward()
@@ -669,7 +777,9 @@ def test_whole_plays_are_held_out_the_same_as_in_the_corpus():
 
 def test_every_word_of_the_pairs_can_be_written_with_the_symbols_and_within_the_limit(pairs):
     words = {word for lines in pairs.values() for line in lines for pair in line for word in pair}
-    assert set("".join(words)) <= set(lab.examples.SPELLING_SYMBOLS) - set("<> ")
+    assert set("".join(words)) <= set(lab.examples.OLD_SYMBOLS) - set("<> ")
+    modern = {modern for lines in pairs.values() for line in lines for _, modern in line}
+    assert set("".join(modern)) <= set(lab.examples.MODERN_SYMBOLS)
     assert 1 <= min(map(len, words)) and max(map(len, words)) < lab.scores.MAX_LENGTH
 
 
@@ -699,26 +809,27 @@ def test_windows_mark_the_word_between_its_neighbours():
 
 
 def test_frequent_words_are_drawn_seldom_doubtful_ones_often_and_forms_keep_their_share():
-    symbols = lab.examples.Symbols(lab.examples.SPELLING_SYMBOLS)
+    vocabularies = lab.tasks.vocabularies_of(dict(task="spelling", own_vocabularies=False))
     lines = [[("a", "a")]] * 100 + [[("b", "b")]] * 12 + [[("b", "v")]] * 4
     assert lab.examples.draws(lines) == {"a": 10, "b": 4 + 4}
-    batches = lab.examples.SpellingBatches(lines, symbols, dict(context=0, batch_size=500, seed=1))
+    batches = lab.examples.SpellingBatches(lines, vocabularies, dict(context=0, batch_size=500, seed=1))
     drawn = torch.cat([batches(step)[2][:, 0] for step in range(20)])
-    share = {letter: (drawn == symbols.ids[letter]).double().mean().item() for letter in "abv"}
+    share = {letter: (drawn == vocabularies.target.ids[letter]).double().mean().item() for letter in "abv"}
     assert share["a"] / (share["b"] + share["v"]) == pytest.approx(10 / 8, abs=0.1)
     assert share["b"] / share["v"] == pytest.approx(3, abs=0.3)
 
 
 def test_a_spelling_batch_depends_on_its_step_alone_and_holds_whole_examples():
-    symbols = lab.examples.Symbols(lab.examples.SPELLING_SYMBOLS)
+    vocabularies = lab.tasks.vocabularies_of(dict(task="spelling", own_vocabularies=True))
     settings = dict(context=1, batch_size=4, seed=1)
-    one, other = (lab.examples.SpellingBatches(LINES, symbols, settings) for _ in range(2))
+    one, other = (lab.examples.SpellingBatches(LINES, vocabularies, settings) for _ in range(2))
     wanted = [other(step) for step in range(45)]
     possible = set(lab.examples.windows(LINES, 1))
     for step in (44, 0, 21, 20, 3):
         source, lengths, targets = one(step)
         assert all(torch.equal(mine, theirs) for mine, theirs in zip((source, lengths, targets), wanted[step]))
-        assert set(zip(*([symbols.decode(ids) for ids in side.tolist()] for side in (source, targets)))) <= possible
+        sides = zip(vocabularies, (source, targets))
+        assert set(zip(*([symbols.decode(ids) for ids in side.tolist()] for symbols, side in sides))) <= possible
         assert lengths.tolist() == [ids.index(EOS) + 1 for ids in source.tolist()]
 
 
@@ -741,12 +852,14 @@ def test_baselines_copy_or_take_the_commonest_form():
 
 
 def test_a_word_that_stands_in_two_contexts_is_read_in_both():
-    symbols = lab.examples.Symbols(lab.examples.SPELLING_SYMBOLS)
+    vocabularies = lab.tasks.vocabularies_of(dict(task="spelling", own_vocabularies=True))
     torch.manual_seed(0)
-    model = lab.model.Seq2Seq(symbols.vocab_size, 8, embedding_size=5)
-    forms = lab.scores.modernised(model, LINES, symbols, 1)
+    sizes = lab.train.vocabulary_sizes(vocabularies)
+    assert sizes == {"source_vocab_size": 36, "target_vocab_size": 31}  # PAD, BOS and EOS are in both
+    model = lab.model.Seq2Seq(**sizes, hidden_size=8, embedding_size=5)
+    forms = lab.scores.modernised(model, LINES, vocabularies, 1)
     sources = [source for source, _ in lab.examples.windows(LINES, 1)]
-    assert forms == lab.translate.best_outputs(model, symbols, sources, 1)
+    assert forms == lab.translate.best_outputs(model, vocabularies, sources, 1)
     assert len(forms) == sum(map(len, LINES))
 
 
@@ -824,10 +937,8 @@ def call(monkeypatch, capsys):
 def trained(tmp_path_factory):
     """A copy of the lab with few pairs, and in it a tiny model of spelling."""
     root = tmp_path_factory.mktemp("course")
-    made_later = shutil.ignore_patterns("checkpoints", "__pycache__", "*.png", "results", "pairs.txt")
-    shutil.copytree(ROOT / "shared", root / "shared", ignore=made_later)
-    folder = root / LAB.relative_to(ROOT)
-    shutil.copytree(LAB, folder, ignore=made_later)
+    copy_folder("shared", root)
+    folder = copy_folder(LAB.relative_to(ROOT), root, "results", "pairs.txt")
     body = "\n".join(map(lab.prepare.written, LINES))
     blocks = [f"# {split}: {split}\n{body}\n" for split in ("train", "validation", "test")]
     (folder / "data" / "pairs.txt").write_text("\n".join(blocks), encoding="utf-8")
@@ -915,6 +1026,22 @@ def test_lengths_are_compared_between_runs_of_one_task_only(call, copying, train
     assert len(twice) == 2 and str(copying / "none") in twice[0]
     refused = call(lab.lengths, trained.path.parent, copying / "none", code=2).err
     assert "cannot be compared" in refused and refused.count("\n") == 1
+
+
+@pytest.mark.parametrize("flags", [["--num-layers", 2], ["--own-vocabularies"]])
+def test_layers_and_vocabularies_of_its_own_can_be_asked_for_and_are_used(flags, call, tmp_path, monkeypatch):
+    monkeypatch.setattr(lab.tasks, "read_pairs", lambda: {"train": LINES, "validation": LINES, "test": LINES})
+    call(lab.train, *SMALL, *flags, "--out-dir", tmp_path)
+    model, vocabularies, _ = lab.tasks.load_model(tmp_path / "best.pt")
+    summary = read_json(tmp_path / "summary.json")
+    if "--num-layers" in flags:
+        assert model.num_layers == model.encoder.lstm.num_layers == len(model.decoder.cells) == 2
+        assert summary["row"] == "additive, one neighbour, 2 layers"
+    else:
+        assert model.target_embedding.num_embeddings == model.output.out_features == vocabularies.target.vocab_size
+        assert summary["row"] == "additive, one neighbour, own vocabularies"
+    words = ["Loue & æ", "--checkpoint", tmp_path / "best.pt", "--beam", 2, "--visualize", tmp_path / "map.png"]
+    assert call(lab.translate, *words).out.count("\n") == 1 and (tmp_path / "map.png").exists()
 
 
 def test_baselines_are_scored_and_kept(call, trained, monkeypatch):

@@ -6,6 +6,7 @@ B batch, S source time, T target time
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,7 +17,8 @@ from model import EOS, PAD
 
 PAIRS = Path(__file__).resolve().parent / "data" / "pairs.txt"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-SPELLING_SYMBOLS = LETTERS + "æ&'-<> "
+# What the Folio's words are written with, the marks and the space of `window` among it, and what modern words are.
+OLD_SYMBOLS, MODERN_SYMBOLS = LETTERS + "æ&'-<> ", LETTERS + "'-"
 POOL = 20  # batches that are drawn together, so that those of a like length can be put side by side
 
 Pair = tuple[str, str]  # a word in old and in modern spelling
@@ -42,6 +44,13 @@ class Symbols:
         """The text up to EOS, or to the end."""
         ids = ids[: ids.index(EOS)] if EOS in ids else ids
         return "".join(self.characters[i - 3] for i in ids)
+
+
+class Vocabularies(NamedTuple):
+    """What the source is written with, and what the target; both are the same where they share one."""
+
+    source: Symbols
+    target: Symbols
 
 
 @dataclass
@@ -151,9 +160,10 @@ def windows(lines: list[list[Pair]], context: int) -> list[Pair]:
     return pairs
 
 
-def encoded(pairs: list[Pair], symbols: Symbols) -> Examples:
-    """Texts -> tables of ids."""
-    return Examples(*(padded([symbols.encode(text) for text in side]) for side in zip(*pairs)))
+def encoded(pairs: list[Pair], vocabularies: Vocabularies) -> Examples:
+    """Texts -> tables of ids, each side in its own vocabulary."""
+    sides = zip(vocabularies, zip(*pairs))
+    return Examples(*(padded([symbols.encode(text) for text in texts]) for symbols, texts in sides))
 
 
 def draws(lines: list[list[Pair]]) -> dict[str, float]:
@@ -173,8 +183,8 @@ def draws(lines: list[list[Pair]]) -> dict[str, float]:
 class SpellingBatches:
     """Training batches of words in their context, drawn with replacement as often as `draws` says."""
 
-    def __init__(self, lines: list[list[Pair]], symbols: Symbols, settings: dict):
-        self.examples = encoded(windows(lines, settings["context"]), symbols)
+    def __init__(self, lines: list[list[Pair]], vocabularies: Vocabularies, settings: dict):
+        self.examples = encoded(windows(lines, settings["context"]), vocabularies)
         self.batch_size, self.seed = settings["batch_size"], settings["seed"]
         words = [old for line in lines for old, _ in line]
         counts, wanted = Counter(words), draws(lines)

@@ -52,7 +52,7 @@ def main() -> None:
             "these runs cannot be compared by length; name runs of one --task (copy, reverse) and --longest"
         )
     ((task, trained),) = tasks
-    names = [row_name(settings["attention"]) for _, _, settings in models]
+    names = [row_name(settings) for _, _, settings in models]
     curves = {}
     for run, name, (model, _, _) in zip(runs, names, models):
         right = exact(model, held_out_strings(task, list(range(1, trained + BEYOND + 1)), EACH))

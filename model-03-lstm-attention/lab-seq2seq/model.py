@@ -14,31 +14,62 @@ PAD, BOS, EOS = range(3)  # filler behind short sequences; what the decoder read
 
 # What the decoder needs of a source: keys and values (both None without attention), mask (B, 1, S), summary (B, H).
 Memory = tuple[Tensor | None, Tensor | None, Tensor, Tensor]
-# What it takes along from step to step: hidden vector, cell and context, each (B, H).
-State = tuple[Tensor, Tensor, Tensor]
+# An LSTM's own state, from the lowest layer to the top one: hidden vector and cell, each (B, H).
+Layers = tuple[tuple[Tensor, Tensor], ...]
+# What the decoder takes along from step to step: that, and the last context (B, H).
+State = tuple[Layers, Tensor]
 
 
 class Encoder(nn.Module):
     """Reads the whole source, by default from both ends: every state knows what stands before it and behind it."""
 
-    def __init__(self, embedding_size: int, hidden_size: int, bidirectional: bool):
+    def __init__(self, embedding_size: int, hidden_size: int, num_layers: int, bidirectional: bool, dropout: float):
         super().__init__()
-        directions = 2 if bidirectional else 1
-        if hidden_size % directions:
+        self.directions = 2 if bidirectional else 1
+        if hidden_size % self.directions:
             raise ValueError(f"hidden_size {hidden_size} must be even for two directions")
-        self.lstm = nn.LSTM(embedding_size, hidden_size // directions, batch_first=True, bidirectional=bidirectional)
+        self.lstm = nn.LSTM(
+            embedding_size,
+            hidden_size // self.directions,
+            num_layers,
+            batch_first=True,
+            bidirectional=bidirectional,
+            dropout=dropout if num_layers > 1 else 0.0,  # PyTorch's dropout stands between layers
+        )
 
     def forward(self, embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """embedded (B, S, E), lengths (B), all at least 1 -> states (B, S, H), summary (B, H).
+        """embedded (B, S, E), lengths (B), all at least 1 -> the top layer's states (B, S, H), its last ones (B, H).
 
         Packing lets each sequence end where it ends. Without it the backward direction begins in the padding, and the
         last state of the forward one is read from there.
         """
         packed = pack_padded_sequence(embedded, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        states, (last, _) = self.lstm(packed)
+        states, (last, _) = self.lstm(packed)  # last (layers * directions, B, H / directions)
         # As long as the batch is padded, which may be longer than its longest sequence: the mask has that length.
         states, _ = pad_packed_sequence(states, batch_first=True, total_length=embedded.size(1))  # (B, S, H)
-        return states, last.transpose(0, 1).flatten(1)  # (directions, B, H / directions) -> (B, H)
+        top = last[-self.directions :]  # (directions, B, H / directions)
+        return states, top.transpose(0, 1).flatten(1)  # (B, H)
+
+
+class DecoderCells(nn.Module):
+    """The decoder's LSTM, taken a step at a time: each layer reads the one below, with dropout between them."""
+
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int, dropout: float):
+        super().__init__()
+        input_sizes = [input_size] + [hidden_size] * (num_layers - 1)
+        self.cells = nn.ModuleList(nn.LSTMCell(size, hidden_size) for size in input_sizes)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, layers: Layers) -> Layers:
+        """x (B, input_size), the layers' states of the last step -> those of this one."""
+        new_layers = []
+        for cell, state in zip(self.cells, layers):
+            if new_layers:
+                x = self.dropout(x)
+            h, c = cell(x, state)  # (B, H) each
+            new_layers.append((h, c))
+            x = h
+        return tuple(new_layers)
 
 
 class AdditiveLookup(AdditiveAttention):
@@ -72,7 +103,7 @@ class MultiHeadLookup(MultiHeadAttention):
         """query (B, 1, H) -> context (B, 1, H), weights (B, heads, 1, S)."""
         keys, values, mask, _ = memory
         queries = self.split_heads(self.query(query))  # (B, heads, 1, H / heads)
-        context, weights = attend(queries, keys, values, mask[:, None], return_weights=True)
+        context, weights = attend(queries, keys, values, mask[:, None])
         return self.output(context.transpose(1, 2).flatten(2)), weights
 
 
@@ -95,52 +126,74 @@ ATTENTION = {"additive": AdditiveLookup, "multi-head": MultiHeadLookup, "none": 
 
 
 class Seq2Seq(nn.Module):
-    """Encoder, decoder and what connects them.
+    """Encoder, decoder and the attention between them.
 
-    At step t the decoder's LSTM reads the last output's embedding and the last context; its new state h_t asks the
-    encoder's states; tanh(W [h_t; context_t]) gives the scores, as in stage 3. (Bahdanau et al. ask with h_{t-1},
-    before the last output has been read. Asking with h_t is Luong et al.'s way; they feed back the tanh, not the
-    context.)
+    At step t the decoder's LSTM reads the last output's embedding and the last context; its new state h_t (the top
+    layer's) asks the encoder's states; tanh(W [h_t; context_t]) gives the scores, as in stage 3. (Bahdanau et al. ask
+    with h_{t-1}, before the last output has been read. Asking with h_t is Luong et al.'s way; they feed back the tanh,
+    not the context.)
+
+    Source and target may be written in different symbols: with `target_vocab_size` the decoder has an embedding of its
+    own. Without it both sides share one vocabulary and one embedding.
     """
 
     def __init__(
         self,
-        vocab_size: int,
+        source_vocab_size: int,
+        target_vocab_size: int | None = None,
         hidden_size: int = 128,
         embedding_size: int = 64,
+        num_layers: int = 1,
         attention: str = "additive",
         num_heads: int = 4,
         bidirectional: bool = True,
         dropout: float = 0.0,
     ):
         super().__init__()
-        self.embedding = nn.Embedding(vocab_size, embedding_size)
+        self.source_embedding = nn.Embedding(source_vocab_size, embedding_size)
+        self.target_embedding = self.source_embedding
+        if target_vocab_size is not None:
+            self.target_embedding = nn.Embedding(target_vocab_size, embedding_size)
         self.dropout = nn.Dropout(dropout)
-        self.encoder = Encoder(embedding_size, hidden_size, bidirectional)
-        self.bridge = nn.Linear(hidden_size, 2 * hidden_size)
-        self.cell = nn.LSTMCell(embedding_size + hidden_size, hidden_size)
+        self.encoder = Encoder(embedding_size, hidden_size, num_layers, bidirectional, dropout)
+        self.bridge = nn.Linear(hidden_size, num_layers * 2 * hidden_size)
+        self.decoder = DecoderCells(embedding_size + hidden_size, hidden_size, num_layers, dropout)
+        self.num_layers = num_layers
         self.attention = ATTENTION[attention](hidden_size, num_heads)
         self.combine = nn.Linear(2 * hidden_size, hidden_size)
-        self.output = nn.Linear(hidden_size, vocab_size)
+        self.output = nn.Linear(hidden_size, target_vocab_size or source_vocab_size)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and where a batch has to go."""
+        return self.output.weight.device
 
     def read(self, source: Tensor, lengths: Tensor) -> tuple[Memory, State]:
-        """source (B, S) ids, lengths (B) -> what the decoder may look at, and the state that it starts from."""
-        states, summary = self.encoder(self.dropout(self.embedding(source)), lengths)  # (B, S, H), (B, H)
-        h, c = torch.tanh(self.bridge(summary)).chunk(2, dim=-1)
+        """Encode: source (B, S) ids, lengths (B) -> what the decoder may look at, and the state that it starts from."""
+        embedded = self.dropout(self.source_embedding(source))  # (B, S, E)
+        states, summary = self.encoder(embedded, lengths)  # (B, S, H), (B, H)
+
+        # Every layer of the decoder starts from what the encoder knows at its end, by way of a map of its own.
+        start = torch.tanh(self.bridge(summary)).unflatten(-1, (self.num_layers, 2, -1))  # (B, layers, 2, H)
+        layers = tuple(layer.unbind(1) for layer in start.unbind(1))  # (h, c) for each, (B, H)
+
         memory = (*self.attention.project(states), padding_mask(lengths, source.size(1)), summary)
-        return memory, (h, c, torch.zeros_like(h))
+        return memory, (layers, torch.zeros_like(summary))
 
     def advance(self, embedded: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor | None]:
-        """The last output's embedding (B, E) -> features (B, H), new state, weights (B, heads, 1, S) or None."""
-        h, c, context = state
-        h, c = self.cell(torch.cat([embedded, context], dim=-1), (h, c))
-        context, weights = self.attention.look(h[:, None], memory)  # the query is h, not the tuple (h, c)
-        context = context[:, 0]  # (B, H)
-        return torch.tanh(self.combine(torch.cat([h, context], dim=-1))), (h, c, context), weights
+        """Decode a step: the last output's embedding (B, E) -> features (B, H), new state, weights (B, heads, 1, S)
+        or None."""
+        layers, context = state
+        layers = self.decoder(torch.cat([embedded, context], dim=-1), layers)
+        h, _ = layers[-1]  # the top layer's. The query is h, not the tuple (h, c)
+        context, weights = self.attention.look(h[:, None], memory)
+        context = context[:, 0]  # (B, 1, H) -> (B, H)
+        features = torch.tanh(self.combine(torch.cat([h, context], dim=-1)))  # (B, H)
+        return features, (layers, context), weights
 
     def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
         """One step of use: the last outputs (B) -> logits of the next (B, V), new state."""
-        features, state, _ = self.advance(self.embedding(tokens), state, memory)
+        features, state, _ = self.advance(self.target_embedding(tokens), state, memory)
         return self.output(features), state
 
     def forward(
@@ -150,7 +203,7 @@ class Seq2Seq(nn.Module):
         -> logits (B, T, V), weights (B, heads, T, S) if asked for and there, else None."""
         memory, state = self.read(source, lengths)
         features, weights = [], []
-        for embedded in self.dropout(self.embedding(inputs)).unbind(1):  # T times (B, E)
+        for embedded in self.dropout(self.target_embedding(inputs)).unbind(1):  # T times (B, E)
             feature, state, looked = self.advance(embedded, state, memory)
             features.append(feature)
             weights.append(looked)

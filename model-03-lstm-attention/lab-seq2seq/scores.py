@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from examples import Examples, Pair, Symbols, encoded, held_out_strings, lengths_of, windows
+from examples import Examples, Pair, Vocabularies, encoded, held_out_strings, lengths_of, windows
 from model import PAD, Seq2Seq, shifted
 from search import beam_search, greedy
 
@@ -18,10 +18,9 @@ OFFSETS = (0, -1, 1)
 def outputs(model: Seq2Seq, examples: Examples, width: int = 1) -> Tensor:
     """The model's output for each example (N, MAX_LENGTH), PAD behind its end: greedy, or with a beam."""
     model.eval()
-    device = model.embedding.weight.device
     found = torch.full((len(examples), MAX_LENGTH), PAD)
     for chosen, (source, lengths, _) in examples.batches(BATCH):
-        source, lengths = source.to(device), lengths.to(device)
+        source, lengths = source.to(model.device), lengths.to(model.device)
         if width == 1:
             output, _ = greedy(model, source, lengths, MAX_LENGTH)
         else:
@@ -40,9 +39,8 @@ def exact(model: Seq2Seq, examples: Examples) -> Tensor:
 def mean_loss(model: Seq2Seq, examples: Examples) -> float:
     """Nats per symbol, EOS counted and padding not: summed over all examples, divided once."""
     model.eval()
-    device = model.embedding.weight.device
     nats = sum(
-        model.loss(source.to(device), lengths.to(device), targets.to(device)).item()
+        model.loss(source.to(model.device), lengths.to(model.device), targets.to(model.device)).item()
         for _, (source, lengths, targets) in examples.batches(BATCH)
     )
     return nats / lengths_of(examples.targets).sum().item()
@@ -70,10 +68,10 @@ def alignment(model: Seq2Seq, examples: Examples, reverse: bool) -> dict[int, fl
     EOS is no letter and not counted. None without attention.
     """
     model.eval()
-    device = model.embedding.weight.device
     hits, steps = Counter(), 0
     for _, (source, lengths, targets) in examples.batches(BATCH):
-        _, weights = model(source.to(device), lengths.to(device), shifted(targets).to(device), return_attention=True)
+        batch = (source, lengths, shifted(targets))
+        _, weights = model(*(tensor.to(model.device) for tensor in batch), return_attention=True)  # (B, heads, T, S)
         if weights is None:
             return None
         looked = weights.mean(1).argmax(-1).cpu()  # (B, T)
@@ -98,10 +96,10 @@ def word_scores(lines: list[list[Pair]], predicted: list[str], seen: set[str]) -
     return sum(right) / len(right), sum(unseen) / max(1, len(unseen))
 
 
-def modernised(model: Seq2Seq, lines: list[list[Pair]], symbols: Symbols, context: int) -> list[str]:
+def modernised(model: Seq2Seq, lines: list[list[Pair]], vocabularies: Vocabularies, context: int) -> list[str]:
     """The model's modern form of every word of the lines, in order."""
     sources = [source for source, _ in windows(lines, context)]
     distinct = sorted(set(sources))
-    found = outputs(model, encoded([(source, "") for source in distinct], symbols))
-    form = dict(zip(distinct, map(symbols.decode, found.tolist())))
+    found = outputs(model, encoded([(source, "") for source in distinct], vocabularies))
+    form = dict(zip(distinct, map(vocabularies.target.decode, found.tolist())))
     return [form[source] for source in sources]

@@ -1,6 +1,6 @@
 """The lab's tasks, in one form: where a training batch comes from, what is held out, and what is scored at the end.
 
-Every task has `symbols`, `batch(step)`, `held_out` (Examples), `table` and `row` (where its results belong) and
+Every task has `vocabularies`, `batch(step)`, `held_out` (Examples), `table` and `row` (where its results belong) and
 `scores(model)` (column -> share).
 """
 
@@ -12,9 +12,11 @@ from shared.run.checkpoint import load_checkpoint
 
 from examples import (
     LETTERS,
-    SPELLING_SYMBOLS,
+    MODERN_SYMBOLS,
+    OLD_SYMBOLS,
     SpellingBatches,
     Symbols,
+    Vocabularies,
     encoded,
     held_out_strings,
     read_pairs,
@@ -25,7 +27,8 @@ from model import Seq2Seq
 from scores import modernised, string_scores, word_scores
 
 NAME = "lab-seq2seq"
-SYMBOLS = {"spelling": SPELLING_SYMBOLS, "copy": LETTERS, "reverse": LETTERS}
+# Task -> the symbols of its source and of its target. The Folio's symbols suffice for both of its sides.
+SYMBOLS = {"spelling": (OLD_SYMBOLS, MODERN_SYMBOLS), "copy": (LETTERS, LETTERS), "reverse": (LETTERS, LETTERS)}
 
 HELD_OUT_WORDS = 5000  # of the validation plays, by which the best weights are chosen; the end scores all words
 HELD_OUT_STRINGS = 20  # of every length
@@ -36,9 +39,9 @@ class StringTask:
 
     def __init__(self, settings: dict):
         self.settings = settings
-        self.symbols = Symbols(SYMBOLS[settings["task"]])
+        self.vocabularies = vocabularies_of(settings)
         self.held_out = held_out_strings(settings["task"], list(range(1, settings["longest"] + 1)), HELD_OUT_STRINGS)
-        self.table, self.row = settings["task"], row_name(settings["attention"])
+        self.table, self.row = settings["task"], row_name(settings)
 
     def batch(self, step: int):
         """The training batch of a step."""
@@ -54,19 +57,19 @@ class SpellingTask:
 
     def __init__(self, settings: dict):
         self.context = settings["context"]
-        self.symbols = Symbols(SYMBOLS["spelling"])
+        self.vocabularies = vocabularies_of(settings)
         self.splits = read_pairs()
-        self.batch = SpellingBatches(self.splits["train"], self.symbols, settings)
+        self.batch = SpellingBatches(self.splits["train"], self.vocabularies, settings)
         pairs = windows(self.splits["validation"], self.context)
-        self.held_out = encoded(pairs[:: max(1, len(pairs) // HELD_OUT_WORDS)], self.symbols)
+        self.held_out = encoded(pairs[:: max(1, len(pairs) // HELD_OUT_WORDS)], self.vocabularies)
         context = {0: "word alone", 1: "one neighbour"}.get(self.context, f"{self.context} neighbours")
-        self.table, self.row = "spelling", f"{row_name(settings['attention'])}, {context}"
+        self.table, self.row = "spelling", row_name(settings, context)
 
     def scores(self, model) -> dict[str, float]:
         """On all words of the held-out plays, and on those never seen in training."""
 
         def predict(lines) -> list[str]:
-            return modernised(model, lines, self.symbols, self.context)
+            return modernised(model, lines, self.vocabularies, self.context)
 
         return split_scores(self.splits, predict)
 
@@ -80,9 +83,19 @@ def split_scores(splits: dict, predict) -> dict[str, float]:
     return scores
 
 
-def row_name(attention: str) -> str:
-    """What a table calls a kind of attention."""
-    return "no attention" if attention == "none" else attention
+def vocabularies_of(settings: dict) -> Vocabularies:
+    """One vocabulary for both sides or, if the settings ask for it, each side's own."""
+    source, target = map(Symbols, SYMBOLS[settings["task"]])
+    return Vocabularies(source, target if settings["own_vocabularies"] else source)
+
+
+def row_name(settings: dict, *more: str) -> str:
+    """What a table calls a run: its attention, `more` that its task has to say, and what else is not as usual."""
+    attention = settings["attention"]
+    parts = ["no attention" if attention == "none" else attention, *more]
+    parts += [f"{settings['num_layers']} layers"] * (settings["num_layers"] > 1)
+    parts += ["own vocabularies"] * settings["own_vocabularies"]
+    return ", ".join(parts)
 
 
 def make_task(settings: dict) -> StringTask | SpellingTask:
@@ -90,9 +103,9 @@ def make_task(settings: dict) -> StringTask | SpellingTask:
     return SpellingTask(settings) if settings["task"] == "spelling" else StringTask(settings)
 
 
-def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[Seq2Seq, Symbols, dict]:
-    """A trained model in eval mode, its symbols and its settings, from a checkpoint of this lab."""
+def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[Seq2Seq, Vocabularies, dict]:
+    """A trained model in eval mode, its vocabularies and its settings, from a checkpoint of this lab."""
     saved = load_checkpoint(path, device, NAME)
     model = Seq2Seq(**saved["model_settings"]).to(device)
     model.load_state_dict(saved["weights"])
-    return model.eval(), Symbols(SYMBOLS[saved["settings"]["task"]]), saved["settings"]
+    return model.eval(), vocabularies_of(saved["settings"]), saved["settings"]

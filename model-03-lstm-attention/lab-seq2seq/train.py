@@ -14,19 +14,23 @@ from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.experiment import add_flag, add_training_flags, probe, start_run
 from shared.run.training import Task
 
-from examples import Examples
+from examples import Examples, Vocabularies
 from model import ATTENTION, PAD, Seq2Seq
 from scores import mean_loss, outputs
 from tasks import NAME, make_task
 
 DEFAULTS = dict(
-    task="spelling", attention="additive", num_heads=4, context=1, longest=20, max_steps=1300, batch_size=256,
-    hidden_size=128, embedding_size=64, dropout=0.1, learning_rate=0.01, seed=1, device="auto", precision="float32",
-    optimizer="muon", eval_interval=None, weight_decay=0.01, warmup_steps=50, decay_share=0.6, gradient_clip=1.0,
+    # what is learned
+    task="spelling", context=1, longest=20, own_vocabularies=False,
+    # the model
+    attention="additive", num_heads=4, hidden_size=128, embedding_size=64, num_layers=1, dropout=0.1,
+    # how it learns
+    max_steps=1300, batch_size=256, learning_rate=0.01, warmup_steps=50, decay_share=0.6, gradient_clip=1.0,
+    optimizer="muon", weight_decay=0.01, seed=1, device="auto", precision="float32", eval_interval=None,
 )  # fmt: skip
 STRINGS = dict(max_steps=800, batch_size=128, hidden_size=64, dropout=0.0)
 QUICK = dict(max_steps=250)
-MODEL_SETTINGS = ("hidden_size", "embedding_size", "attention", "num_heads", "dropout")
+MODEL_SETTINGS = ("hidden_size", "embedding_size", "num_layers", "attention", "num_heads", "dropout")
 SHOWN = 5  # outputs, at each evaluation
 
 
@@ -61,6 +65,10 @@ def parse_flags():
     add_flag(
         parser, "--longest", "copy, reverse: letters of the longest string", DEFAULTS, type=number(int, low=1, high=40)
     )  # fmt: skip
+    add_flag(
+        parser, "--own-vocabularies", "source and target each with symbols and an embedding of their own; else they "
+        "share", DEFAULTS, action="store_true", default=None,
+    )  # fmt: skip
     flags = {name: value for name, value in DEFAULTS.items() if name != "precision"}  # sums this small gain nothing
     add_training_flags(parser, FOLDER, flags)
     return parser.parse_args()
@@ -73,7 +81,7 @@ def main() -> None:
     run = start_run(NAME, flags, defaults, {"quick": QUICK})
     task = make_task(run.settings)
     torch.manual_seed(run.settings["seed"])
-    model_settings = {name: run.settings[name] for name in MODEL_SETTINGS} | {"vocab_size": task.symbols.vocab_size}
+    model_settings = {name: run.settings[name] for name in MODEL_SETTINGS} | vocabulary_sizes(task.vocabularies)
     try:
         model = Seq2Seq(**model_settings).to(run.device)
     except ValueError as error:
@@ -85,7 +93,7 @@ def main() -> None:
         step=lambda batch, carry: (*summed_loss(model, batch), None),
         evaluate=lambda: mean_loss(model, task.held_out),
         describe=lambda loss: f"loss {loss:.4f} nats per symbol",
-        look=lambda: show_outputs(model, task.held_out, task.symbols),
+        look=lambda: show_outputs(model, task.held_out, task.vocabularies),
         unit="symbols",
     )
     run.train(model, loop_task, {"model_settings": model_settings})
@@ -95,11 +103,17 @@ def main() -> None:
     conclude(run, task, scores)
 
 
+def vocabulary_sizes(vocabularies: Vocabularies) -> dict[str, int]:
+    """What the model has to know of the vocabularies; one that is shared is named once."""
+    source, target = vocabularies
+    sizes = {"source_vocab_size": source.vocab_size}
+    return sizes if target is source else sizes | {"target_vocab_size": target.vocab_size}
+
+
 def summed_loss(model: Seq2Seq, batch) -> tuple[torch.Tensor, int]:
     """Nats over a batch's real symbols, and how many those are."""
-    device = model.embedding.weight.device
     count = int(batch[-1].ne(PAD).sum())  # here, not on a GPU, which would have to be waited for
-    source, lengths, targets = (tensor.to(device) for tensor in batch)
+    source, lengths, targets = (tensor.to(model.device) for tensor in batch)
     return model.loss(source, lengths, targets), count
 
 
@@ -112,15 +126,16 @@ def introduce(run, model: Seq2Seq, seconds: float) -> None:
     log(f"training    {settings['max_steps']:,} steps of {settings['batch_size']} pairs: about {minutes:.1f} minutes")
 
 
-def show_outputs(model: Seq2Seq, held_out: Examples, symbols) -> None:
+def show_outputs(model: Seq2Seq, held_out: Examples, vocabularies: Vocabularies) -> None:
     """What the model makes of a few held-out sources, of which the output is no part."""
-    texts = [[symbols.decode(ids) for ids in table.tolist()] for table in (held_out.sources, held_out.targets)]
+    sides = zip(vocabularies, (held_out.sources, held_out.targets))
+    texts = [[symbols.decode(ids) for ids in table.tolist()] for symbols, table in sides]
     changed = [place for place, (source, target) in enumerate(zip(*texts)) if target not in source]
     places = torch.tensor(changed or range(len(held_out.sources)))  # in copying, nothing changes
     few = places[torch.linspace(0, len(places) - 1, SHOWN).long()]
     found = outputs(model, Examples(held_out.sources[few], held_out.targets[few]))
     for place, output in zip(few.tolist(), found.tolist()):
-        log(f"  | {texts[0][place]}  ->  {symbols.decode(output)}")
+        log(f"  | {texts[0][place]}  ->  {vocabularies.target.decode(output)}")
 
 
 def conclude(run, task, scores: dict[str, float]) -> None:

@@ -19,7 +19,7 @@ from shared.run.device import DEVICES, choose_device
 from shared.show.figures import save_figure
 from shared.show.maps import alignment_figure
 
-from examples import Symbols, encoded, window
+from examples import Symbols, Vocabularies, encoded, window
 from model import Seq2Seq, shifted
 from scores import outputs
 from tasks import load_model
@@ -47,52 +47,52 @@ def parse_flags():
 def main() -> None:
     """Print what the model makes of the text; draw where it looked, if asked."""
     flags = parse_flags()
-    model, symbols, settings = load_model(Path(flags.checkpoint), choose_device(flags.device))
+    model, vocabularies, settings = load_model(Path(flags.checkpoint), choose_device(flags.device))
     lines = [line.strip().translate(OLD_PRINT) for line in flags.text.splitlines() if line.strip()]
     if not lines:
         raise UserError('there is no text; give a line, as in: python translate.py "Loue lookes not with the eyes"')
     work = translate_line if settings["task"] == "spelling" else translate_string
-    results = [work(model, symbols, settings, line, flags.beam) for line in lines]
+    results = [work(model, vocabularies, settings, line, flags.beam) for line in lines]
     print("\n".join(written for written, _ in results))
     if flags.visualize is not None:
         draw(results[0][1](), settings, Path(flags.visualize))
 
 
-def best_outputs(model: Seq2Seq, symbols: Symbols, sources: list[str], width: int) -> list[str]:
+def best_outputs(model: Seq2Seq, vocabularies: Vocabularies, sources: list[str], width: int) -> list[str]:
     """The model's output for each source."""
-    found = outputs(model, encoded([(source, "") for source in sources], symbols), width)
-    return [symbols.decode(ids) for ids in found.tolist()]
+    found = outputs(model, encoded([(source, "") for source in sources], vocabularies), width)
+    return [vocabularies.target.decode(ids) for ids in found.tolist()]
 
 
 @torch.no_grad()
-def looked_at(model: Seq2Seq, symbols: Symbols, source: str, output: str) -> Tensor | None:
+def looked_at(model: Seq2Seq, vocabularies: Vocabularies, source: str, output: str) -> Tensor | None:
     """With which weights, mean over heads, the model wrote each letter of its output and the end: (T, S) or None."""
-    device = model.embedding.weight.device
-    source_ids, output_ids = (torch.tensor([symbols.encode(text)], device=device) for text in (source, output))
-    lengths = torch.tensor([source_ids.size(1)], device=device)
+    source_ids = torch.tensor([vocabularies.source.encode(source)], device=model.device)  # (1, S)
+    output_ids = torch.tensor([vocabularies.target.encode(output)], device=model.device)  # (1, T)
+    lengths = torch.tensor([source_ids.size(1)], device=model.device)
     _, weights = model(source_ids, lengths, shifted(output_ids), return_attention=True)
     return None if weights is None else weights[0].mean(0).cpu()
 
 
-def translate_string(model, symbols: Symbols, settings: dict, text: str, width: int):
+def translate_string(model: Seq2Seq, vocabularies: Vocabularies, settings: dict, text: str, width: int):
     """A string -> the model's output, and what draws the map: () -> weights, what was written, what was read."""
-    (output,) = best_outputs(model, symbols, [text], width)
-    return output, lambda: (looked_at(model, symbols, text, output), [*output, END], [*text, END])
+    (output,) = best_outputs(model, vocabularies, [text], width)
+    return output, lambda: (looked_at(model, vocabularies, text, output), [*output, END], [*text, END])
 
 
-def translate_line(model, symbols: Symbols, settings: dict, line: str, width: int):
+def translate_line(model: Seq2Seq, vocabularies: Vocabularies, settings: dict, line: str, width: int):
     """A line -> the line with each word modernised and all else as it was, and what draws the map, as above."""
-    words = [word for word in WORD.finditer(line) if is_readable(word[0], symbols)]
+    words = [word for word in WORD.finditer(line) if is_readable(word[0], vocabularies.source)]
     if not words:
         return line, lambda: (None, [], [])
     old = [word[0].lower() for word in words]
     sources = [window(old, place, settings["context"]) for place in range(len(words))]
-    forms = best_outputs(model, symbols, sources, width)
+    forms = best_outputs(model, vocabularies, sources, width)
     modern = [with_capitals_of(form, word[0]) for form, word in zip(forms, words)]
 
     def alignment():
         places = [window_places(words, place, settings["context"]) for place in range(len(words))]
-        weights = [looked_at(model, symbols, source, form) for source, form in zip(sources, forms)]
+        weights = [looked_at(model, vocabularies, source, form) for source, form in zip(sources, forms)]
         return line_map(line, modern, weights, places)
 
     return rebuilt(line, words, modern), alignment
