@@ -1,10 +1,12 @@
-"""The list of stages, and how to get at their models when several are needed in one process."""
+"""The list of stages and labs, and how to load their modules when several are needed in one process."""
 
 import importlib.util
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,7 +26,10 @@ LABS = (
 
 
 def load_module(path: Path) -> ModuleType:
-    """Import a file by its path: every stage has a model.py, so each gets a module name of its own."""
+    """Import a file by its path, under a name made of it.
+
+    Every stage has a model.py, so as `model` only one of them could be loaded; this one is `model_01_rnn_model`.
+    """
     name = "_".join(path.resolve().relative_to(ROOT).with_suffix("").parts).replace("-", "_")
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
@@ -39,11 +44,16 @@ def model_class(stage: str) -> type:
     return getattr(load_module(ROOT / stage / "model.py"), STAGES[stage])
 
 
-def load_folder(folder: Path, names: Sequence[str]) -> SimpleNamespace:
-    """Modules of one folder that import each other by plain names, in the order in which they need one another.
+def stage_title(stage: str) -> str:
+    """The model's name in words: "Mini Transformer"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", STAGES[stage])
 
-    Several folders cannot share a name such as `model`. So each has it only while it is loaded here, and whoever had it
-    before gets it back.
+
+def load_folder(folder: Path, names: Sequence[str]) -> SimpleNamespace:
+    """Load modules of one folder that import each other by plain names; `names` in the order in which they need that.
+
+    A train.py says `from model import ...`, which Python looks up in `sys.modules`. So while a folder is loaded here,
+    its modules have the plain names; afterwards whoever had these names before gets them back.
     """
     before = {name: sys.modules.pop(name, None) for name in names}
     try:
@@ -56,6 +66,6 @@ def load_folder(folder: Path, names: Sequence[str]) -> SimpleNamespace:
         sys.modules.update({name: module for name, module in before.items() if module is not None})
 
 
-def load_stage(stage: str):
+def load_stage(stage: str) -> Any:  # noqa: ANN401  (a Stage of shared/run, of which this module knows nothing)
     """What the stage's train.py says of it (its STAGE: defaults, presets, settings), by the name of its folder."""
     return load_folder(ROOT / stage, ("model", "train")).train.STAGE

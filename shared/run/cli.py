@@ -7,8 +7,9 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -16,39 +17,49 @@ from shared.errors import UserError
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """argparse, but --max_steps is taken for --max-steps, no flag may be shortened, and a mistake is one line."""
+    """argparse, but --max_steps is taken for --max-steps, no flag may be shortened, and a mistake is one line.
 
-    def __init__(self, **settings):
+    Shortened flags are refused since what is short for one flag today may be short for two tomorrow.
+    """
+
+    def __init__(self, **settings: object) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
 
-    def parse_args(self, args=None, namespace=None):
+    def parse_args(
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """Parse these words, or those of the process."""
         args = sys.argv[1:] if args is None else args
         return super().parse_args([self._with_hyphens(word) for word in args], namespace)
 
     @staticmethod
     def _with_hyphens(word: str) -> str:
+        """--max_steps=3 -> --max-steps=3; what is no flag, and the value of one, stays as it is."""
         if not word.startswith("--"):
             return word
         flag, equals, value = word.partition("=")
         return flag.replace("_", "-") + equals + value
 
-    def error(self, message: str):
+    def error(self, message: str) -> NoReturn:
+        """One line to stderr, exit status 2."""
         self.exit(2, f"{self.prog}: {message}; --help lists all flags\n")
 
 
-def number(kind: type, low: float = -math.inf, high: float = math.inf, above: float = -math.inf) -> Callable:
+def number(
+    kind: type[int] | type[float], low: float = -math.inf, high: float = math.inf, above: float = -math.inf
+) -> Callable[[str], float]:
     """A type for argparse: an int or float with low <= value <= high and value > above.
 
     >>> number(int, low=1)("3")
     3
     """
 
-    def parse(text: str):
+    def parse(text: str) -> float:
         try:
             value = kind(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is not {'a whole number' if kind is int else 'a number'}")
-        if not (low <= value <= high and value > above and math.isfinite(value)):
+        if not (low <= value <= high and value > above and math.isfinite(value)):  # every comparison with NaN is false
             bounds = [] if math.isfinite(value) else ["finite"]
             bounds += [f"more than {above:g}"] if above > -math.inf else []
             bounds += [f"at least {low:g}"] if low > -math.inf else []
@@ -59,9 +70,9 @@ def number(kind: type, low: float = -math.inf, high: float = math.inf, above: fl
     return parse
 
 
-def log(*parts) -> None:
+def log(*parts: object) -> None:
     """A line for the person watching. Progress goes to stderr, so stdout holds only results."""
-    tqdm.write(" ".join(map(str, parts)), file=sys.stderr)  # where a progress bar stands, above it
+    tqdm.write(" ".join(map(str, parts)), file=sys.stderr)  # above the progress bar, if there is one, not through it
 
 
 def rebuilt_command(words: Iterable[str], drop: Collection[str] = (), replace: dict[str, str] | None = None) -> str:
@@ -106,7 +117,10 @@ def lacks_memory(error: Exception) -> bool:
 
 
 def run_main(main: Callable[[], None]) -> None:
-    """Call a program's main function; turn what a user can mend into one line and an exit status."""
+    """Call a program's main function; turn what a user can mend into one line and an exit status.
+
+    Exit status 2 is for mistakes, 130 for Ctrl-C (by custom 128 and the number of the signal).
+    """
     for stream in (sys.stdout, sys.stderr):
         # Whatever the terminal's encoding, a character that it lacks is not worth a traceback.
         if hasattr(stream, "reconfigure"):
@@ -121,6 +135,7 @@ def run_main(main: Callable[[], None]) -> None:
         log("\nstopped")
         sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:  # the reader of our output (head, say) has gone
+        # Python would try to write the rest when it ends, and complain: let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (MemoryError, RuntimeError) as error:

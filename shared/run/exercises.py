@@ -19,19 +19,19 @@ class Wrong(Exception):
 
 
 def expect(holds: bool, otherwise: str) -> None:
-    """Wrong, with the message `otherwise`, unless the condition holds."""
+    """Raise Wrong, with the message `otherwise`, unless the condition holds."""
     if not holds:
         raise Wrong(otherwise)
 
 
 def expect_shape(answer: Tensor, shape: tuple[int, ...], what: str) -> None:
-    """Wrong unless the answer is a tensor of this shape."""
+    """Raise Wrong unless the answer is a tensor of this shape; `what` names what was tried."""
     expect(isinstance(answer, Tensor), f"{what}: a tensor is expected, and not {type(answer).__name__}")
     expect(tuple(answer.shape) == shape, f"{what}: shape {shape} is expected, and not {tuple(answer.shape)}")
 
 
 def expect_close(answer: Tensor, wanted: Tensor, what: str, tolerance: float = 1e-4) -> None:
-    """Wrong unless the answer is a tensor of the wanted shape whose numbers differ by at most `tolerance`."""
+    """Raise Wrong unless the answer has the wanted shape and its numbers differ by at most `tolerance`."""
     expect_shape(answer, tuple(wanted.shape), what)
     kinds = wanted.dtype, answer.dtype
     expect((kinds[0] == torch.bool) == (kinds[1] == torch.bool), f"{what}: {kinds[0]} is expected, and not {kinds[1]}")
@@ -96,7 +96,11 @@ def make_answers(folder: Path) -> Path:
 
 
 def main(check_file: str, *checks: Callable[[Callable], None]) -> None:
-    """Try all exercises of a folder and print a line for each. Exit status 1 unless all are right."""
+    """Try all exercises of a folder and print a line for each. Exit status 1 unless all are right.
+
+    check_file: the check.py that calls. checks: one for each exercise; check_step is given the learner's `step`, and
+    raises Wrong (by `expect` and the like) unless it does what it should.
+    """
     parser = ArgumentParser(description="Check what you wrote in answers.py, which is yours: git does not see it.")
     parser.add_argument("--solutions", action="store_true", help="check solutions.py instead")
     folder = Path(check_file).resolve().parent

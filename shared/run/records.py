@@ -11,7 +11,7 @@ from shared.errors import UserError
 
 
 def machine() -> dict:
-    """What a time was measured on. Neither the machine's name nor a path."""
+    """What a time was measured on. Neither the machine's name nor a path, since results are shared."""
     return {
         "cores": torch.get_num_threads(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
@@ -32,7 +32,10 @@ def read_json(path: Path) -> dict:
 
 
 def read_records(path: Path) -> list[dict]:
-    """The lines of a metrics.jsonl, but for one that a crash cut off; none where there is no such file."""
+    """The lines of a metrics.jsonl, one JSON object each; none where there is no such file.
+
+    A crash may have cut off the last line, which then does not end in a brace; it is left out.
+    """
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return [json.loads(line) for line in lines if line.endswith("}")]
 
@@ -51,7 +54,8 @@ def write_json(path: Path, content: dict) -> None:
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
-# In these, runs of one row may differ: chance, where it ran, and what the start-up probe chose there.
+# Settings in which two runs of one row of a table may differ: chance, where the text lay and where it ran, and what the
+# start-up probe chose on that machine.
 FREE_IN_A_ROW = {"seed", "data", "device", "precision", "optimizer", "eval_interval"}
 
 
