@@ -22,12 +22,13 @@ from encoders import CountedWords
 
 
 class LargestClass:
-    """Always the genre that has most passages in the training part."""
+    """Always the genre that has most passages in the training part: what a score has to beat to mean anything."""
 
     def __init__(self, passages: list[Passage]):
         self.genre = Counter(passage.genre for passage in passages).most_common(1)[0][0]
 
     def classify(self, tokens: Iterable[str]) -> int:
+        """The likeliest genre of a passage, whatever its tokens."""
         return self.genre
 
 
@@ -39,10 +40,11 @@ class NaiveBayes:
     """
 
     def __init__(self, passages: list[Passage]):
-        counts = [Counter() for _ in GENRES]
+        counts = [Counter() for _ in GENRES]  # for each genre, word -> how often
         for passage in passages:
             counts[passage.genre].update(passage.tokens)
         vocabulary = set().union(*counts)
+        # Every word of the vocabulary counts once more than it was there, so a genre has V words more.
         totals = [count.total() + len(vocabulary) for count in counts]
         self.word_scores = {
             word: [math.log((count[word] + 1) / total) for count, total in zip(counts, totals)] for word in vocabulary
@@ -58,6 +60,7 @@ class NaiveBayes:
         return [sum(scores) for scores in zip(self.genre_scores, *known)]
 
     def classify(self, tokens: Iterable[str]) -> int:
+        """The likeliest genre."""
         scores = self.scores(tokens)
         return scores.index(max(scores))
 
@@ -69,7 +72,8 @@ class SumOfEvidence:
         self.encoder = CountedWords.train(passages)
 
     def classify(self, tokens: Iterable[str]) -> int:
-        return self.encoder.encode(tokens).sum(0).argmax().item()
+        """The likeliest genre."""
+        return self.encoder.encode(tokens).sum(0).argmax().item()  # (T, C) -> (C) -> a genre
 
 
 BASELINES = {"largest class": LargestClass, "naive Bayes": NaiveBayes, "naive Bayes on pieces": SumOfEvidence}
@@ -96,6 +100,7 @@ def accuracies(right: list[list[bool]]) -> dict[str, float]:
 
 
 def main() -> None:
+    """Score every baseline on both splits, and keep the scores if that was asked for."""
     parser = ArgumentParser(description="Score the baselines, split by play and, to see the difference, at random.")
     parser.add_argument("--keep", action="store_true", help="write the scores into results/")
     flags = parser.parse_args()

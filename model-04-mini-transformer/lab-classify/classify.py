@@ -1,6 +1,7 @@
 """Ask a trained classifier: comedy, history or tragedy?  python classify.py --play "Twelfth Night" --visualize"""
 
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
@@ -17,7 +18,7 @@ from shared.text.corpus import decode, read_bytes
 from shared.text.tokenizer import is_word
 
 from data import GENRES, PASSAGE_WORDS, cut, read_plays, tokenize, without_speakers
-from encoders import ENCODERS
+from encoders import ENCODERS, CountedWords, LearnedWords
 from explain import explain
 from model import SETTINGS, Classifier
 from pictures import marked_words_figure
@@ -26,7 +27,8 @@ FOLDER = Path(__file__).resolve().parent
 FEW_WORDS = PASSAGE_WORDS // 4  # fewer are little to go by
 
 
-def parse_flags():
+def parse_flags() -> Namespace:
+    """What to classify, by which model, and whether to draw it."""
     parser = ArgumentParser(description="Say of each passage of 200 words whether it is comedy, history or tragedy.")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("file", nargs="?", type=Path, help="a UTF-8 text; without it, what comes on standard input")
@@ -50,8 +52,8 @@ def parse_flags():
     return parser.parse_args()
 
 
-def read_text(flags) -> str:
-    """The text that the flags name."""
+def read_text(flags: Namespace) -> str:
+    """The text that the flags name; UserError for a play that is not bundled or a file that cannot be read."""
     if flags.text is not None:
         return flags.text
     if flags.play is not None:
@@ -83,10 +85,11 @@ def choose_fold(saved: dict, wanted: int | None, play: str | None) -> int:
     return index
 
 
-def load_model(saved: dict, index: int) -> tuple[Classifier, object]:
+def load_model(saved: dict, index: int) -> tuple[Classifier, CountedWords | LearnedWords]:
     """One fold's model, in eval mode, and its encoder."""
     settings, fold = saved["settings"], saved["folds"][index]
     model = Classifier(len(GENRES), **{name: settings[name] for name in SETTINGS}, **fold["model_settings"])
+    # All models were saved as one list, in which each weight's name begins with its model's place.
     start = f"{index}."
     weights = {name.removeprefix(start): value for name, value in saved["weights"].items() if name.startswith(start)}
     model.load_state_dict(weights)
@@ -95,13 +98,13 @@ def load_model(saved: dict, index: int) -> tuple[Classifier, object]:
 
 @torch.no_grad()
 def probabilities(model: Classifier, words: Tensor) -> Tensor:
-    """One passage's words -> (C)."""
-    logits, _ = model(words[None], torch.tensor([len(words)]))
+    """One passage's words, (T) or (T, C) -> (C), which sum to 1."""
+    logits, _ = model(words[None], torch.tensor([len(words)]))  # (1, C): a batch of one
     return logits[0].softmax(-1)
 
 
 def show(what: str, shares: Tensor) -> None:
-    """A line of output."""
+    """Print a line: the genres' probabilities (C) and the likeliest of them."""
     told = "   ".join(f"{genre} {share:.2f}" for genre, share in zip(GENRES, shares.tolist()))
     print(f"{what:24}{told}   -> {GENRES[shares.argmax()]}")
 
@@ -110,7 +113,7 @@ def visualize(model: Classifier, tokens: tuple[str, ...], words: Tensor, path: P
     """Draw one passage, marked by attention and by gradient, and say how far the two agree."""
     if not model.blocks:
         raise UserError("this model has no attention to draw; train one with --num-blocks 1")
-    log_p, attention, gradient = explain(model, words[None], torch.tensor([len(words)]))
+    log_p, attention, gradient = explain(model, words[None], torch.tensor([len(words)]))  # (1, C), (1, T), (1, T)
     correlation = rank_correlation(attention[0], gradient[0].abs()) or 0.0
     attention, gradient = attention[0].numpy(), gradient[0].numpy()
     answer = log_p[0].argmax().item()
@@ -124,6 +127,7 @@ def visualize(model: Classifier, tokens: tuple[str, ...], words: Tensor, path: P
 
 
 def main() -> None:
+    """Cut the text into passages, ask the model about each, and draw one if that was asked for."""
     flags = parse_flags()
     saved = load_checkpoint(flags.checkpoint, stage=FOLDER.name)
     passages = cut(tokenize(without_speakers(read_text(flags))))
@@ -135,7 +139,7 @@ def main() -> None:
         raise UserError(f"the text has {len(passages)} passages; choose --passage from 1 to {len(passages)}")
     model, encoder = load_model(saved, choose_fold(saved, flags.fold, flags.play))
     encoded = [encoder.encode(tokens) for tokens in passages]
-    answers = torch.stack([probabilities(model, words) for words in encoded])
+    answers = torch.stack([probabilities(model, words) for words in encoded])  # (passages, C)
     for index, shares in enumerate(answers):
         show(f"passage {index + 1}", shares)
     if len(passages) > 1:

@@ -1,7 +1,7 @@
-"""Passages of 200 words from the plays, without the speakers' names, dealt into six folds.
+"""Passages of 200 words from the plays, without the speakers' names, dealt into six folds for cross-validation.
 
 Words and signs are in lower case and line breaks are left out. So neither the layout of a page nor a name that stands
-over a speech can give the genre away.
+over a speech can give the genre away: nothing leaks but the text itself.
 """
 
 import csv
@@ -75,25 +75,30 @@ def read_passages(speakers: bool = False) -> list[Passage]:
     passages = []
     for title, (genre, text) in read_plays().items():
         tokens = tokenize(text if speakers else without_speakers(text))
-        passages += [Passage(title, genre, part) for part in cut(tokens)[:-1]]
+        passages += [Passage(title, genre, part) for part in cut(tokens)[:-1]]  # the last one may be too short
     return passages
 
 
 def folds_by_play(passages: list[Passage]) -> list[int]:
-    """A fold for each passage: each genre's plays are dealt out like cards, so every fold has all three genres.
+    """A fold for each passage, the same for all passages of a play (grouped cross-validation).
 
-    The plays come in the order of their years, so the parts of *Henry VI* fall into different folds.
+    Each genre's plays are dealt out like cards, so every fold has all three genres. They come in the order of their
+    years, so the parts of *Henry VI* fall into different folds.
     """
-    plays = defaultdict(dict)  # genre -> its plays, as the keys of a dict, which keep their order
+    plays = defaultdict(dict)  # genre -> its plays, as the keys of a dict, which keep their order; a set would not
     for passage in passages:
         plays[passage.genre][passage.play] = None
+    # One genre after the other, from where dealing the last one ended: no fold gets a play more of every genre.
     dealt = [play for genre in sorted(plays) for play in plays[genre]]
     fold = {play: index % NUM_FOLDS for index, play in enumerate(dealt)}
     return [fold[passage.play] for passage in passages]
 
 
 def folds_at_random(passages: list[Passage]) -> list[int]:
-    """A fold for each passage, whatever its play: the wrong way, to see what it pretends."""
+    """A fold for each passage, whatever its play: the wrong way, to see what it pretends.
+
+    A model then trains on passages of the very plays that it is asked about (leakage).
+    """
     folds = [index % NUM_FOLDS for index in range(len(passages))]
     random.Random(0).shuffle(folds)
     return folds

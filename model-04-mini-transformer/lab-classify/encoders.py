@@ -1,4 +1,4 @@
-"""Words to what the model reads: numbers that were counted, or ids for a table that is learned.
+"""Words to what the model reads: numbers that were counted, or ids for an embedding table that is learned.
 
 C genres, G pieces of words, T words of a passage. Both encoders know the training passages and nothing else.
 """
@@ -20,7 +20,7 @@ Example = tuple[Tensor, int]  # what the model reads, and the genre
 
 @cache
 def pieces(word: str) -> tuple[str, ...]:
-    """All runs of five letters of <word>; a shorter word is one piece (Bojanowski et al. 2017).
+    """All runs of five letters of <word>, its n-grams; a shorter word is one piece (Bojanowski et al. 2017).
 
     Words of one family share pieces, so a word that was never counted is seldom without any.
 
@@ -37,18 +37,19 @@ def log_odds(counts: Tensor) -> Tensor:
     log p(piece | genre) less its mean over the genres, with p = (count + total / mean total) / total. What is added
     grows with a genre's size, so a piece that was never counted is equally likely everywhere: log odds of 0.
     """
-    totals = counts.sum(1, keepdim=True).clamp(min=1)
-    log_p = ((counts + totals / totals.mean()) / totals).log()
-    return (log_p - log_p.mean(0)).T
+    totals = counts.sum(1, keepdim=True).clamp(min=1)  # (C, 1)
+    # Smoothing: without the addition, one piece that a genre never had would be minus infinity and decide alone.
+    log_p = ((counts + totals / totals.mean()) / totals).log()  # (C, G)
+    return (log_p - log_p.mean(0)).T  # (G, C)
 
 
 class CountedWords:
     """A word's embedding is its evidence: the sum of its pieces' log odds, one number a genre."""
 
     def __init__(self, piece_ids: dict[str, int], counts: Tensor):
-        self.piece_ids, self.table = piece_ids, log_odds(counts)
-        self.counts = counts
-        self.model_settings = {}
+        self.piece_ids, self.counts = piece_ids, counts  # counts (C, G)
+        self.table = log_odds(counts)  # (G, C)
+        self.model_settings = {}  # the model has no table of its own
 
     @classmethod
     def train(cls, passages: list[Passage]) -> "CountedWords":
@@ -63,7 +64,7 @@ class CountedWords:
         return self._encode(tokens, self.table)
 
     def examples(self, passages: list[Passage]) -> list[Example]:
-        """The training passages, each with the evidence of all plays but its own.
+        """The training passages, each with the evidence of all plays but its own (leave one out).
 
         With its own play's counts a passage would look far more certain than one of a new play ever does, and the
         model would learn to trust counting too much.
@@ -73,11 +74,12 @@ class CountedWords:
             plays[passage.play].append(passage)
         examples = []
         for own in plays.values():
-            table = log_odds(self.counts - count_pieces(own, self.piece_ids))
+            table = log_odds(self.counts - count_pieces(own, self.piece_ids))  # (G, C)
             examples += [(self._encode(passage.tokens, table), passage.genre) for passage in own]
         return examples
 
     def _encode(self, tokens: Iterable[str], table: Tensor) -> Tensor:
+        # Words have different numbers of pieces. All pieces stand in one row, and `starts` says where each word begins.
         ids = [[self.piece_ids[piece] for piece in pieces(token) if piece in self.piece_ids] for token in tokens]
         starts = torch.tensor([0, *map(len, ids)]).cumsum(0)[:-1]
         flat = torch.tensor(list(chain.from_iterable(ids)), dtype=torch.long)
@@ -98,6 +100,7 @@ def count_pieces(passages: list[Passage], piece_ids: dict[str, int]) -> Tensor:
     counts = torch.zeros(len(GENRES), len(piece_ids))
     for genre in range(len(GENRES)):
         words = Counter(chain.from_iterable(passage.tokens for passage in passages if passage.genre == genre))
+        # A word is taken to pieces once, and each piece counts as often as the word does.
         ids = [piece_ids[piece] for word in words for piece in pieces(word)]
         times = [float(count) for word, count in words.items() for _ in pieces(word)]
         counts[genre].index_add_(0, torch.tensor(ids, dtype=torch.long), torch.tensor(times))

@@ -4,6 +4,7 @@ import textwrap
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -44,11 +45,14 @@ def lay_out(words: list[str]) -> list[tuple[int, int]]:
     return places
 
 
-def marked_words_figure(words: list[str], attention, gradient, title: str, caption: str) -> Figure:
+def marked_words_figure(
+    words: list[str], attention: np.ndarray, gradient: np.ndarray, title: str, caption: str
+) -> Figure:
     """The passage twice: marked by attention, and by gradient times input; both (T) for T words. Returns a Figure."""
     lines = lay_out(words)[-1][0] + 1
     figure = new_figure(2 * (LINE_HEIGHT * lines + 0.9) + 1.0, title, caption)
     upper, lower = figure.subplots(2, 1)
+    # Attention is a share and has no sign; the gradient has one, so its scale has its middle at zero.
     shares = np.asarray(attention) * len(words)  # 1: as much as if all words were looked at equally
     mark_words(upper, words, shares, Normalize(0, shares.max()), "cividis")
     upper.set_title("Attention: how many even shares of it the word gets", fontsize=12, loc="left")
@@ -58,11 +62,11 @@ def marked_words_figure(words: list[str], attention, gradient, title: str, capti
     return figure
 
 
-def mark_words(axes, words: list[str], values, scale: Normalize, colour_map: str) -> None:
+def mark_words(axes: Axes, words: list[str], values: np.ndarray, scale: Normalize, colour_map: str) -> None:
     """Write the words into the axes, each on a ground of its value's colour, and add the colour bar."""
     for word, (line, column), value in zip(words, lay_out(words), values):
         colour = colormaps[colour_map](scale(value))
-        light = np.dot(colour[:3], (0.3, 0.6, 0.1)) > 0.5
+        light = np.dot(colour[:3], (0.3, 0.6, 0.1)) > 0.5  # as bright as an eye finds red, green and blue
         axes.add_patch(Rectangle((column, line), len(word), 0.9, color=colour, linewidth=0))
         style = {"family": FONT, "fontsize": FONT_SIZE, "color": "black" if light else "white", "parse_math": False}
         axes.text(column, line + 0.48, word, va="center", **style)
@@ -105,7 +109,7 @@ def plays_figure(plays: dict, names: list[str], title: str) -> Figure:
     heights = [index + rows[play][0] for index, play in enumerate(order)]  # a gap between two genres
     figure = new_figure(2.2 + 0.25 * len(order), title, "No model has read in training what it classified.")
     axes = figure.add_subplot()
-    left = np.zeros(len(order))
+    left = np.zeros(len(order))  # where the next genre's part of each bar begins
     for genre, name in enumerate(names):
         shares = np.array([rows[play][1][genre] for play in order])
         axes.barh(heights, shares, 0.8, left, color=COLOURS[genre], label=f"taken for {name}")

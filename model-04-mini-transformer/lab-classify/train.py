@@ -1,8 +1,13 @@
-"""Train the lab's classifiers, one a fold, and score each on the plays that it has not read:  python train.py"""
+"""Train the lab's classifiers, one a fold, and score each on the plays that it has not read:  python train.py
+
+B batch, T time (the longest passage in the batch), C classes, N passages
+"""
 
 import shlex
 import sys
+from argparse import Namespace
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean
 
@@ -73,49 +78,58 @@ def build_models(folds: list[Fold], settings: dict) -> nn.ModuleList:
     return nn.ModuleList(models)
 
 
-def collate(examples: list[Example], device="cpu") -> tuple[Tensor, Tensor, Tensor]:
+def collate(examples: list[Example], device: torch.device | str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
     """Examples -> words (B, T) or (B, T, C) padded with zeros, lengths (B), genres (B)."""
     lengths = torch.tensor([len(words) for words, _ in examples])
-    words = nn.utils.rnn.pad_sequence([words for words, _ in examples], batch_first=True)
+    words = nn.utils.rnn.pad_sequence([words for words, _ in examples], batch_first=True)  # (B, T) or (B, T, C)
     genres = torch.tensor([genre for _, genre in examples])
     return words.to(device), lengths.to(device), genres.to(device)
 
 
 def draw(fold: Fold, batch_size: int, word_dropout: float, generator: torch.Generator) -> list[Example]:
-    """Training passages by chance, each without a share of its words: no passage is met twice."""
+    """Training passages by chance, each without a share of its words (word dropout).
+
+    So no passage is met twice as it was, and none can be learned by heart (overfitting) by its few telling words.
+    """
     chosen = torch.randint(len(fold.train), (batch_size,), generator=generator).tolist()
     thinned = []
     for words, genre in (fold.train[index] for index in chosen):
-        kept = torch.rand(len(words), generator=generator) >= word_dropout
+        kept = torch.rand(len(words), generator=generator) >= word_dropout  # (T) bool
         thinned.append((words[kept], genre))
     return thinned
 
 
 @torch.no_grad()
-def predict(model: Classifier, examples: list[Example], device, batch_size: int = 16) -> Tensor:
-    """Log probabilities (N, C). Passages of like length share a batch, which saves padding and changes nothing."""
+def predict(model: Classifier, examples: list[Example], device: torch.device | str, batch_size: int = 16) -> Tensor:
+    """Log probabilities (N, C). The model is left in eval mode."""
     model.eval()
+    # Passages of like length share a batch. It saves padding and changes no answer.
     order = sorted(range(len(examples)), key=lambda index: len(examples[index][0]))
     log_p = torch.empty(len(examples), len(GENRES))
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         words, lengths, _ = collate([examples[index] for index in chosen], device)
-        log_p[chosen] = model(words, lengths)[0].log_softmax(-1).cpu()
+        log_p[chosen] = model(words, lengths)[0].log_softmax(-1).cpu()  # back in the order asked
     return log_p
 
 
-def make_task(models: nn.ModuleList, folds: list[Fold], settings: dict, device) -> Task:
-    """All models take a step together. What is measured on the way decides nothing: the last weights are scored."""
+def make_task(models: nn.ModuleList, folds: list[Fold], settings: dict, device: torch.device) -> Task:
+    """What the loop has to know: all models take a step together, each by the cross-entropy of its own passages.
+
+    What is measured on the way decides nothing (no early stopping): the last weights are scored.
+    """
 
     def batch(step: int) -> list[list[Example]]:
         parts = []
-        for fold in folds:  # by step and fold, so a resumed run draws what the whole one would have drawn
+        for fold in folds:
+            # Seeded by step and fold: a resumed run draws what the whole one would have drawn, and a model trained
+            # alone with --fold what it would have drawn among the six.
             generator = torch.Generator().manual_seed((settings["seed"] * 100_000 + step) * 10 + fold.number)
             parts.append(draw(fold, settings["batch_size"], settings["word_dropout"], generator))
         return parts
 
-    def step(examples: list[list[Example]], carry) -> tuple[Tensor, int, None]:
-        total = 0.0
+    def step(examples: list[list[Example]], carry: None) -> tuple[Tensor, int, None]:
+        total = 0.0  # the models share no weight, so the gradient of the sum is each model's own
         for model, part in zip(models, examples):
             words, lengths, genres = collate(part, device)
             total = total + F.cross_entropy(model(words, lengths)[0], genres, reduction="sum")
@@ -132,7 +146,9 @@ def make_task(models: nn.ModuleList, folds: list[Fold], settings: dict, device) 
     return Task(batch, step, evaluate, lambda loss: f"loss {loss:.3f} {UNIT}", unit="passages")
 
 
-def score(models: nn.ModuleList, folds: list[Fold], device) -> tuple[dict[str, float], list[float], dict]:
+def score(
+    models: nn.ModuleList, folds: list[Fold], device: torch.device
+) -> tuple[dict[str, float], list[float], dict[str, tuple[int, list[int]]]]:
     """Each model on its own fold -> scores over all, accuracy of each fold, play -> (genre, passages called each)."""
     right, plays, agreement = [], {}, []
     for model, fold in zip(models, folds):
@@ -183,14 +199,11 @@ def names(settings: dict) -> tuple[str, str]:
     return table, f"{settings['embedding']} embedding, {attention}"
 
 
-def parse_flags():
+def parse_flags() -> Namespace:
     """The common flags and the lab's own; None where not given."""
     parser = ArgumentParser(description="Train six small classifiers, each on five of six folds. No flags are needed.")
     add_training_flags(parser, FOLDER, DEFAULTS)
-
-    def add(name: str, why: str, **options) -> None:
-        add_flag(parser, name, why, DEFAULTS, **options)
-
+    add = partial(add_flag, parser, defaults=DEFAULTS)
     add("--num-blocks", "blocks of self-attention; 0 leaves a bag of words", type=number(int, low=0))
     add("--num-heads", "heads a layer; twice their number must divide --hidden-size", type=number(int, low=1))
     add(
@@ -206,7 +219,24 @@ def parse_flags():
     return parser.parse_args()
 
 
+def identity(folds: list[Fold], settings: dict) -> dict:
+    """What classify.py needs beside the weights: of each fold its number, its unread plays and its encoder."""
+    by_play = settings["split"] == "play"  # otherwise its model has read a part of every play
+    return {
+        "folds": [
+            {
+                "number": fold.number,
+                "plays": plays_of(fold) if by_play else [],
+                "encoder": fold.encoder.to_dict(),
+                "model_settings": fold.encoder.model_settings,
+            }
+            for fold in folds
+        ]
+    }
+
+
 def main() -> None:
+    """Read the flags, train all folds' models side by side, score them."""
     run = start_run(FOLDER.name, parse_flags(), DEFAULTS, {"quick": QUICK})
     settings, passages = run.settings, read_passages()
     if settings["optimizer"] == "auto":
@@ -220,12 +250,7 @@ def main() -> None:
         raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
     parameters = sum(parameter.numel() for parameter in models[0].parameters())
     log(f"lab-classify on {run.device}: {len(folds)} models of {parameters:,} parameters, {len(passages):,} passages")
-    by_play = settings["split"] == "play"
-    identity = {"folds": [
-        {"number": fold.number, "plays": plays_of(fold) if by_play else [], "encoder": fold.encoder.to_dict(),
-         "model_settings": fold.encoder.model_settings} for fold in folds
-    ]}  # fmt: skip
-    run.train(models, make_task(models, folds, settings, run.device), identity)
+    run.train(models, make_task(models, folds, settings, run.device), identity(folds, settings))
     finish(run, models, folds)
 
 
