@@ -18,7 +18,7 @@ TINY_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 TINY_BYTES = 1_115_394
 TINY = DATA / "downloads" / "tinyshakespeare.txt"
 
-MINIMUM = 2000  # characters; a twentieth of fewer says nothing about a model
+MINIMUM = 2000  # characters: of fewer, a twentieth to validate on says nothing about a model
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Corpus:
 def load_corpus(name: str = "shakespeare", at_blank_line: bool = False) -> Corpus:
     """The corpus of this name, or the text file at this path.
 
-    shakespeare      bundled; whole plays are held out, as works.csv says
+    shakespeare      bundled; whole plays are held out, as works.csv says: a model that has read one half of a play
+                     knows the names and the plot of the other
     tinyshakespeare  downloaded on first use; the first 90 % of its characters train, the rest validate, and the test
                      text is empty, as in published results. For measures by words, `at_blank_line` moves the cut to
                      the end of the speech that it falls in. Known by its hash, wherever the file lies.
@@ -68,7 +69,10 @@ def user_path(name: str) -> Path:
 
 
 def text_of_run(data: str, folder: Path) -> str:
-    """The `data` that a run has read, to be loaded from elsewhere: a path may have been typed in the run's folder."""
+    """What to give `load_corpus` for the text of an earlier run, whose --data was `data`.
+
+    That may have been a path relative to `folder`, the stage's, in which the command was typed.
+    """
     path = user_path(data)
     return data if data in NAMES or path.is_file() else str(folder / path)
 
@@ -124,7 +128,7 @@ def split_tinyshakespeare(text: str, at_blank_line: bool) -> tuple[str, str]:
 
 
 def split_text(text: str, path: Path) -> tuple[str, str, str]:
-    """The reader's own text: 90, 5 and 5 %."""
+    """The reader's own text: training, validation and test text, 90, 5 and 5 %."""
     if len(text) < MINIMUM:
         raise UserError(f"{path} has {len(text):,} characters; a text to learn from needs at least {MINIMUM:,}")
     first, second = nearest_break(text, len(text) * 90 // 100), nearest_break(text, len(text) * 95 // 100)

@@ -1,4 +1,4 @@
-"""Fetches one file, once, and only ever leaves the whole of it behind."""
+"""Download one file, once: what is left behind is all of it, or nothing."""
 
 import hashlib
 import os
@@ -29,7 +29,7 @@ def download(url: str, path: str | Path, sha256: str, expected_bytes: int | None
         path.parent.mkdir(parents=True, exist_ok=True)
         if fetch(url, part, expected_bytes) != sha256:
             raise UserError(f"what {url} sent is not the expected file (cut off or changed); {remedy(path)}")
-        os.replace(part, path)
+        os.replace(part, path)  # at once, so nobody ever finds half a file under this name
     except requests.RequestException as error:
         raise UserError(f"could not download {url}: {reason(error)}; {remedy(path)}") from None
     except OSError as error:

@@ -1,4 +1,9 @@
-"""Text to token ids and back: by words, by characters, or by byte pairs, behind one interface.
+"""Text to token ids and back: by words, by characters, or by byte-pair encoding (BPE), behind one interface.
+
+    text                 to be kind
+    char                 t o ␣ b e ␣ k i n d        few different tokens, long sequences
+    bpe                  to | ␣be | ␣k | ind        frequent words whole, rare ones in parts
+    word                 to | be | <unk>            many different tokens; rare words are out of the vocabulary
 
 Every tokenizer is trained on the training text alone. A larger vocabulary makes the text shorter, and each single
 prediction harder, which is why the same model has another perplexity under another tokenizer.
@@ -9,12 +14,13 @@ import heapq
 import re
 import unicodedata
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import pairwise
 
 from shared.errors import UserError
 
-# Python's \w counts accents that are characters of their own (category M) as no part of a word, so they are named here.
+# An accent may be a character of its own (category M). Python's \w does not count it as part of a word, so it is named.
 MARKS = "".join(chr(code) for code in range(0x300, 0x20000) if unicodedata.category(chr(code)).startswith("M"))
 LETTER = r"[^\W_]"  # a letter or digit of any script: \w without the underscore
 LETTERS = rf"{LETTER}(?:{LETTER}|[{MARKS}])*"
@@ -22,7 +28,8 @@ WORD = rf"{LETTERS}(?:['’‐‑-]{LETTERS})*"  # inner apostrophes and hyphens
 SIGN = rf"\S[{MARKS}]*"  # any other visible sign, with its accents if it has some
 WORD_TOKEN = re.compile(rf"{WORD}|\n|{SIGN}")
 
-# What byte pairs may grow in: a word with the space before it, a number, a run of signs, or white space.
+# Byte-pair encoding never joins across these chunks: a word with the space before it, a number, a run of signs, white
+# space. Without them a frequent phrase such as "of the" would become one token.
 CHUNK = re.compile(
     r" ?'?[^\W\d_]+(?:'[^\W\d_]+)*"  # " speak", " 'tis", "know't"
     r"| ?\d+"  # " 1599"
@@ -32,6 +39,7 @@ CHUNK = re.compile(
 )
 
 VISIBLE = {" ": "␣", "\n": "↵", "\t": "→"}
+# What an editor makes of the typewriter's signs -> those signs, to be suggested for them.
 LOOKALIKES = {"‘": "'", "’": "'", "“": '"', "”": '"', "«": '"', "»": '"', "–": "-", "—": "-", "‐": "-", "‑": "-"}
 
 
@@ -40,7 +48,8 @@ class Tokenizer:
 
     name        "word", "char" or "bpe"
     lossless    True when decode(encode(text)) is text; only then are bits per character defined
-    unk_id      id of the token that stands for unknown words, or None; a sampler never generates it
+    unk_id      id of <unk>, the token that stands for every word out of the vocabulary, or None where there is none; a
+                sampler never generates it
     newline_id  id to start from when there is no prompt
     vocab_size  number of ids; they run from 0
     """
@@ -89,8 +98,8 @@ class Tokenizer:
 class Streamer:
     """Turns ids into text one at a time. This one looks every id up and remembers nothing."""
 
-    def __init__(self, texts: list[str]):
-        self.texts = texts
+    def __init__(self, texts: Sequence[str] | Sequence[bytes]) -> None:
+        self.texts = texts  # text of each id
 
     def push(self, token: int) -> str:
         """The text that can be shown now that this id is known; it may be empty."""
@@ -109,7 +118,7 @@ class CharTokenizer(Tokenizer):
 
     name = "char"
 
-    def __init__(self, characters: str):
+    def __init__(self, characters: str) -> None:
         self.characters = characters
         self.ids = {character: index for index, character in enumerate(characters)}
         self.vocab_size = len(characters)
@@ -172,8 +181,9 @@ class CharTokenizer(Tokenizer):
 class WordTokenizer(Tokenizer):
     """One token a word (with inner apostrophes and hyphens), a newline, or any other visible sign.
 
-    Words seen only once in training become <unk>, so that the model has met <unk> when it must read one. Spaces are no
-    tokens: decode puts them back by the rules of print, so runs of spaces and indentation are lost.
+    A word out of the vocabulary becomes <unk>. Words seen only once in training are left out of it, so that the model
+    meets <unk> in training and knows what to make of it later. Spaces are no tokens: decode puts them back by the
+    rules of print, so runs of spaces and indentation are lost.
     """
 
     name = "word"
@@ -181,7 +191,7 @@ class WordTokenizer(Tokenizer):
     unk_id = 0
     newline_id = 1
 
-    def __init__(self, words: list[str]):
+    def __init__(self, words: list[str]) -> None:
         self.words = words
         self.ids = {word: index for index, word in enumerate(words)}
         # No text is cut into the token "<unk>": a prompt that contains these five signs gives <, unk and >.
@@ -239,7 +249,7 @@ class WordTokenizer(Tokenizer):
 # The rules of print. English ones: only English writes th' and 'tis.
 ENDS = frozenset(",.;:!?)]}”…%")  # no space before
 BEGINS = frozenset("([{“‘«¿¡$£€#")  # no space after
-DASHES = frozenset("-‐‑–—/")  # no space on either side
+HYPHENS = frozenset("-‐‑–—/")  # no space on either side
 PAIRED = frozenset('"_')  # the same sign opens and closes
 APOSTROPHES = frozenset("'’")
 JOINERS = frozenset("'’‐‑-")  # between letters, these make one word of two
@@ -260,7 +270,7 @@ class WordStreamer(Streamer):
     "'Tis he--(so they say) who cried 'Hold!' i' the dark."
     """
 
-    def __init__(self, words: list[str]):
+    def __init__(self, words: list[str]) -> None:
         super().__init__(words)
         self.last = "\n"
         self.tight = True  # the next token follows without a space: so at a line's start and after "("
@@ -292,7 +302,7 @@ class WordStreamer(Streamer):
             opens = self._apostrophe_opens() if word in APOSTROPHES else word not in self.opened
             self._open_or_close(word, opens)
             return opens, opens
-        if word in DASHES:
+        if word in HYPHENS:
             return False, True
         if word == "‘":
             self.opened.add("'")
@@ -333,16 +343,16 @@ class WordStreamer(Streamer):
 
 
 class BPETokenizer(Tokenizer):
-    """Byte pairs: starts from the 256 bytes of UTF-8 and joins the most frequent neighbours into new tokens.
+    """Byte-pair encoding: start from the 256 bytes of UTF-8, and join the most frequent pair of neighbours to a token.
 
-    Frequent words become one token, rare ones a few, and no text is unknown (Sennrich et al. 2016, arXiv 1508.07909;
-    over bytes as in GPT-2).
+    That is a merge, and it is repeated until the vocabulary is full. So frequent words become one token, rare ones a
+    few, and as any text is bytes, nothing is unknown (Sennrich et al. 2016, arXiv 1508.07909; over bytes as in GPT-2).
     """
 
     name = "bpe"
     newline_id = ord("\n")
 
-    def __init__(self, merges: list[tuple[int, int]]):
+    def __init__(self, merges: list[tuple[int, int]]) -> None:
         self.merges = [tuple(pair) for pair in merges]  # merge number i joins two tokens into token 256 + i
         self.merged_id = {pair: 256 + index for index, pair in enumerate(self.merges)}
         self.bytes = [bytes([value]) for value in range(256)]
@@ -381,7 +391,7 @@ class BPETokenizer(Tokenizer):
         ids = utf8(chunk)
         while len(ids) > 1:
             pair = min(pairwise(ids), key=lambda pair: self.merged_id.get(pair, self.vocab_size))
-            if pair not in self.merged_id:
+            if pair not in self.merged_id:  # not even the pair that was learned first of all that are here
                 break
             ids = merge(ids, pair, self.merged_id[pair])
         return ids
@@ -404,9 +414,9 @@ class BPETokenizer(Tokenizer):
 
 
 class ByteStreamer(Streamer):
-    """Holds back the bytes of a character until it is complete."""
+    """Holds back the bytes of a character until it is complete: one character may be spread over several tokens."""
 
-    def __init__(self, texts: list[bytes]):
+    def __init__(self, texts: list[bytes]) -> None:
         super().__init__(texts)
         self.decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
@@ -420,9 +430,14 @@ class ByteStreamer(Streamer):
 def learn_merges(text: str, count: int) -> list[tuple[int, int]]:
     """The pairs of tokens to join, in order: each time the most frequent one, of equals the one with smaller ids.
 
-    Only the chunks that hold a pair change when it is joined, so only their pairs are counted again; the heap keeps
-    old counts too, which are passed over when they come up.
+    To count all pairs anew for every merge would take minutes. But only those chunks change that hold the joined pair,
+    so only their pairs are counted again. A heap tells which pair is the most frequent. When a count changes, the new
+    one is added to the heap, and the old one is passed over when it comes up.
+
+    >>> learn_merges("low low low", 2)  # l o, then lo w
+    [(108, 111), (256, 119)]
     """
+    # A text repeats its chunks, so each different one is worked on once and counted as often as it occurs.
     chunks = Counter(CHUNK.findall(text))
     words, repeats = [utf8(chunk) for chunk in chunks], list(chunks.values())
     counts, places = Counter(), defaultdict(set)  # pair -> how often; pair -> the words that hold it
@@ -430,7 +445,7 @@ def learn_merges(text: str, count: int) -> list[tuple[int, int]]:
         count_pairs(words[index], repeats[index], counts)
         for pair in pairwise(words[index]):
             places[pair].add(index)
-    heap = [(-times, pair) for pair, times in counts.items()]
+    heap = [(-times, pair) for pair, times in counts.items()]  # negative, since a heap gives the smallest first
     heapq.heapify(heap)
 
     merges = []
@@ -438,7 +453,7 @@ def learn_merges(text: str, count: int) -> list[tuple[int, int]]:
         times, pair = heapq.heappop(heap)
         if -times != counts[pair]:  # an old count
             continue
-        if -times < 2:
+        if -times < 2:  # what occurs once is no pattern
             break
         merges.append(pair)
         changed = set()
@@ -456,7 +471,7 @@ def learn_merges(text: str, count: int) -> list[tuple[int, int]]:
 
 
 def count_pairs(word: list[int], times: int, counts: Counter) -> None:
-    """Add each pair of neighbours to counts, `times` times."""
+    """Add each pair of neighbours to counts, `times` times; a negative number takes them away again."""
     for pair in pairwise(word):
         counts[pair] += times
 
@@ -484,7 +499,7 @@ def utf8(text: str) -> list[int]:
         raise UserError(f"the text holds {sign}, half of a surrogate pair and no character; remove it") from None
 
 
-# -------------------------------------------------------------------------------------------------------------- common
+# ------------------------------------------------------------------------------------------------- what all of them use
 
 
 def is_word(token: str) -> bool:
