@@ -1,11 +1,13 @@
 """Forecast a window that the model never saw:  python forecast.py --visualize"""
 
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
 import torch
+from torch import Tensor
 
 from shared.errors import UserError
 from shared.run.checkpoint import load_checkpoint
@@ -38,11 +40,12 @@ def load_forecaster(path: Path, data: str | None = None) -> tuple[Forecaster, st
     return model.eval(), choice.row, series.rescaled(**saved["scale"]), settings
 
 
-def parse_flags():
+def parse_flags() -> Namespace:
+    """The flags of forecast.py."""
     parser = ArgumentParser(description="Forecast one window of the test part, and show what came.")
     add = parser.add_argument
     add("--checkpoint", default=str(FOLDER / "checkpoints" / "best.pt"), help="the model to use [checkpoints/best.pt]")
-    add("--data", help="where the series is now, if it has moved since training")
+    add("--data", help="where the series is now, if it has moved since training, or another with the same columns")
     add("--window", type=number(int, low=0), default=0, help="which window of the test part, counted from 0 [0]")
     add("--column", help="which target to show; by default the last")
     add("--past-length", type=number(int, low=1), help="show the model fewer past steps than in training")
@@ -67,7 +70,7 @@ def choose_window(windows: Windows, which: int) -> Batch:
     return windows.batch(torch.tensor([which]))
 
 
-def known_column(series: Series, batch: Batch) -> tuple | None:
+def known_column(series: Series, batch: Batch) -> tuple[str, Tensor] | None:
     """Name and values of the one column that is known of the future, for the picture; None where there are several."""
     if series.num_known > 1 or series.columns[-1] == NOTHING:
         return None
@@ -75,8 +78,8 @@ def known_column(series: Series, batch: Batch) -> tuple | None:
     return series.columns[-1], values * series.deviations[-1] + series.means[-1]
 
 
-def print_forecast(truth, forecast, quantiles) -> None:
-    """A line a step: what came, what was forecast, and the quantiles (Tf, Q) if there are any."""
+def print_forecast(truth: Tensor, forecast: Tensor, quantiles: Tensor | None) -> None:
+    """A line a step: what came (Tf), what was forecast (Tf), and the quantiles (Tf, Q) if there are any."""
     print(f"{'step':>4} {'truth':>10} {'forecast':>10}" + (f" {'quantiles':>10}" if quantiles is not None else ""))
     for step in range(len(truth)):
         more = "" if quantiles is None else "".join(f" {value:10.3f}" for value in quantiles[step])
@@ -93,10 +96,10 @@ def main() -> None:
     batch, column = choose_window(windows, flags.window), choose_column(series, flags.column)
     with torch.no_grad():
         prediction, weights = model(*batch.inputs, **batch.lengths, return_attention=True)
-    point = series.in_units(middle(prediction, model.num_quantiles))[0, :, column]
-    truth = series.in_units(batch.targets)[0, :, column]
+    point = series.in_units(middle(prediction, model.num_quantiles))[0, :, column]  # (Tf)
+    truth = series.in_units(batch.targets)[0, :, column]  # (Tf)
     quantiles = None
-    if model.num_quantiles:
+    if model.num_quantiles:  # (B, Tf, O, Q): scales belong to targets, so those have to stand last
         quantiles = series.in_units(prediction.transpose(-1, -2))[0, ..., column]  # (Tf, Q)
     print_forecast(truth, point, quantiles)
     if flags.visualize is None:

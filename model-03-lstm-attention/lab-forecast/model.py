@@ -6,7 +6,7 @@ The first O columns of the past are the targets, its last Ff columns those that 
 same order. A forecaster inherits padding, the linear head and the season from `Forecaster`, and writes `features`.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -105,7 +105,7 @@ class EncoderDecoderLSTM(Forecaster):
 
     def __init__(
         self, past_size: int, future_size: int, num_targets: int,
-        hidden_size: int = 32, num_layers: int = 1, dropout: float = 0.0, **shared,
+        hidden_size: int = 32, num_layers: int = 1, dropout: float = 0.0, **shared: Any,
     ):  # fmt: skip
         super().__init__(past_size, future_size, num_targets, hidden_size, **shared)
         self.encoder = nn.LSTM(past_size, hidden_size, num_layers, batch_first=True)
@@ -134,7 +134,7 @@ class AttentionLSTM(Forecaster):
     def __init__(
         self, past_size: int, future_size: int, num_targets: int,
         hidden_size: int = 32, num_layers: int = 1, num_heads: int = 4, gating: bool = True, causal: bool = True,
-        dropout: float = 0.0, attention_dropout: float = 0.0, lstm_dropout: float = 0.0, **shared,
+        dropout: float = 0.0, attention_dropout: float = 0.0, lstm_dropout: float = 0.0, **shared: Any,
     ):  # fmt: skip
         require_even(hidden_size)
         super().__init__(past_size, future_size, num_targets, hidden_size, **shared)
@@ -189,7 +189,7 @@ class TransformerLSTM(Forecaster):
     def __init__(
         self, past_size: int, future_size: int, num_targets: int,
         hidden_size: int = 32, num_layers: int = 1, num_heads: int = 4, num_blocks: int = 2, gating: bool = True,
-        dropout: float = 0.0, **shared,
+        dropout: float = 0.0, **shared: Any,
     ):  # fmt: skip
         require_even(hidden_size)
         super().__init__(past_size, future_size, num_targets, hidden_size, **shared)
@@ -225,7 +225,7 @@ class QueryAttention(Forecaster):
 
     def __init__(
         self, past_size: int, future_size: int, num_targets: int,
-        hidden_size: int = 32, causal: bool = True, **shared,
+        hidden_size: int = 32, causal: bool = True, **shared: Any,
     ):  # fmt: skip
         require_even(hidden_size)
         super().__init__(past_size, future_size, num_targets, past_size, **shared)
@@ -305,7 +305,7 @@ class StackedAttentionLSTM(Forecaster):
 
     def __init__(
         self, past_size: int, future_size: int, num_targets: int,
-        hidden_size: int = 32, num_blocks: int = 3, literal: bool = False, **shared,
+        hidden_size: int = 32, num_blocks: int = 3, literal: bool = False, **shared: Any,
     ):  # fmt: skip
         super().__init__(past_size, future_size, num_targets, hidden_size, **shared)
         sizes = [past_size] + [hidden_size] * num_blocks

@@ -1,19 +1,20 @@
 """The lab's pictures: a forecast with its band, what it attended to, and how far back each model's answer lies.
 
-They take arrays and return matplotlib Figures; a caller saves them with shared/show/plots.py's save_figure.
+They take arrays and return matplotlib Figures; a caller saves them with shared/show/figures.py's save_figure.
+
+Tp past steps, Tf future steps
 """
 
-import textwrap
-
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
-from shared.show.figures import COLOUR_MAP, DPI, WIDTH
+from shared.show.figures import COLOUR_MAP, new_figure
 
 # Hollow and of three sizes, so that all can be seen where they agree.
 STYLES = {
@@ -27,16 +28,15 @@ STYLES = {
 LAGS_BEYOND = 7  # how much of the axis lies beyond the true lag
 
 
-def new_figure(height: float, title: str, caption: str) -> Figure:
-    """An empty Figure with its title above and its caption below."""
-    figure = Figure(figsize=(WIDTH, height), layout="constrained", dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    figure.suptitle(textwrap.fill(title, 62), fontsize=14, parse_math=False)
-    figure.supxlabel(textwrap.fill(caption, 96), x=0.01, ha="left", fontsize=10)
-    return figure
-
-
-def forecast_figure(past, truth, forecast, band, column: str, title: str, known=None) -> Figure:
+def forecast_figure(
+    past: ArrayLike,
+    truth: ArrayLike,
+    forecast: ArrayLike,
+    band: tuple[ArrayLike, ArrayLike] | None,
+    column: str,
+    title: str,
+    known: tuple[str, ArrayLike] | None = None,
+) -> Figure:
     """One column's past (Tp), what came (Tf), its forecast (Tf) and the outermost quantiles, (2, Tf) or None.
 
     known: the name and the values (Tp + Tf) of a column that is known of the future, for a panel below; or None.
@@ -48,6 +48,8 @@ def forecast_figure(past, truth, forecast, band, column: str, title: str, known=
     panels = figure.subplots(
         1 if known is None else 2, 1, sharex=True, squeeze=False, height_ratios=[3, 1][: 1 + bool(known)]
     )
+
+    # Steps are counted from the first that is forecast, as everywhere in this lab: the past is negative.
     axes, before, after = panels[0, 0], np.arange(-len(past), 0), np.arange(len(truth))
     axes.plot(before, past, color="0.35", linewidth=1.5, label="past")
     axes.plot(after, truth, "o", color="0.1", markersize=4, label="truth")
@@ -67,7 +69,7 @@ def forecast_figure(past, truth, forecast, band, column: str, title: str, known=
     return figure
 
 
-def attention_figure(weights, num_past: int, title: str) -> Figure:
+def attention_figure(weights: ArrayLike, num_past: int, title: str) -> Figure:
     """The mean over heads of weights (heads, Tf, Tp + Tf): the step forecast down, the step looked at across."""
     weights = np.asarray(weights, dtype=float)
     heads, num_future, num_steps = weights.shape
@@ -81,10 +83,8 @@ def attention_figure(weights, num_past: int, title: str) -> Figure:
     axes = figure.add_subplot()
     scale = PowerNorm(gamma=0.5, vmin=0.0, vmax=1.0)  # 0 to 1 always, so that pictures can be compared
     extent = (-num_past - 0.5, num_steps - num_past - 0.5, num_future - 0.5, -0.5)
-    shown = np.ma.masked_equal(weights.mean(0), 0.0)  # a weight of exactly 0 is a masked one
-    axes.imshow(
-        shown, cmap=COLOUR_MAP, norm=scale, interpolation="nearest", aspect="auto", extent=extent
-    )  # fmt: skip
+    shown = np.ma.masked_equal(weights.mean(0), 0.0)  # (Tf, Tp + Tf); a weight of exactly 0 is a masked one
+    axes.imshow(shown, cmap=COLOUR_MAP, norm=scale, interpolation="nearest", aspect="auto", extent=extent)
     axes.axvline(-0.5, color="tab:red", linewidth=1)
     axes.set_xlabel("step looked at (negative: past)", fontsize=12)
     axes.set_ylabel("step forecast", fontsize=12)
@@ -95,7 +95,7 @@ def attention_figure(weights, num_past: int, title: str) -> Figure:
     return figure
 
 
-def lag_figure(shares: dict, lag: int | None) -> Figure:
+def lag_figure(shares: dict[str, dict[str, list[float]]], lag: int | None) -> Figure:
     """A panel for each model: the share of each lag by weights, gradient and occlusion.
 
     shares: model -> measure -> a share for each lag from 0; lag: the true one, or None.
@@ -119,7 +119,7 @@ def lag_figure(shares: dict, lag: int | None) -> Figure:
     return figure
 
 
-def draw_shares(axes, measured: dict, lag: int | None) -> None:
+def draw_shares(axes: Axes, measured: dict[str, list[float]], lag: int | None) -> None:
     """One panel of `lag_figure`."""
     for name, profile in measured.items():
         axes.plot(profile if lag is None else profile[: lag + LAGS_BEYOND + 1], **STYLES[name])

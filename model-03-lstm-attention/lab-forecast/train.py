@@ -4,6 +4,7 @@ import shlex
 import sys
 from argparse import BooleanOptionalAction, Namespace
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
@@ -46,7 +47,7 @@ def add_series_flags(parser: ArgumentParser) -> None:
     """Which series, and how it is cut into windows."""
     whole = number(int, low=1)
 
-    def flag(name: str, why: str, **options) -> None:
+    def flag(name: str, why: str, **options: Any) -> None:
         add_flag(parser, name, why, DEFAULTS, **options)
 
     flag("--data", "flow-pressure (made here), etth1 (downloaded once), a CSV file, or a folder of them: a series each")
@@ -54,14 +55,15 @@ def add_series_flags(parser: ArgumentParser) -> None:
     flag("--known-future", "columns known of the future; dates become hour and weekday", nargs="+", metavar="COLUMN")
     flag("--past-only", "columns that are known of the past only", nargs="+", metavar="COLUMN")
     flag("--lag", "flow-pressure: how many steps after a spike pressure dips", type=number(int, low=0))
-    flag(
-        "--lengths", "flow-pressure: not one long series but many, of lengths in between", nargs=2, type=whole,
-        metavar=("SHORTEST", "LONGEST"),
-    )  # fmt: skip
+    why, names = (
+        "flow-pressure: not one long series but many short ones, of lengths in between",
+        ("SHORTEST", "LONGEST"),
+    )
+    flag("--lengths", why, nargs=2, type=whole, metavar=names)
     flag("--past-length", "steps that a forecast looks back on", type=whole)
     flag("--horizon", "steps that are forecast at once", type=whole)
-    why = "windows that lack steps at the beginning or end of a series count too, padded; by default where there are "
-    flag("--pad", why + "several series", action=BooleanOptionalAction)
+    why = "use windows that a series is too short for, padded; by default where there are several series"
+    flag("--pad", why, action=BooleanOptionalAction)
 
 
 def parse_flags() -> Namespace:
@@ -75,7 +77,7 @@ def parse_flags() -> Namespace:
     add_series_flags(parser)
     whole = number(int, low=1)
 
-    def flag(name: str, why: str, **options) -> None:
+    def flag(name: str, why: str, **options: Any) -> None:
         add_flag(parser, name, why, DEFAULTS, **options)
 
     flag("--model", "which forecaster", choices=MODELS)

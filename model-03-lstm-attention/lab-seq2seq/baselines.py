@@ -11,16 +11,16 @@ from shared.results.labs import keep_baseline
 from shared.run.cli import ArgumentParser, run_main
 from shared.run.experiment import command_line
 
-from examples import Pair, read_pairs
+from examples import Lines, read_pairs
 from tasks import split_scores
 
 
-def copied(lines: list[list[Pair]]) -> list[str]:
+def copied(lines: Lines) -> list[str]:
     """Every old word as it stands."""
     return [old for line in lines for old, _ in line]
 
 
-def most_frequent(train: list[list[Pair]], lines: list[list[Pair]]) -> list[str]:
+def most_frequent(train: Lines, lines: Lines) -> list[str]:
     """For every old word the modern form that it has most often in training; a word never seen there is copied."""
     forms = defaultdict(Counter)
     for line in train:

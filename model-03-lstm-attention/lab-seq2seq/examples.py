@@ -22,11 +22,12 @@ OLD_SYMBOLS, MODERN_SYMBOLS = LETTERS + "æ&'-<> ", LETTERS + "'-"
 POOL = 20  # batches that are drawn together, so that those of a like length can be put side by side
 
 Pair = tuple[str, str]  # a word in old and in modern spelling
+Lines = list[list[Pair]]  # of a play, each a list of its words
 Batch = tuple[Tensor, Tensor, Tensor]  # source (B, S), lengths (B), targets (B, T)
 
 
 class Symbols:
-    """Characters <-> ids from 3 on; every sequence ends with EOS."""
+    """A vocabulary: characters <-> ids from 3 on, behind PAD, BOS and EOS; every sequence ends with EOS."""
 
     def __init__(self, characters: str):
         self.characters = characters
@@ -98,13 +99,16 @@ def random_strings(lengths: Tensor, reverse: bool, held_out: bool, generator: to
 
     With a = 0 to z = 25, a string whose letters add up to a multiple of ten is held out: training never sees one.
     """
-    position = torch.arange(int(lengths.max()) + 1)
+    position = torch.arange(int(lengths.max()) + 1)  # one more than letters, for EOS
     real = position < lengths[:, None]  # (B, S)
-    letters = torch.randint(26, real.shape, generator=generator) * real
-    total = letters.sum(1)
+    letters = torch.randint(26, real.shape, generator=generator) * real  # (B, S)
+
+    # The first letter is moved, so that the sum is a multiple of ten where it must be, and none where it must not.
+    total = letters.sum(1)  # (B)
     first = letters[:, 0] + (-total % 10 if held_out else (total % 10 == 0).long())
     letters[:, 0] = torch.where(first < 26, first, first - 10)
-    source = torch.where(real, letters + 3, PAD)
+
+    source = torch.where(real, letters + 3, PAD)  # ids 0 to 2 are PAD, BOS and EOS
     source[torch.arange(len(lengths)), lengths] = EOS
     backwards = torch.where(real, lengths[:, None] - 1 - position, position)  # EOS and what is behind it stay
     targets = source.gather(1, backwards) if reverse else source
@@ -129,7 +133,7 @@ def held_out_strings(task: str, lengths: list[int], each: int) -> Examples:
 # ------------------------------------------------------------------------------------------------------------ spelling
 
 
-def read_pairs(path: Path = PAIRS) -> dict[str, list[list[Pair]]]:
+def read_pairs(path: Path = PAIRS) -> dict[str, Lines]:
     """pairs.txt -> split -> its lines, each a list of (old, modern) words."""
     splits, lines = {}, []
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -151,7 +155,7 @@ def window(words: list[str], place: int, context: int) -> str:
     return f"{before}<{words[place]}>{after}"
 
 
-def windows(lines: list[list[Pair]], context: int) -> list[Pair]:
+def windows(lines: Lines, context: int) -> list[Pair]:
     """Every word of the lines: how the model reads it, and its modern form."""
     pairs = []
     for line in lines:
@@ -166,7 +170,7 @@ def encoded(pairs: list[Pair], vocabularies: Vocabularies) -> Examples:
     return Examples(*(padded([symbols.encode(text) for text in texts]) for symbols, texts in sides))
 
 
-def draws(lines: list[list[Pair]]) -> dict[str, float]:
+def draws(lines: Lines) -> dict[str, float]:
     """How often each old word is drawn, in proportion: the root of its count, and once for every rarer form it takes.
 
     Half of all words are the commonest hundred, which are soon learned: hence the root. But a word whose commonest form
@@ -183,11 +187,12 @@ def draws(lines: list[list[Pair]]) -> dict[str, float]:
 class SpellingBatches:
     """Training batches of words in their context, drawn with replacement as often as `draws` says."""
 
-    def __init__(self, lines: list[list[Pair]], vocabularies: Vocabularies, settings: dict):
+    def __init__(self, lines: Lines, vocabularies: Vocabularies, settings: dict):
         self.examples = encoded(windows(lines, settings["context"]), vocabularies)
         self.batch_size, self.seed = settings["batch_size"], settings["seed"]
         words = [old for line in lines for old, _ in line]
         counts, wanted = Counter(words), draws(lines)
+        # A word that occurs often is drawn by each of its places in turn, so each gets its part of the word's weight.
         weights = torch.tensor([wanted[word] / counts[word] for word in words], dtype=torch.float64)
         self.cumulated = weights.cumsum(0) / weights.sum()
         self.pool = (None, [])  # its number, its batches
@@ -203,7 +208,9 @@ class SpellingBatches:
         """POOL batches in random order, each of sources of a like length: places in the table."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
         chance = torch.rand(POOL * self.batch_size, dtype=torch.float64, generator=generator)
+        # The first place at which the cumulated weights reach a random number is drawn as often as its weight says.
         chosen = torch.searchsorted(self.cumulated, chance).clamp(max=len(self.examples) - 1)
+        # Sources of a like length in one batch leave little padding.
         chosen = chosen[lengths_of(self.examples.sources[chosen]).argsort(stable=True)]
         batches = chosen.split(self.batch_size)
         return [batches[i] for i in torch.randperm(POOL, generator=generator)]

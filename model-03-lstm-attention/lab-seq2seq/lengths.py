@@ -10,12 +10,11 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from shared.errors import UserError
 from shared.run.cli import ArgumentParser, run_main
-from shared.show.figures import DPI, WIDTH, save_figure
+from shared.show.figures import new_figure, save_figure
 
 from examples import held_out_strings
 from scores import exact
@@ -27,9 +26,7 @@ BEYOND = 10  # letters more than in training
 
 def lengths_figure(curves: dict[str, list[float]], trained: int, task: str) -> Figure:
     """A curve for each name: share of exact outputs at 1, 2, ... letters; a line at the longest in training."""
-    figure = Figure(figsize=(WIDTH, 5.0), layout="constrained", dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    figure.suptitle(f"{task}: held-out strings that come out exactly", fontsize=14)
+    figure = new_figure(5.0, f"{task}: held-out strings that come out exactly")
     axes = figure.add_subplot()
     for (name, shares), marker in zip(curves.items(), "osD^v<>"):
         axes.plot(range(1, len(shares) + 1), shares, marker=marker, label=name)
@@ -55,9 +52,9 @@ def main() -> None:
     names = [row_name(settings) for _, _, settings in models]
     curves = {}
     for run, name, (model, _, _) in zip(runs, names, models):
-        right = exact(model, held_out_strings(task, list(range(1, trained + BEYOND + 1)), EACH))
+        right = exact(model, held_out_strings(task, list(range(1, trained + BEYOND + 1)), EACH))  # (lengths * EACH)
         curve = name if names.count(name) == 1 else f"{name} ({run})"
-        curves[curve] = right.view(-1, EACH).double().mean(1).tolist()
+        curves[curve] = right.view(-1, EACH).double().mean(1).tolist()  # a share for each length
     for name, shares in curves.items():
         print(f"{name:12} " + " ".join(f"{share:.2f}" for share in shares))
     path = Path(f"lengths-{task}.png")

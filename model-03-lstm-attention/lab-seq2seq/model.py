@@ -1,6 +1,9 @@
-"""Sequence to sequence with attention: one LSTM reads, another writes and looks back at what was read.
+"""Sequence to sequence with attention: an encoder reads, a decoder writes and looks back at what was read.
 
-B batch, S source time, T target time, E embedding, H hidden, V vocabulary
+B batch, S source time, T target time, E embedding, H hidden, A inner size of additive attention, V vocabulary
+
+Read it in the order of the data: `Encoder.forward`, then `Seq2Seq.read`, `advance` (one step of the decoder) and
+`forward` (all steps, with the right answers fed in: teacher forcing). How an answer is found without them: search.py.
 """
 
 import torch
@@ -73,7 +76,7 @@ class DecoderCells(nn.Module):
 
 
 class AdditiveLookup(AdditiveAttention):
-    """Additive attention (Bahdanau et al. 2015) over a source that is asked again at every step: projected once."""
+    """Additive cross-attention (Bahdanau et al. 2015); the source is asked at every step, but projected only once."""
 
     def __init__(self, hidden_size: int, num_heads: int):
         super().__init__(hidden_size, hidden_size, hidden_size // 2)
@@ -85,7 +88,8 @@ class AdditiveLookup(AdditiveAttention):
     def look(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """query (B, 1, H) -> context (B, 1, H), weights (B, 1 head, 1, S)."""
         keys, values, mask, _ = memory
-        weights = masked_softmax(self.pair_scores(self.query(query), keys), mask)  # (B, 1, S)
+        scores = self.pair_scores(self.query(query), keys)  # (B, 1, S)
+        weights = masked_softmax(scores, mask)  # exactly 0 on padding
         return weights @ values, weights[:, None]
 
 
@@ -103,8 +107,9 @@ class MultiHeadLookup(MultiHeadAttention):
         """query (B, 1, H) -> context (B, 1, H), weights (B, heads, 1, S)."""
         keys, values, mask, _ = memory
         queries = self.split_heads(self.query(query))  # (B, heads, 1, H / heads)
-        context, weights = attend(queries, keys, values, mask[:, None])
-        return self.output(context.transpose(1, 2).flatten(2)), weights
+        context, weights = attend(queries, keys, values, mask[:, None])  # (B, heads, 1, H / heads), (B, heads, 1, S)
+        context = context.transpose(1, 2).flatten(2)  # (B, 1, H): the heads side by side
+        return self.output(context), weights
 
 
 class NoLookup(nn.Module):
@@ -203,19 +208,26 @@ class Seq2Seq(nn.Module):
         -> logits (B, T, V), weights (B, heads, T, S) if asked for and there, else None."""
         memory, state = self.read(source, lengths)
         features, weights = [], []
+        # The inputs are all known, and still it takes a loop: each step reads the context that the last one fetched.
         for embedded in self.dropout(self.target_embedding(inputs)).unbind(1):  # T times (B, E)
             feature, state, looked = self.advance(embedded, state, memory)
             features.append(feature)
             weights.append(looked)
         logits = self.output(self.dropout(torch.stack(features, dim=1)))  # (B, T, V)
-        return logits, torch.cat(weights, dim=2) if return_attention and weights[0] is not None else None
+        if not return_attention or weights[0] is None:
+            return logits, None
+        return logits, torch.cat(weights, dim=2)  # (B, heads, T, S)
 
     def loss(self, source: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
-        """Nats of the targets (B, T), which end with EOS and PAD behind it, summed over all that are not PAD."""
+        """Cross-entropy in nats, summed over all targets (B, T) but PAD, which stands behind the EOS that ends each."""
         logits, _ = self(source, lengths, shifted(targets))
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD, reduction="sum")
 
 
 def shifted(targets: Tensor) -> Tensor:
-    """What the decoder reads while it is to write the targets (B, T): BOS, then all but their last."""
+    """What the decoder reads while it is to write the targets (B, T): BOS, then all but their last.
+
+    >>> shifted(torch.tensor([[5, 6, EOS]])).tolist()
+    [[1, 5, 6]]
+    """
     return F.pad(targets[:, :-1], (1, 0), value=BOS)

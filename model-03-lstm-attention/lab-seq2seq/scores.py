@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from examples import Examples, Pair, Vocabularies, encoded, held_out_strings, lengths_of, windows
+from examples import Examples, Lines, Vocabularies, encoded, held_out_strings, lengths_of, windows
 from model import PAD, Seq2Seq, shifted
 from search import beam_search, greedy
 
@@ -37,7 +37,7 @@ def exact(model: Seq2Seq, examples: Examples) -> Tensor:
 
 @torch.no_grad()
 def mean_loss(model: Seq2Seq, examples: Examples) -> float:
-    """Nats per symbol, EOS counted and padding not: summed over all examples, divided once."""
+    """Cross-entropy in nats per symbol, EOS counted and padding not: summed over all examples, divided once."""
     model.eval()
     nats = sum(
         model.loss(source.to(model.device), lengths.to(model.device), targets.to(model.device)).item()
@@ -74,10 +74,10 @@ def alignment(model: Seq2Seq, examples: Examples, reverse: bool) -> dict[int, fl
         _, weights = model(*(tensor.to(model.device) for tensor in batch), return_attention=True)  # (B, heads, T, S)
         if weights is None:
             return None
-        looked = weights.mean(1).argmax(-1).cpu()  # (B, T)
-        letters = lengths[:, None] - 1
-        position = torch.arange(targets.size(1))[None]
-        place = letters - 1 - position if reverse else position
+        looked = weights.mean(1).argmax(-1).cpu()  # (B, heads, T, S) -> (B, T): the column of the heaviest weight
+        letters = lengths[:, None] - 1  # (B, 1), without EOS
+        position = torch.arange(targets.size(1))[None]  # (1, T)
+        place = letters - 1 - position if reverse else position  # where the letter to write stands in the source
         real = position < letters  # (B, T)
         steps += int(real.sum())
         for offset in OFFSETS:
@@ -88,7 +88,7 @@ def alignment(model: Seq2Seq, examples: Examples, reverse: bool) -> dict[int, fl
 # ------------------------------------------------------------------------------------------------------------ spelling
 
 
-def word_scores(lines: list[list[Pair]], predicted: list[str], seen: set[str]) -> tuple[float, float]:
+def word_scores(lines: Lines, predicted: list[str], seen: set[str]) -> tuple[float, float]:
     """Share of right words among all, and among those whose old form was never seen in training."""
     pairs = [pair for line in lines for pair in line]
     right = [modern == guess for (_, modern), guess in zip(pairs, predicted, strict=True)]
@@ -96,7 +96,7 @@ def word_scores(lines: list[list[Pair]], predicted: list[str], seen: set[str]) -
     return sum(right) / len(right), sum(unseen) / max(1, len(unseen))
 
 
-def modernised(model: Seq2Seq, lines: list[list[Pair]], vocabularies: Vocabularies, context: int) -> list[str]:
+def modernised(model: Seq2Seq, lines: Lines, vocabularies: Vocabularies, context: int) -> list[str]:
     """The model's modern form of every word of the lines, in order."""
     sources = [source for source, _ in windows(lines, context)]
     distinct = sorted(set(sources))

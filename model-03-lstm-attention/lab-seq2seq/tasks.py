@@ -4,6 +4,7 @@ Every task has `vocabularies`, `batch(step)`, `held_out` (Examples), `table` and
 `scores(model)` (column -> share).
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -14,6 +15,8 @@ from examples import (
     LETTERS,
     MODERN_SYMBOLS,
     OLD_SYMBOLS,
+    Batch,
+    Lines,
     SpellingBatches,
     Symbols,
     Vocabularies,
@@ -43,11 +46,11 @@ class StringTask:
         self.held_out = held_out_strings(settings["task"], list(range(1, settings["longest"] + 1)), HELD_OUT_STRINGS)
         self.table, self.row = settings["task"], row_name(settings)
 
-    def batch(self, step: int):
+    def batch(self, step: int) -> Batch:
         """The training batch of a step."""
         return string_batch(self.settings, step)
 
-    def scores(self, model) -> dict[str, float]:
+    def scores(self, model: Seq2Seq) -> dict[str, float]:
         """On held-out strings of the lengths trained."""
         return string_scores(model, self.settings["task"], self.settings["longest"])
 
@@ -65,16 +68,16 @@ class SpellingTask:
         context = {0: "word alone", 1: "one neighbour"}.get(self.context, f"{self.context} neighbours")
         self.table, self.row = "spelling", row_name(settings, context)
 
-    def scores(self, model) -> dict[str, float]:
+    def scores(self, model: Seq2Seq) -> dict[str, float]:
         """On all words of the held-out plays, and on those never seen in training."""
 
-        def predict(lines) -> list[str]:
+        def predict(lines: Lines) -> list[str]:
             return modernised(model, lines, self.vocabularies, self.context)
 
         return split_scores(self.splits, predict)
 
 
-def split_scores(splits: dict, predict) -> dict[str, float]:
+def split_scores(splits: dict[str, Lines], predict: Callable[[Lines], list[str]]) -> dict[str, float]:
     """Column -> share of right words; `predict(lines)` gives a modern form for every word of the lines."""
     seen = {old for line in splits["train"] for old, _ in line}
     scores = {}

@@ -2,7 +2,9 @@
 
 import shlex
 import sys
+from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
@@ -11,13 +13,13 @@ import torch
 
 from shared.errors import UserError
 from shared.run.cli import ArgumentParser, log, number, run_main
-from shared.run.experiment import add_flag, add_training_flags, probe, start_run
+from shared.run.experiment import Run, add_flag, add_training_flags, probe, start_run
 from shared.run.training import Task
 
-from examples import Examples, Vocabularies
+from examples import Batch, Examples, Vocabularies
 from model import ATTENTION, PAD, Seq2Seq
 from scores import mean_loss, outputs
-from tasks import NAME, make_task
+from tasks import NAME, SYMBOLS, SpellingTask, StringTask, make_task
 
 DEFAULTS = dict(
     # what is learned
@@ -34,43 +36,28 @@ MODEL_SETTINGS = ("hidden_size", "embedding_size", "num_layers", "attention", "n
 SHOWN = 5  # outputs, at each evaluation
 
 
-def parse_flags():
-    """The flags of train.py."""
+def parse_flags() -> Namespace:
+    """The flags of train.py; what was not given is None and comes from the defaults, which depend on --task."""
     parser = ArgumentParser(
         description="Train a model that modernises the First Folio's spelling, or that copies or reverses strings. No "
         "flags are needed. Defaults in brackets are those for spelling."
     )
-    add_flag(
-        parser,
-        "--task",
-        "spelling is the real one; of copy and reverse the truth is known: where attention has to look",
-        DEFAULTS,
-        choices=("spelling", "copy", "reverse"),
-    )
-    add_flag(
-        parser,
-        "--attention",
-        "how the decoder looks back; none leaves it the encoder's last state, to see what attention is worth",
-        DEFAULTS,
-        choices=tuple(ATTENTION),
-    )
-    add_flag(
-        parser, "--num-heads", "heads of multi-head attention; must divide --hidden-size", DEFAULTS,
-        type=number(int, low=1),
-    )  # fmt: skip
-    add_flag(
-        parser, "--context", "spelling: words read with a word on either side, to tell then from than", DEFAULTS,
-        type=number(int, low=0, high=3),
-    )  # fmt: skip
-    add_flag(
-        parser, "--longest", "copy, reverse: letters of the longest string", DEFAULTS, type=number(int, low=1, high=40)
-    )  # fmt: skip
-    add_flag(
-        parser, "--own-vocabularies", "source and target each with symbols and an embedding of their own; else they "
-        "share", DEFAULTS, action="store_true", default=None,
-    )  # fmt: skip
-    flags = {name: value for name, value in DEFAULTS.items() if name != "precision"}  # sums this small gain nothing
-    add_training_flags(parser, FOLDER, flags)
+
+    def flag(name: str, why: str, **options: Any) -> None:
+        add_flag(parser, name, why, DEFAULTS, **options)
+
+    why = "spelling is the real one; of copy and reverse the truth is known: where attention has to look"
+    flag("--task", why, choices=tuple(SYMBOLS))
+    why = "how the decoder looks back; none leaves it the encoder's last state, to see what attention is worth"
+    flag("--attention", why, choices=tuple(ATTENTION))
+    flag("--num-heads", "heads of multi-head attention; must divide --hidden-size", type=number(int, low=1))
+    why = "source and target each with symbols and an embedding of its own; by default they share"
+    flag("--own-vocabularies", why, action="store_true", default=None)
+    why = "spelling: words read with a word on either side, to tell then from than"
+    flag("--context", why, type=number(int, low=0, high=3))
+    flag("--longest", "copy, reverse: letters of the longest string", type=number(int, low=1, high=40))
+    common = {name: value for name, value in DEFAULTS.items() if name != "precision"}  # sums this small gain nothing
+    add_training_flags(parser, FOLDER, common)
     return parser.parse_args()
 
 
@@ -110,14 +97,14 @@ def vocabulary_sizes(vocabularies: Vocabularies) -> dict[str, int]:
     return sizes if target is source else sizes | {"target_vocab_size": target.vocab_size}
 
 
-def summed_loss(model: Seq2Seq, batch) -> tuple[torch.Tensor, int]:
-    """Nats over a batch's real symbols, and how many those are."""
+def summed_loss(model: Seq2Seq, batch: Batch) -> tuple[torch.Tensor, int]:
+    """Nats over a batch's real symbols, summed, and how many those are."""
     count = int(batch[-1].ne(PAD).sum())  # here, not on a GPU, which would have to be waited for
     source, lengths, targets = (tensor.to(model.device) for tensor in batch)
     return model.loss(source, lengths, targets), count
 
 
-def introduce(run, model: Seq2Seq, seconds: float) -> None:
+def introduce(run: Run, model: Seq2Seq, seconds: float) -> None:
     """Say what is going to happen before it does."""
     settings = run.settings
     minutes = max(settings["max_steps"] * seconds * 1.15 / 60, 0.1)
@@ -138,7 +125,7 @@ def show_outputs(model: Seq2Seq, held_out: Examples, vocabularies: Vocabularies)
         log(f"  | {texts[0][place]}  ->  {vocabularies.target.decode(output)}")
 
 
-def conclude(run, task, scores: dict[str, float]) -> None:
+def conclude(run: Run, task: StringTask | SpellingTask, scores: dict[str, float]) -> None:
     """The scores, where the run is kept, and the command that uses it."""
     for name, score in scores.items():
         print(f"{name:20} {score:.4f}")

@@ -5,6 +5,8 @@ With a model that copies or reverses, the text is a string of small letters.
 
 import re
 import sys
+from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
@@ -24,12 +26,17 @@ from model import Seq2Seq, shifted
 from scores import outputs
 from tasks import load_model
 
+# Of a map: weights (T, S), or None where nothing was looked at; what was written (T), what was read (S).
+Alignment = tuple[Tensor | None, list[str], list[str]]
+# An output, and what makes its map, which takes time and is seldom wanted.
+Result = tuple[str, Callable[[], Alignment]]
+
 WORD = re.compile(r"'?[^\W\d_]+(?:['-][^\W\d_]+)*'?|&")
 OLD_PRINT = str.maketrans("\u2018\u2019\u017f", "''s")  # round quotation marks, the long s
 SPACE, END = "\u2423", "end"  # a space that can be seen; the end of a string
 
 
-def parse_flags():
+def parse_flags() -> Namespace:
     """The flags of translate.py."""
     parser = ArgumentParser(description="Put a line of the First Folio into modern spelling.")
     add = parser.add_argument
@@ -74,14 +81,14 @@ def looked_at(model: Seq2Seq, vocabularies: Vocabularies, source: str, output: s
     return None if weights is None else weights[0].mean(0).cpu()
 
 
-def translate_string(model: Seq2Seq, vocabularies: Vocabularies, settings: dict, text: str, width: int):
-    """A string -> the model's output, and what draws the map: () -> weights, what was written, what was read."""
+def translate_string(model: Seq2Seq, vocabularies: Vocabularies, settings: dict, text: str, width: int) -> Result:
+    """A string -> the model's output, and its map."""
     (output,) = best_outputs(model, vocabularies, [text], width)
     return output, lambda: (looked_at(model, vocabularies, text, output), [*output, END], [*text, END])
 
 
-def translate_line(model: Seq2Seq, vocabularies: Vocabularies, settings: dict, line: str, width: int):
-    """A line -> the line with each word modernised and all else as it was, and what draws the map, as above."""
+def translate_line(model: Seq2Seq, vocabularies: Vocabularies, settings: dict, line: str, width: int) -> Result:
+    """A line -> the line with each word modernised and all else as it was, and its map."""
     words = [word for word in WORD.finditer(line) if is_readable(word[0], vocabularies.source)]
     if not words:
         return line, lambda: (None, [], [])
@@ -90,7 +97,7 @@ def translate_line(model: Seq2Seq, vocabularies: Vocabularies, settings: dict, l
     forms = best_outputs(model, vocabularies, sources, width)
     modern = [with_capitals_of(form, word[0]) for form, word in zip(forms, words)]
 
-    def alignment():
+    def alignment() -> Alignment:
         places = [window_places(words, place, settings["context"]) for place in range(len(words))]
         weights = [looked_at(model, vocabularies, source, form) for source, form in zip(sources, forms)]
         return line_map(line, modern, weights, places)
@@ -106,8 +113,8 @@ def rebuilt(line: str, words: list[re.Match], modern: list[str]) -> str:
     return written + line[end:]
 
 
-def line_map(line: str, modern: list[str], weights: list[Tensor | None], places: list[list[int | None]]):
-    """The maps of all words below each other, an empty row between two: weights (T, S), written, read."""
+def line_map(line: str, modern: list[str], weights: list[Tensor | None], places: list[list[int | None]]) -> Alignment:
+    """The maps of all words below each other, an empty row between two."""
     if weights[0] is None:
         return None, [], []
     rows, written = [], []
@@ -161,8 +168,8 @@ def on_the_line(weights: Tensor, places: list[int | None], length: int) -> Tenso
     return row
 
 
-def draw(alignment, settings: dict, path: Path) -> None:
-    """Save the map."""
+def draw(alignment: Alignment, settings: dict, path: Path) -> None:
+    """Save the map; UserError where nothing was looked at."""
     weights, written, read = alignment
     if weights is None:
         raise UserError("nothing was looked at; --visualize needs words, and a model trained with attention")
