@@ -120,21 +120,31 @@ def test_a_point_of_the_position_curve_is_the_mean_of_all_tokens_since_the_last(
             start = end
 
 
-def test_the_gradient_is_drawn_as_it_is_and_a_zero_is_no_point():
+def test_a_gradient_is_drawn_as_a_share_of_the_nearest_and_a_zero_is_no_point():
     axes = draw.gradient_figure(gradient(), TITLES).axes[0]
     for stage in gradient()["stages"]:
         x, y = curves(axes)[TITLES[stage["stage"]]]
         norms = np.array(stage["norms"])
-        np.testing.assert_array_equal(x, np.arange(100))
-        np.testing.assert_array_equal(y, np.where(norms > 0, norms, np.nan))
-    assert axes.get_yscale() == "log"
+        np.testing.assert_array_equal(x, np.arange(1, 101))  # the token just read is the first one back
+        np.testing.assert_allclose(y, np.where(norms > 0, norms / norms[0], np.nan))
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "2", "4", "8", "16", "32", "64"]
 
 
-def test_a_gradient_too_small_to_matter_falls_off_the_picture():
-    tiny = gradient()
-    tiny["stages"][0]["norms"] = list(10.0 ** -np.arange(100.0))
-    assert draw.gradient_figure(tiny, TITLES).axes[0].get_ylim()[0] == draw.GRADIENT_FLOOR
-    assert draw.gradient_figure(gradient() | {"stages": gradient()["stages"][:1]}, TITLES).axes[0].get_ylim()[0] > 0
+@pytest.mark.parametrize("distances", [1, 2, 3, 300])
+def test_the_gradients_axes_are_the_same_however_small_or_short_the_curves(distances):
+    norms = {"all": np.ones(distances), "tiny": 10.0 ** -np.arange(distances), "none": np.zeros(distances)}
+    stages = [{"stage": stage, "norms": values.tolist()} for stage, values in zip(STAGES, norms.values())]
+    measured = {"distances": list(range(distances)), "targets": 1, "stages": stages}
+    axes = draw.gradient_figure(measured, TITLES).axes[0]
+    assert axes.get_ylim() == (draw.SMALLEST_SHARE, 1.3) and axes.get_xlim() == (1, max(2, distances))
+
+
+def test_the_gradients_picture_says_what_was_found_and_what_a_token_is_called():
+    figure = draw.gradient_figure(gradient(), TITLES, "Attention keeps its whole window", "words")
+    assert figure.get_suptitle() == "Attention keeps its whole window"
+    assert figure.axes[0].get_xlabel().startswith("words back")
+    assert "1/100" in [text.get_text() for text in figure.axes[0].get_yticklabels()]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])

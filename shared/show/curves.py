@@ -3,27 +3,35 @@
 Takes plain numbers and strings and returns matplotlib Figures; a caller saves them with `save_figure`.
 """
 
+import textwrap
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, NullLocator
 
 from shared.show.figures import (
     COLOUR_MAP,
+    FONT,
     TOKENS_SHOWN,
+    drawable,
     new_figure,
     one_entry_a_label,
     series_style,
     set_caption,
     write_tokens,
 )
+from shared.show.tables import perplexity_text
 
-NATS = "nats per token"
-# -------------------------------------------------------------------------------------------- stages beside each other
+NATS = "nats per token"  # the unit of a language model's loss; a lab may have another
+SMALLEST_SHARE = 1e-4  # of the pull of the token just read: what is weaker falls off the picture
 
-GRADIENT_FLOOR = 1e-12  # beside a gradient of 1, less than this is lost in float32's rounding many times over
+# ------------------------------------------------------------------------------------------------------ one run's curve
 
 
-def learning_curve_figure(records, title, unit=NATS):
+def learning_curve_figure(records: Sequence[dict], title: str, unit: str = NATS) -> Figure:
     """Training and validation loss against steps; a loss in nats per token is shown as perplexity too, on the right.
 
     records: the dicts of a metrics.jsonl: `step`, `train_loss` and, where it was measured, `validation_loss`; unit:
@@ -43,23 +51,20 @@ def learning_curve_figure(records, title, unit=NATS):
     axes.set_xlabel("optimizer steps", fontsize=12)
     axes.set_ylabel(f"loss ({unit})", fontsize=12)
     axes.tick_params(labelsize=11)
-    if unit == NATS:  # the right-hand axis keeps the left one's ticks and only renames them: perplexity = exp(nats)
-        right = axes.secondary_yaxis("right")
-        right.yaxis.set_major_formatter(FuncFormatter(lambda nats, _: perplexity_text(nats)))
-        right.set_ylabel("perplexity per token", fontsize=12)
-        right.tick_params(labelsize=11)
+    if unit == NATS:
+        _add_perplexity_axis(axes)
     axes.grid(color="0.9")
     axes.legend(loc="upper right", fontsize=11)
     return figure
 
 
-def _smooth(values):
+def _smooth(values: np.ndarray) -> np.ndarray:
     """A centred running mean over about a fortieth of the curve; at the ends, over as much of it as there is."""
     window = np.ones(1 + len(values) // 40)
     return np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
 
 
-def _draw_validation(figure, axes, records, unit):
+def _draw_validation(figure: Figure, axes: Axes, records: Sequence[dict], unit: str) -> None:
     """Validation losses as points, the lowest as a star; the legend and the caption say how good it is."""
     measured = [(record["step"], record["validation_loss"]) for record in records if _is_measured(record)]
     if not measured:
@@ -71,18 +76,24 @@ def _draw_validation(figure, axes, records, unit):
     set_caption(figure, f"Best validation loss at {best}{f', {loss:.3f} ' if unit == NATS else ' '}{unit}.")
 
 
-def _is_measured(record):
+def _is_measured(record: dict) -> bool:
+    """Whether there is a validation loss to draw: most records have none, and a run that diverged has no finite one."""
     loss = record.get("validation_loss")
     return loss is not None and np.isfinite(loss)
 
 
-def perplexity_text(nats):
-    with np.errstate(over="ignore"):  # a run that diverged: infinite is the right answer
-        value = np.exp(nats)
-    return f"{value:,.0f}" if 100 <= value < 1e6 else f"{value:.3g}"
+def _add_perplexity_axis(axes: Axes) -> None:
+    """Say on the right what the losses on the left are as perplexities: the same ticks, renamed to exp(nats)."""
+    right = axes.secondary_yaxis("right")
+    right.yaxis.set_major_formatter(FuncFormatter(lambda nats, _: perplexity_text(nats)))
+    right.set_ylabel("perplexity per token", fontsize=12)
+    right.tick_params(labelsize=11)
 
 
-def learning_comparison_figure(curves, titles):
+# -------------------------------------------------------------------------------------------- stages beside each other
+
+
+def learning_comparison_figure(curves: Sequence[dict], titles: Mapping[str, str]) -> Figure:
     """Every stage's validation loss against the tokens read, and against the seconds spent.
 
     curves: dicts of `stage`, `tokens`, `seconds` and `validation_loss` (nats per token), lists of one length, which is
@@ -99,7 +110,7 @@ def learning_comparison_figure(curves, titles):
     return figure
 
 
-def context_figure(context, titles):
+def context_figure(context: dict, titles: Mapping[str, str]) -> Figure:
     """The loss of the same tokens against how many tokens before them the model was given.
 
     context: `lengths`, `targets` (how many tokens are scored) and `stages`: dicts of `stage`, `nats` and
@@ -123,7 +134,7 @@ def context_figure(context, titles):
     return figure
 
 
-def position_figure(stages, titles):
+def position_figure(stages: Sequence[dict], titles: Mapping[str, str]) -> Figure:
     """The loss at each place of a window that is read from nothing; drawn as means over ever longer stretches.
 
     stages: dicts of `stage`, `nats` and `counts` (tokens behind each mean), a number a place. Returns a Figure.
@@ -136,6 +147,7 @@ def position_figure(stages, titles):
     axes = figure.add_subplot()
     for index, stage in enumerate(stages):
         nats, counts = np.array(stage["nats"], dtype=float), np.array(stage["counts"])
+        # The axis is logarithmic, so a point gathers ever more places: those after the last point, up to its own.
         ends = np.unique(np.geomspace(1, len(nats), 14).round().astype(int))
         starts = np.concatenate([[0], ends[:-1]])
         means = np.add.reduceat(nats * counts, starts) / np.add.reduceat(counts, starts)
@@ -147,52 +159,63 @@ def position_figure(stages, titles):
     return figure
 
 
-def gradient_figure(gradient, titles):
-    """The size of a prediction's gradient against how long ago the token was read, all stages on one axis.
+def gradient_figure(
+    gradient: dict, titles: dict[str, str], title: str = "How far back each memory reaches", unit: str = "tokens"
+) -> Figure:
+    """How strongly the next guess hangs on a token so far back, as a share of the token just read; all stages together.
 
-    gradient: `distances` (0: the token just read), `targets`, and `stages`: dicts of `stage` and `norms`, a number a
-    distance. Returns a Figure.
+    gradient: `distances` (0: the token just read), `targets`, and `stages`: dicts of `stage` and `norms`, the mean
+    length of a prediction's gradient, a number a distance; unit: what a token is called. Returns a Figure.
     """
     caption = (
-        "How much the log probability of the next token changes with the embedding of a token so far back: the length "
-        f"of the gradient, as it is, mean over {gradient['targets']} places of the validation text. Where a curve "
-        "falls off the picture or ends, nothing comes through."
+        f"Pull: the length of the gradient of the log probability of what comes next, by the embedding so many {unit} "
+        f"back, beside that of the nearest. Mean over {gradient['targets']} places of the validation text."
     )
-    figure = new_figure(5.5, "Gradient against distance", caption)
+    figure = new_figure(5.8, "", caption)
+    figure.suptitle(textwrap.fill(drawable(title), 40), fontsize=20, family=FONT, parse_math=False)
     axes = figure.add_subplot()
-    every = max(1, len(gradient["distances"]) // 10)
+    back = np.array(gradient["distances"]) + 1  # counted from 1, since a logarithm has no place for 0
+    powers = 2 ** np.arange(int(np.log2(back[-1])) + 1)  # 1, 2, 4, ...: the ticks, and where the markers stand
     for index, stage in enumerate(gradient["stages"]):
         norms = np.array(stage["norms"], dtype=float)
-        norms[norms == 0] = np.nan  # a logarithm has no place for it
-        axes.plot(
-            gradient["distances"], norms, label=titles[stage["stage"]], markevery=(index * every // 4, every),
-            **series_style(index),
-        )  # fmt: skip
-    axes.set_yscale("log")
-    axes.set_ylim(bottom=max(GRADIENT_FLOOR, axes.get_ylim()[0]))
-    axes.set_xlabel("distance back from the token just read (tokens)", fontsize=12)
-    axes.set_ylabel("length of the gradient", fontsize=12)
-    axes.tick_params(labelsize=11)
-    axes.grid(color="0.9")
-    axes.legend(fontsize=11, handlelength=4)
+        shares = np.divide(norms, norms[0], out=np.full_like(norms, np.nan), where=norms * norms[0] > 0)
+        style = series_style(index) | {"linewidth": 3}
+        axes.plot(back, shares, label=titles[stage["stage"]], markevery=list(powers - 1), **style)
+    _prepare_gradient_panel(axes, unit, powers, max(2, back[-1]))
     return figure
 
 
-def _prepare_loss_panel(axes, what):
-    """Name the axes, nats on the left and perplexity on the right."""
+def _prepare_gradient_panel(axes: Axes, unit: str, powers: np.ndarray, furthest: int) -> None:
+    """Logarithms both ways, and letters that can be read on a phone."""
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(1, furthest)
+    axes.set_xticks(powers, [str(power) for power in powers])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_yscale("log")
+    axes.set_ylim(SMALLEST_SHARE, 1.3)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: "1" if share == 1 else f"1/{1 / share:,.0f}"))
+    axes.set_xlabel(f"{unit} back (1: the one just read)", fontsize=17)
+    axes.set_ylabel("pull on the next guess", fontsize=17)
+    axes.tick_params(labelsize=15)
+    axes.grid(color="0.9")
+    axes.legend(fontsize=16, handlelength=3, loc="lower left")
+
+
+def _prepare_loss_panel(axes: Axes, what: str) -> None:
+    """Name the axes, `what` below, nats on the left and perplexity on the right."""
     axes.set_xlabel(what, fontsize=12)
     axes.set_ylabel("loss (nats per token)", fontsize=12)
     axes.tick_params(labelsize=11)
     axes.grid(color="0.9")
     axes.legend(fontsize=11, handlelength=4)
-    right = axes.secondary_yaxis("right")
-    right.yaxis.set_major_formatter(FuncFormatter(lambda nats, _: perplexity_text(nats)))
-    right.set_ylabel("perplexity per token", fontsize=12)
-    right.tick_params(labelsize=11)
+    _add_perplexity_axis(axes)
 
 
-def gates_figure(gates, tokens, title):
-    """What gates and memory did along a text: a line each, the mean over the units of their absolute values.
+# --------------------------------------------------------------------------------------------- inside and by experiment
+
+
+def gates_figure(gates: Mapping[str, Sequence[float]], tokens: Sequence[str], title: str) -> Figure:
+    """What gates and cell did along a text: a line each, the mean over the units of their absolute values.
 
     gates: name -> T numbers; tokens: T visible strings. Returns a Figure.
     """
@@ -214,27 +237,27 @@ def gates_figure(gates, tokens, title):
     return figure
 
 
-def recall_figure(tasks, title):
-    """A row of panels a task: answers found against distance, and attention on the answer's place, if there is any.
+def recall_figure(puzzles: Mapping[str, dict], title: str) -> Figure:
+    """A row of panels a puzzle: answers found against distance, and attention on the answer's place, if there is any.
 
-    tasks: name -> {"chance": a guess's accuracy, "stages": name -> {"rows": dicts of `distance` (tokens), `accuracy`
-    and `mass` (0 to 1; mass None without attention)}}. Returns a Figure. ValueError: no tasks.
+    puzzles: name -> {"chance": a guess's accuracy, "stages": name -> {"rows": dicts of `distance` (tokens), `accuracy`
+    and `mass` (0 to 1; mass None without attention)}}. Returns a Figure. ValueError: no puzzles.
     """
-    if not tasks:
-        raise ValueError("a recall figure needs at least one task")
-    stages = list(dict.fromkeys(stage for task in tasks.values() for stage in task["stages"]))
+    if not puzzles:
+        raise ValueError("a recall figure needs at least one puzzle")
+    stages = list(dict.fromkeys(stage for puzzle in puzzles.values() for stage in puzzle["stages"]))
     caption = (
         "Distance: how many tokens before the one just read the answer stands, up to the number given. Dotted: a "
         "guess. Attention: weight on the answer's own place, in the head that does best on other questions."
     )
-    figure = new_figure(2.1 + 2.9 * len(tasks), title, caption)
-    areas = figure.add_gridspec(2, 1, height_ratios=[0.4, 2.9 * len(tasks)])
-    panels = areas[1].subgridspec(len(tasks), 2).subplots(squeeze=False, sharey=True)
-    for (name, task), (accuracy, mass) in zip(tasks.items(), panels):
-        _prepare_recall_panel(accuracy, f"{name}: answers found", task)
-        _prepare_recall_panel(mass, f"{name}: attention on the answer", task)
-        accuracy.axhline(task["chance"], color="0.4", linestyle=":", linewidth=1)
-        for stage, result in task["stages"].items():
+    figure = new_figure(2.1 + 2.9 * len(puzzles), title, caption)
+    areas = figure.add_gridspec(2, 1, height_ratios=[0.4, 2.9 * len(puzzles)])
+    panels = areas[1].subgridspec(len(puzzles), 2).subplots(squeeze=False, sharey=True)
+    for (name, puzzle), (accuracy, mass) in zip(puzzles.items(), panels):
+        _prepare_recall_panel(accuracy, f"{name}: answers found", puzzle)
+        _prepare_recall_panel(mass, f"{name}: attention on the answer", puzzle)
+        accuracy.axhline(puzzle["chance"], color="0.4", linestyle=":", linewidth=1)
+        for stage, result in puzzle["stages"].items():
             rows, style = result["rows"], series_style(stages.index(stage))
             accuracy.plot([row["distance"] for row in rows], [row["accuracy"] for row in rows], label=stage, **style)
             rows = [row for row in rows if row["mass"] is not None]
@@ -245,8 +268,9 @@ def recall_figure(tasks, title):
     return figure
 
 
-def _prepare_recall_panel(axes, name, task):
-    distances = sorted({row["distance"] for result in task["stages"].values() for row in result["rows"]})
+def _prepare_recall_panel(axes: Axes, name: str, puzzle: dict) -> None:
+    """Title and axes of one panel; all distances that were measured stand below it."""
+    distances = sorted({row["distance"] for result in puzzle["stages"].values() for row in result["rows"]})
     axes.set_title(name, fontsize=12)
     axes.set_xscale("log", base=2)
     axes.set_xticks(distances, [str(distance) for distance in distances])

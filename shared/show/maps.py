@@ -2,14 +2,20 @@
 
 Takes arrays and strings and returns matplotlib Figures; a caller saves them with `save_figure`.
 
-Shapes: T tokens, L layers, H heads. In every map the row is the token just read (whose reading leads to the prediction
-of the token after it) and the column is an earlier token, or the same one.
+T tokens, L layers, H heads. Attention is what a model's weights were; influence is how much the prediction depends on a
+token, by its gradient, and exists for models without attention too. In every map the row is the token just read, after
+which the next one is predicted, and the column is an earlier token, or the same one.
 """
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
+from numpy.typing import ArrayLike
 
 from shared.show.figures import COLOUR_MAP, FONT, TOKENS_SHOWN, WIDTH, new_figure, token_label, write_tokens
 
@@ -17,7 +23,7 @@ ALIGNMENT_SHOWN = 60  # single characters are narrower than words
 PROMPT_LINE = "tab:red"
 
 
-def attention_figure(attention, tokens, prompt_length, title):
+def attention_figure(attention: ArrayLike, tokens: Sequence[str], prompt_length: int, title: str) -> Figure:
     """Every head's attention map, under one large map of their mean; a single head is the large map alone.
 
     attention (L, H, T, T): weights from 0 to 1; a row sums to 1, or is all 0 where nothing may be seen.
@@ -46,7 +52,7 @@ def attention_figure(attention, tokens, prompt_length, title):
     return figure
 
 
-def influence_figure(influence, tokens, prompt_length, title):
+def influence_figure(influence: ArrayLike, tokens: Sequence[str], prompt_length: int, title: str) -> Figure:
     """One large map of how much each token read so far mattered for the next prediction.
 
     influence (T, T): not negative; a row sums to 1, or is all 0. `tokens` and `prompt_length` as in `attention_figure`.
@@ -64,7 +70,7 @@ def influence_figure(influence, tokens, prompt_length, title):
     return figure
 
 
-def influence_comparison_figure(maps, tokens):
+def influence_comparison_figure(maps: Mapping[str, ArrayLike], tokens: Sequence[str]) -> Figure:
     """Every stage's influence map, side by side on one scale.
 
     maps: a name -> influence (T, T), rows summing to 1; tokens: T visible strings. Returns a Figure.
@@ -90,7 +96,7 @@ def influence_comparison_figure(maps, tokens):
     return figure
 
 
-def alignment_figure(weights, written, read, title):
+def alignment_figure(weights: ArrayLike, written: Sequence[str], read: Sequence[str], title: str) -> Figure:
     """Where a decoder looked in its source: a row for each symbol written, a column for each one read.
 
     weights (T, S): from 0 to 1; a row that is all 0 is left blank: nothing was looked up for that symbol. written and
@@ -121,14 +127,23 @@ def alignment_figure(weights, written, read, title):
     return figure
 
 
-def _check_map(weights, tokens, dimensions):
+def _check_map(weights: np.ndarray, tokens: Sequence[str], dimensions: int) -> None:
+    """ValueError unless these are maps (..., T, T) of T tokens, and all numbers are finite."""
     if weights.ndim != dimensions or weights.shape[-2:] != (len(tokens), len(tokens)) or weights.size == 0:
         raise ValueError(f"a map of shape {weights.shape} does not fit {len(tokens)} tokens")
     if not np.isfinite(weights).all():  # it would be drawn blank, as if not yet read
         raise ValueError("a map holds values that are not finite numbers")
 
 
-def _map_figure(small, title, caption, quantity, scale, tokens, prompt_length):
+def _map_figure(
+    small: tuple[int, int],
+    title: str,
+    caption: str,
+    quantity: str,
+    scale: PowerNorm,
+    tokens: Sequence[str],
+    prompt_length: int,
+) -> tuple[Figure, Axes, np.ndarray]:
     """Lay out a figure: colour bar, large panel, `small` = (rows, columns) of small panels. No map is drawn yet."""
     rows, columns = small
     if len(tokens) > TOKENS_SHOWN:
@@ -144,7 +159,7 @@ def _map_figure(small, title, caption, quantity, scale, tokens, prompt_length):
     return figure, large, panels
 
 
-def _colour_scale():
+def _colour_scale() -> PowerNorm:
     """From weights to colours, one object for every panel of a figure and for its colour bar.
 
     0 to 1 always, so that pictures can be compared: the first row that sees only itself is 1 in any case. Square root,
@@ -153,7 +168,8 @@ def _colour_scale():
     return PowerNorm(gamma=0.5, vmin=0.0, vmax=1.0)
 
 
-def _draw_colour_bar(figure, axes, quantity, scale):
+def _draw_colour_bar(figure: Figure, axes: Axes, quantity: str, scale: PowerNorm) -> None:
+    """Lay the colour bar, with its ticks and what it measures, into `axes`."""
     bar = figure.colorbar(ScalarMappable(scale, COLOUR_MAP), cax=axes, orientation="horizontal", location="top")
     bar.set_ticks([0, 0.01, 0.05, 0.1, 0.25, 0.5, 1], labels=["0", ".01", ".05", ".1", ".25", ".5", "1"])
     bar.ax.xaxis.set_minor_locator(NullLocator())
@@ -161,13 +177,13 @@ def _draw_colour_bar(figure, axes, quantity, scale):
     bar.set_label(f"{quantity} (square-root scale, the same in every map)", fontsize=11)
 
 
-def _boundary(length, prompt_length):
+def _boundary(length: int, prompt_length: int) -> float | None:
     """Where, on the axes of the map as drawn, the prompt ends: between two cells, or None if that is out of sight."""
     cells = prompt_length - max(0, length - TOKENS_SHOWN)
     return cells - 0.5 if 0 < cells < min(length, TOKENS_SHOWN) else None
 
 
-def _draw_map(axes, weights, prompt_length, scale):
+def _draw_map(axes: Axes, weights: np.ndarray, prompt_length: int, scale: PowerNorm) -> None:
     """Draw the last tokens of one map (T, T). What lies in a row's future stays blank: that is not a weight of 0."""
     boundary = _boundary(len(weights), prompt_length)
     weights = weights[-TOKENS_SHOWN:, -TOKENS_SHOWN:]
@@ -180,10 +196,19 @@ def _draw_map(axes, weights, prompt_length, scale):
         axes.axvline(boundary, color=PROMPT_LINE, linewidth=0.8)
 
 
-def _draw_large_map(axes, weights, tokens, prompt_length, scale, name, column_name):
+def _draw_large_map(
+    axes: Axes,
+    weights: np.ndarray,
+    tokens: Sequence[str],
+    prompt_length: int,
+    scale: PowerNorm,
+    name: str,
+    column_name: str,
+) -> None:
     """A map with every token written on both axes, at its position: two equal words are two rows and two columns."""
     _draw_map(axes, weights, prompt_length, scale)
-    axes.set_aspect("auto")  # nearly square by its room; made exactly so after the layout, its labels could be cut off
+    # The layout has given the map a nearly square room. Exactly square cells could push its labels out of sight.
+    axes.set_aspect("auto")
     labels = [token_label(token) for token in tokens[-TOKENS_SHOWN:]]
     positions = range(len(labels))
     style = {"fontsize": float(np.clip(380 / len(labels), 8, 13)), "family": FONT, "parse_math": False}
@@ -195,7 +220,7 @@ def _draw_large_map(axes, weights, tokens, prompt_length, scale, name, column_na
     axes.set_title("; ".join(filter(None, [name, cut])), fontsize=12)
 
 
-def _label_outer_panels(panels, count, tokens):
+def _label_outer_panels(panels: np.ndarray, count: int, tokens: Sequence[str]) -> None:
     """Write the tokens at the left of each row of panels and under each column; take away the panels without a map."""
     columns = panels.shape[1]
     for index, axes in enumerate(panels.flat):

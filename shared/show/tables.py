@@ -1,6 +1,7 @@
-"""What a benchmark or a comparison measured -> tables in plain text."""
+"""Numbers -> text: the tables of benchmarks and comparisons, Markdown, and a few ways to write one number."""
 
 import math
+from collections.abc import Collection
 from statistics import mean
 
 # A column's title -> the figure it shows, and how.
@@ -138,16 +139,22 @@ def comparison_lines(rows: list[dict]) -> list[list[str]]:
     return lines
 
 
-def figure_at(row: dict, path: tuple):
+def figure_at(row: dict, path: tuple[str | int, ...]) -> float | None:
     """What lies in nested dicts and lists at the end of a path; None where the path ends early."""
     for step in path:
         row = None if row is None else row[step]
     return row
 
 
-def markdown(lines: list[list[str]]) -> str:
-    """The same lines as a table in Markdown, the first column to the left."""
-    rule = ["---", *["---:"] * (len(lines[0]) - 1)]
+def markdown(lines: list[list[str]], left: Collection[int] = (0,)) -> str:
+    """Lines of cells as a Markdown table; the columns numbered in `left` are aligned left, the others right.
+
+    >>> print(markdown([["model", "perplexity"], ["RNN", "71.1"]]))
+    | model | perplexity |
+    | --- | ---: |
+    | RNN | 71.1 |
+    """
+    rule = ["---" if column in left else "---:" for column in range(len(lines[0]))]
     return "\n".join("| " + " | ".join(line) + " |" for line in [lines[0], rule, *lines[1:]])
 
 
@@ -161,6 +168,20 @@ def spread(values: list[float], digits: int) -> str:
     return f"{mean(values):.{digits}f}{around}"
 
 
+def perplexity_text(nats: float) -> str:
+    """The perplexity that belongs to a loss in nats, its exponential, in about three figures.
+
+    >>> perplexity_text(4.2), perplexity_text(7.0), perplexity_text(800.0)
+    ('66.7', '1,097', 'inf')
+    """
+    perplexity = math.exp(nats) if nats < 700 else math.inf  # a run that diverged: infinite is the right answer
+    return f"{perplexity:,.0f}" if 100 <= perplexity < 1e6 else f"{perplexity:.3g}"
+
+
 def in_minutes(seconds: float) -> str:
-    """Seconds below two minutes, minutes from there on."""
+    """Seconds below two minutes, minutes from there on.
+
+    >>> in_minutes(61.2), in_minutes(150)
+    ('62 s', '2.5 min')
+    """
     return f"{math.ceil(seconds)} s" if seconds < 120 else f"{seconds / 60:.1f} min"
