@@ -5,17 +5,20 @@ import json
 import platform
 import random
 import shutil
-import subprocess
 import sys
 
 import pytest
+from terminal import typed
 
 from shared import ngram
 from shared.ablate import RECIPE
 from shared.errors import UserError
 from shared.results import __main__ as results
+from shared.results import pages
+from shared.results.excerpts import first_speeches, front_scores, front_table
 from shared.results.kept import file_name, kept_run, load_results, own_flags, shared_command, thin
-from shared.results.tables import tables
+from shared.results.samples import nats_in_windows
+from shared.results.tables import gpu_tables, tables
 from shared.run.language_modeling import COMMON
 from shared.run.records import differing_setting, write_json
 from shared.show.tables import in_minutes, spread
@@ -24,7 +27,10 @@ from shared.text.corpus import load_corpus
 from shared.text.tokenizer import TOKENIZERS
 
 STAGE = "model-01-rnn"
+LAST = "model-04-mini-transformer"
 MARKERS = "<!-- results -->\n<!-- /results -->"
+SCORES = "<!-- scores -->\n<!-- /scores -->"
+NOTEBOOK = "shared/results/README.md"
 
 
 def summary(stage=STAGE, tokenizer="word", seed=1, perplexity=60.0, nats=1.5, seconds=300.0, **settings):
@@ -68,13 +74,14 @@ def cells(text, beginning):
 
 @pytest.fixture
 def root(tmp_path):
-    """A copy of a repository: three kept runs, counting, and a README in step with them."""
+    """A copy of a repository: three kept runs, counting, and pages in step with them."""
     for seed, perplexity in ((1, 60.0), (2, 61.0), (3, 65.0)):
         kept = run(seed=seed, perplexity=perplexity)
         write_json(tmp_path / STAGE / "results" / file_name(kept), kept)
     write_json(tmp_path / "shared" / "results" / "ngram-shakespeare-word.json", counting())
-    for folder in (tmp_path, tmp_path / STAGE):
-        (folder / "README.md").write_text(f"# Title\n\n{MARKERS}\n\nThe end.\n", encoding="utf-8")
+    for page in ("README.md", NOTEBOOK, f"{STAGE}/README.md", f"{STAGE}/results/README.md"):
+        first = f"{SCORES}\n\n" if page == "README.md" else ""
+        (tmp_path / page).write_text(f"# Title\n\n{first}{MARKERS}\n\nThe end.\n", encoding="utf-8")
     results.write(tmp_path)
     return tmp_path
 
@@ -92,8 +99,7 @@ def finished(tmp_path_factory):
     (folder / "text.txt").write_text("\n".join(speeches), encoding="utf-8")
     flags = "--max-steps 4 --hidden-size 16 --batch-size 4 --context-length 8 --precision float32 --optimizer adamw"
     flags += f" --data {folder / 'text.txt'} --out-dir={folder / 'run'}"
-    command = [sys.executable, ROOT / STAGE / "train.py", *flags.split()]
-    subprocess.run(command, check=True, capture_output=True, timeout=600)
+    typed(ROOT / STAGE, f"python train.py {flags}")
     return folder / "run"
 
 
@@ -103,7 +109,7 @@ def tiny_defaults(monkeypatch):
     described = load_stage(STAGE)
     tiny = dict(max_steps=4, hidden_size=16, batch_size=4, context_length=8)
     changed = dataclasses.replace(described, defaults=described.defaults | tiny, quick={})
-    monkeypatch.setattr(results, "load_stage", lambda stage: changed)
+    monkeypatch.setattr(pages, "load_stage", lambda stage: changed)
 
 
 def test_a_kept_run_has_its_summary_its_curve_and_a_sample(finished, tiny_defaults, tmp_path):
@@ -125,10 +131,10 @@ def test_a_run_on_characters_is_scored_in_windows_on_its_own_text_only(tmp_path)
     path.write_text("to be or not to be\n" * 400, encoding="utf-8")
     model = model_class(STAGE)(tokenizer.vocab_size, hidden_size=8).eval()
     summary = {"stage": STAGE, "settings": {"data": str(path)}, "corpus": {"sha256": load_corpus(str(path)).sha256}}
-    assert 0 < results.nats_in_windows(model, tokenizer, summary) < 10
+    assert 0 < nats_in_windows(model, tokenizer, summary) < 10
     path.write_text("not to be or to be\n" * 400, encoding="utf-8")
     with pytest.raises(UserError, match="is not the text of this run any more"):
-        results.nats_in_windows(model, tokenizer, summary)
+        nats_in_windows(model, tokenizer, summary)
 
 
 def test_keeping_a_run_twice_writes_the_same_bytes(finished, tiny_defaults, tmp_path):
@@ -186,6 +192,7 @@ def test_the_flags_that_make_a_run_its_own(command, flags):
     assert own_flags(command) == flags
 
 
+@pytest.mark.claims
 def test_a_kept_run_with_flags_of_its_own_has_todays_settings_in_all_that_they_do_not_name():
     runs = [run for run in load_results(ROOT)[0] if run["preset"] == "flags"]
     assert runs
@@ -219,7 +226,7 @@ def test_a_thinned_curve_has_at_most_sixty_points_and_keeps_ends_and_validation(
     for record in records[:: max(1, length // evaluations)] if evaluations else []:
         record["validation_loss"] = 2.0
     kept = thin(records)
-    assert len(kept) == min(length, 60) or (evaluations == 1000 and 30 <= len(kept) <= 60) or length < 60
+    assert len(kept) == min(length, 60) or (evaluations == 1000 and 30 <= len(kept) <= 60)
     assert all(record in records for record in kept)
     steps = [record["step"] for record in kept]
     assert steps == sorted(set(steps)) and steps[0] == 0 and steps[-1] == length - 1
@@ -230,14 +237,18 @@ def test_a_thinned_curve_has_at_most_sixty_points_and_keeps_ends_and_validation(
 # ---------------------------------------------------------------------------------------------------------- the tables
 
 
+def page(root, name):
+    return (root / name).read_text(encoding="utf-8")
+
+
 def test_a_row_has_the_mean_over_seeds_and_from_where_to_where_they_go(root):
-    row = cells((root / "README.md").read_text(encoding="utf-8"), f"[{STAGE}]")
+    row = cells(page(root, NOTEBOOK), f"[{STAGE}]")
     assert row[2:4] == ["62.0 (60.0 to 65.0)", f"{62 / 120:.2f}"]
     assert row[4:] == ["4.81 M", "5.0 min", "bfloat16, muon", "3"]
 
 
-def test_an_ablation_that_is_kept_stands_in_the_stages_chapter(root):
-    assert "what is changed" not in (root / STAGE / "README.md").read_text(encoding="utf-8")
+def test_an_ablation_that_is_kept_stands_beside_the_stages_runs_and_nowhere_else(root):
+    assert "what is changed" not in page(root, f"{STAGE}/results/README.md")
     for tokens, more in (("char", 0.2), ("word", 0.1)):
         settings = dict(hidden_size=8, max_steps=9, tokenizer=tokens)
         kept = [
@@ -246,20 +257,53 @@ def test_an_ablation_that_is_kept_stands_in_the_stages_chapter(root):
         ]
         name = "ablation.json" if tokens == "word" else "ablation-mine-char.json"
         write_json(root / STAGE / "results" / name, {"command": "python -m shared.ablate", "runs": kept})
-    with pytest.raises(UserError, match="is not what the results say"):
+    with pytest.raises(UserError, match=f"{STAGE}/results/README.md is not what the results say"):
         results.check(root)
     results.write(root)
-    text = (root / STAGE / "README.md").read_text(encoding="utf-8")
+    text = page(root, f"{STAGE}/results/README.md")
     assert cells(text, "other chars")[1:3] == ["4.200", "+0.200"]
-    assert cells(text, "other words")[1:3] == ["60.3", "+10.5%"] and "Validation perplexity 62.0" in text
-    assert "what is changed" not in (root / "README.md").read_text(encoding="utf-8")
+    assert cells(text, "other words")[1:3] == ["60.3", "+10.5%"]
+    assert text.index("other words") < text.index("other chars")  # the default run's tokens first
+    assert not any("what is changed" in page(root, name) for name in ("README.md", NOTEBOOK, f"{STAGE}/README.md"))
 
 
 def test_counting_comes_first_with_its_best_order(root):
-    text = (root / "README.md").read_text(encoding="utf-8")
+    text = page(root, NOTEBOOK)
     assert cells(text, "counting")[:4] == ["counting, up to 2 tokens", "", "120.0", "1"]
     assert text.index("| counting") < text.index(f"| [{STAGE}]")
     assert "17,000" in text and "3.1%" in text
+
+
+def test_the_front_page_has_counting_and_the_default_runs_and_nothing_else(root):
+    for other in (run(preset="thorough", perplexity=33.0), run(tokenizer="char", nats=1.1)):
+        write_json(root / STAGE / "results" / file_name(other), other)
+    results.write(root)
+    text = page(root, "README.md")
+    assert cells(text, "counting") == ["counting", "120.0", "1", "", ""]
+    assert cells(text, "[RNN]") == [
+        f"[RNN]({STAGE}/README.md)", "62.0 (60.0 to 65.0)", f"{62 / 120:.2f}", "4.81 M", "5.0 min"
+    ]  # fmt: skip
+    assert len([line for line in text.splitlines() if line.startswith("|")]) == 4
+    assert "33.0" in page(root, NOTEBOOK) and "1.100" in page(root, NOTEBOOK)
+
+
+def test_the_front_page_begins_with_one_line_of_perplexities_and_the_last_stages_first_speeches():
+    sample = {"text": "\nKING:\nNo.\n\nQUEEN:\nWhy?\n", "seed": 1, "temperature": 0.8}
+    last = run(stage=LAST, perplexity=57.25) | {"sample": sample}
+    text = front_scores([run(perplexity=60.0), run(perplexity=63.0, seed=2), last], [counting()])
+    assert text.splitlines()[0] == "**counting 120.0 → RNN 61.5 → Mini Transformer 57.2**"
+    assert text.endswith("(seed 1, temperature 0.8, unedited):\n\n```text\nKING:\nNo.\n\nQUEEN:\nWhy?\n```")
+
+
+@pytest.mark.parametrize(("lines", "speeches"), [(1, 1), (2, 1), (3, 2), (5, 2), (6, 3), (9, 3)])
+def test_a_sample_is_cut_between_speeches_once_it_has_its_lines(lines, speeches):
+    text = "A:\none\n\nB:\ntwo\n\nC:\nthree\nfour"
+    assert first_speeches(text, lines) == "\n\n".join(text.split("\n\n")[:speeches])
+
+
+def test_without_counting_the_front_page_shows_the_stages_alone():
+    assert front_scores([run()], []).startswith("**RNN 60.0**")
+    assert cells(front_table([run()], []), "[RNN]")[1:3] == ["60.0", ""]
 
 
 def test_lossless_tokenizers_show_nats_and_bits_per_character():
@@ -276,6 +320,36 @@ def test_every_corpus_tokenizer_preset_and_stage_has_its_own_row():
     runs = [run(), run(stage="model-02-lstm"), run(preset="thorough"), run(tokenizer="char")]
     text = tables(runs, [])
     assert text.count("| [") == 4 and text.count("**shakespeare**") == 2
+
+
+def on_gpu(stage=STAGE, command="python train.py", perplexity=60.0, seconds=20.0, **changes):
+    score = {"perplexity": perplexity, "nats_per_token": 1.5}
+    machine = {"gpu": "NVIDIA H100", "torch": "2.13.0+cu130", "cuda": "13.0", "python": "3.11.7"}
+    return {
+        "stage": stage, "corpus": "shakespeare", "tokenizer": "word", "command": command, "seed": 1, "settings": {},
+        "validation": score, "training_seconds": seconds, "command_seconds": seconds + 10, "training_tokens": 8e6,
+        "machine": machine,
+    } | changes  # fmt: skip
+
+
+def test_a_gpus_runs_have_a_table_a_text_and_a_row_a_stage_and_its_flags(root):
+    runs = [on_gpu(command=f"python train.py --seed {seed}", perplexity=60.0 + seed, seed=seed) for seed in (1, 2, 3)]
+    runs += [on_gpu(command="python train.py --thorough", perplexity=50.0), on_gpu(stage=LAST, perplexity=55.0)]
+    runs += [on_gpu(corpus="tinyshakespeare", tokenizer="char")]
+    write_json(root / "shared" / "results" / "gpu.json", runs)
+    with pytest.raises(UserError, match=f"{NOTEBOOK} is not what the results say"):
+        results.check(root)
+    results.write(root)
+    words, characters = page(root, NOTEBOOK).partition("shakespeare on a GPU")[2].split("**tinyshakespeare on a GPU")
+    first, thorough, last = (line.strip("| ").split(" | ") for line in words.splitlines() if line.startswith("| ["))
+    assert first[1:] == ["default", "62.0 (61.0 to 63.0)", "8.0 M", "400,000", "20 s", "30 s", "3"]
+    assert thorough[1:3] == ["`--thorough`", "50.0"] and last[0].startswith(f"[{LAST}]")
+    assert "NVIDIA H100, PyTorch 2.13.0+cu130, CUDA 13.0" in words
+    assert cells(characters, f"[{STAGE}]")[2] == "1.500"
+
+
+def test_where_no_gpu_was_measured_none_is_shown(root, tmp_path):
+    assert gpu_tables(tmp_path / "gpu.json") == "" and "GPU" not in page(root, NOTEBOOK)
 
 
 def test_a_spread_is_shown_only_where_there_are_several_seeds():
@@ -317,7 +391,8 @@ def test_counting_is_taken_as_the_ngram_command_writes_it(monkeypatch, tmp_path)
 def test_tables_that_were_just_written_pass_the_check_and_the_rest_of_the_readme_stays(root):
     results.check(root)
     text = (root / "README.md").read_text(encoding="utf-8")
-    assert text.startswith("# Title\n\n<!-- results -->\n") and text.endswith("\n<!-- /results -->\n\nThe end.\n")
+    assert text.startswith("# Title\n\n<!-- scores -->\n**counting") and text.count("\n<!-- results -->\n| model") == 1
+    assert text.endswith("\n<!-- /results -->\n\nThe end.\n")
     results.write(root)
     assert (root / "README.md").read_text(encoding="utf-8") == text
 
@@ -329,17 +404,18 @@ def test_a_changed_number_in_a_file_fails_the_check(root, name):
     holder = kept["validation"] if name == "perplexity" else kept
     holder[name] *= 1.1
     if name == "parameters":
-        for other in path.parent.iterdir():
+        for other in path.parent.glob("*.json"):
             write_json(other, json.loads(other.read_text(encoding="utf-8")) | {"parameters": kept["parameters"]})
     write_json(path, kept)
     with pytest.raises(UserError, match="not what the results say"):
         results.check(root)
 
 
-def test_a_changed_number_in_the_readme_fails_the_check(root):
-    path = root / "README.md"
+@pytest.mark.parametrize("name", ["README.md", NOTEBOOK, f"{STAGE}/README.md"])
+def test_a_changed_number_in_a_page_fails_the_check(root, name):
+    path = root / name
     path.write_text(path.read_text(encoding="utf-8").replace("62.0", "52.0"), encoding="utf-8", newline="\n")
-    with pytest.raises(UserError, match="not what the results say"):
+    with pytest.raises(UserError, match=f"^{name} is not what the results say"):
         results.check(root)
 
 
@@ -356,14 +432,14 @@ def test_a_removed_file_and_a_renamed_file_fail_the_check(root):
 def test_results_are_stale_once_train_py_has_other_defaults(root, monkeypatch):
     described = load_stage(STAGE)
     changed = dataclasses.replace(described, defaults=described.defaults | {"learning_rate": 0.5})
-    monkeypatch.setattr(results, "load_stage", lambda stage: changed)
+    monkeypatch.setattr(pages, "load_stage", lambda stage: changed)
     with pytest.raises(UserError, match="seed1.json is no default run: learning_rate"):
         results.check(root)
 
 
 def test_results_are_stale_once_the_corpus_has_changed(root):
     path = root / "shared" / "results" / "ngram-shakespeare-word.json"
-    for file in [path, *(root / STAGE / "results").iterdir()]:
+    for file in [path, *(root / STAGE / "results").glob("*.json")]:
         kept = json.loads(file.read_text(encoding="utf-8"))
         write_json(file, kept | {"corpus": {"name": "shakespeare", "sha256": "0" * 64}})
     results.write(root)
@@ -371,14 +447,16 @@ def test_results_are_stale_once_the_corpus_has_changed(root):
         results.check(root)
 
 
+@pytest.mark.parametrize("name", ["README.md", NOTEBOOK])
 @pytest.mark.parametrize(
     "text", ["# No markers\n", "<!-- results -->\n", "<!-- /results -->\n<!-- results -->\n", MARKERS + MARKERS]
 )
-def test_missing_markers_are_one_line_and_change_nothing(root, text):
-    path = root / "README.md"
+def test_missing_markers_are_one_line_and_change_nothing(root, text, name):
+    path = root / name
+    text = SCORES + text
     path.write_text(text, encoding="utf-8")
     for action in (results.write, results.check):
-        with pytest.raises(UserError, match="README.md needs one line") as complaint:
+        with pytest.raises(UserError, match=f"^{name} needs one line <!-- results -->") as complaint:
             action(root)
         assert "\n" not in str(complaint.value)
     assert path.read_text(encoding="utf-8") == text
@@ -395,6 +473,12 @@ def test_a_chapter_shows_its_stages_score_and_sample_and_is_checked(root):
         results.check(root)
 
 
+def test_the_front_page_needs_a_place_for_its_scores_too(root):
+    (root / "README.md").write_text(MARKERS, encoding="utf-8")
+    with pytest.raises(UserError, match="README.md needs one line <!-- scores -->"):
+        results.write(root)
+
+
 def test_where_nothing_was_kept_the_readme_has_to_say_nothing(tmp_path):
     results.check(tmp_path)
     path = tmp_path / "README.md"
@@ -405,6 +489,7 @@ def test_where_nothing_was_kept_the_readme_has_to_say_nothing(tmp_path):
         results.check(tmp_path)
 
 
+@pytest.mark.claims
 def test_this_repositorys_tables_are_what_its_results_say():
     results.check(ROOT)
 
@@ -412,15 +497,10 @@ def test_this_repositorys_tables_are_what_its_results_say():
 # -------------------------------------------------------------------------------------------------------------- command
 
 
-def command(*arguments):
-    given = [sys.executable, "-m", "shared.results", *map(str, arguments)]
-    return subprocess.run(given, cwd=ROOT, capture_output=True, text=True, timeout=300)
-
-
 def test_a_mistake_is_one_line_and_exit_status_2(tmp_path):
-    done = command("keep", tmp_path)
-    assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.startswith("error: there is no finished run in") and done.stderr.count("\n") == 1
+    shown = typed(ROOT, f"python -m shared.results keep {tmp_path}", code=2)
+    assert shown.out == ""
+    assert shown.err.startswith("error: there is no finished run in") and shown.err.count("\n") == 1
 
 
 def test_check_exits_with_2_where_tables_and_files_differ(root, monkeypatch, capsys):
@@ -435,8 +515,8 @@ def test_check_exits_with_2_where_tables_and_files_differ(root, monkeypatch, cap
 
 
 def test_an_unknown_preset_is_one_line():
-    done = command("keep", ".", "--preset", "slow")
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "slow" in done.stderr
+    shown = typed(ROOT, "python -m shared.results keep . --preset slow", code=2)
+    assert shown.err.count("\n") == 1 and "slow" in shown.err
 
 
 def measured(variant, precision, optimizer, training, share=0.2):
@@ -455,7 +535,7 @@ def test_a_kept_benchmark_stands_below_the_results(root):
     with pytest.raises(UserError, match="is not what the results say"):
         results.check(root)
     results.write(root)
-    costs = (root / "README.md").read_text(encoding="utf-8").partition("What it costs")[2]
+    costs = page(root, NOTEBOOK).partition("What it costs")[2]
     assert cells(costs, STAGE) == [
         STAGE, "9,000", "bfloat16, muon", "6,000", "30%", "5,500", "1,500", "9,000", "700"
     ]  # fmt: skip

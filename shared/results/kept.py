@@ -1,9 +1,10 @@
-"""Finished runs as small JSON files: what is kept of a run, what its file is called, and when two are of one row."""
+"""Finished runs as small JSON files: what is kept of a run, what its file is called, and how all are read again."""
 
 import shlex
 from pathlib import Path
 
 from shared.errors import UserError
+from shared.run.cli import rebuilt_command
 from shared.run.records import read_json, slug
 
 # What a kept run is called; `flags` is for runs with flags of their own, which the tables then show.
@@ -12,11 +13,14 @@ CURVE_POINTS = 60
 CURVE_FIELDS = ("step", "tokens", "seconds", "train_loss", "validation_loss")
 
 
-# ---------------------------------------------------------------------------------------------------------- the tables
+# ------------------------------------------------------------------------------------------------- reading what is kept
 
 
 def load_results(root: Path) -> tuple[list[dict], list[dict]]:
-    """All kept runs, and all kept counts of n-grams, below the repository's root."""
+    """All kept runs, and all kept counts of n-grams, below the repository's root.
+
+    UserError: a file whose name says something else than its content, so that no run hides under another's name.
+    """
     runs = []
     for path in sorted(root.glob("*/results/*-seed*.json")):
         run = read_json(path)
@@ -26,7 +30,17 @@ def load_results(root: Path) -> tuple[list[dict], list[dict]]:
     return runs, [read_json(path) for path in sorted(root.glob("shared/results/ngram-*.json"))]
 
 
-# ------------------------------------------------------------------------------------------------------ keeping a run
+def default_runs(runs: list[dict]) -> list[dict]:
+    """The runs without flags: on the bundled plays, cut into words."""
+    return [run for run in runs if file_name(run).startswith("shakespeare-word-default-")]
+
+
+def best_order(count: dict) -> dict:
+    """The scores of the n-grams of that order which did best on the validation text."""
+    return count["orders"][count["best_order"] - 1]
+
+
+# ------------------------------------------------------------------------------------------------------- keeping a run
 
 
 def kept_run(summary: dict, records: list[dict], preset: str, vocab_size: int, sample: dict) -> dict:
@@ -40,32 +54,6 @@ def kept_run(summary: dict, records: list[dict], preset: str, vocab_size: int, s
         "curve": [{name: rounded(record[name]) for name in CURVE_FIELDS if name in record} for record in thin(records)],
         "sample": sample,
     }
-
-
-def shared_command(command: str, corpus: str) -> str:
-    """The command as somebody else would type it: the corpus by its name, and no word on where the run was kept."""
-    words = []
-    for word in shlex.split(command):
-        flag, equals, value = word.partition("=")
-        words += [flag, value] if flag.startswith("--") and equals else [word]
-    kept = []
-    for before, word in zip(["", *words], words):
-        flag, before = word.replace("_", "-"), before.replace("_", "-")
-        if "--out-dir" not in (flag, before) and flag != "--resume":
-            kept.append(corpus if before == "--data" else word)
-    return shlex.join(kept)
-
-
-def own_flags(command: str) -> str:
-    """The flags of a command but those that every table names anyway: the text, its tokens, the seed.
-
-    >>> own_flags("python train.py --data tinyshakespeare --dropout 0.4 --seed 2")
-    '--dropout 0.4'
-    """
-    words = shlex.split(command)[2:]
-    flags = [word.replace("_", "-") if word.startswith("--") else word for word in words]
-    told = ("--data", "--tokenizer", "--seed")
-    return shlex.join(word for before, word in zip(["", *flags], flags) if not {before, word} & set(told))
 
 
 def rounded(value: float) -> float:
@@ -87,12 +75,36 @@ def evenly(items: list, limit: int) -> list:
     return [items[round(place * (len(items) - 1) / (limit - 1))] for place in range(limit)]
 
 
+# ------------------------------------------------------------------------------------- what a run is called, and typed
+
+
+def file_name(run: dict) -> str:
+    """The name that a kept run's file must have: shakespeare-word-default-seed1.json"""
+    corpus, settings = Path(run["corpus"]["name"]).stem, run["settings"]
+    return f"{corpus}-{settings['tokenizer']}-{slug(label(run))}-seed{settings['seed']}.json"
+
+
 def label(run: dict) -> str:
     """The name of a run's preset, or its flags."""
     return own_flags(run["command"]) if run["preset"] == "flags" else run["preset"]
 
 
-def file_name(run: dict) -> str:
-    """The name a kept run's file must have: shakespeare-word-default-seed1.json"""
-    corpus, settings = Path(run["corpus"]["name"]).stem, run["settings"]
-    return f"{corpus}-{settings['tokenizer']}-{slug(label(run))}-seed{settings['seed']}.json"
+def own_flags(command: str) -> str:
+    """The flags of a command but those that every table names anyway: the text, its tokens, the seed.
+
+    >>> own_flags("python train.py --data tinyshakespeare --dropout 0.4 --seed 2")
+    '--dropout 0.4'
+    """
+    words = shlex.split(command)[2:]
+    flags = [word.replace("_", "-") if word.startswith("--") else word for word in words]
+    told = ("--data", "--tokenizer", "--seed")
+    return shlex.join(word for before, word in zip(["", *flags], flags) if not {before, word} & set(told))
+
+
+def shared_command(command: str, corpus: str) -> str:
+    """The command as somebody else would type it: the corpus by its name, and no word on where the run was kept.
+
+    >>> shared_command("python train.py --data=mine/text.txt --seed=2 --out-dir runs/2", "text.txt")
+    'python train.py --data text.txt --seed 2'
+    """
+    return rebuilt_command(shlex.split(command), drop=["--out-dir", "--resume"], replace={"--data": corpus})

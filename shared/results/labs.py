@@ -8,7 +8,7 @@ from statistics import mean
 from shared.errors import UserError
 from shared.results.kept import shared_command, thin
 from shared.run.records import machine, read_json, slug, write_json
-from shared.show.tables import in_minutes, spread
+from shared.show.tables import in_minutes, markdown, spread
 
 CURVE_FIELDS = ("step", "seconds", "train_loss", "validation_loss")
 
@@ -47,7 +47,9 @@ def load_lab_results(folder: Path) -> list[dict]:
 
 
 def lab_tables(results: list[dict]) -> str:
-    """A table for each `table`; baselines stand above what was trained."""
+    """A table for each `table`; baselines stand above what was trained. Nothing where nothing was kept."""
+    if not results:
+        return ""
     by_table = defaultdict(list)
     for result in results:
         by_table[result["table"]].append(result)
@@ -68,9 +70,9 @@ def lab_table(name: str, results: list[dict]) -> str:
     by_row = defaultdict(list)
     for result in results:
         by_row["settings" in result, result["row"]].append(result)
-    lines = [["", *heads, "parameters", "time", "seeds"], ["---"] + ["---:"] * (len(heads) + 3)]
+    lines = [["", *heads, "parameters", "time", "seeds"]]
     lines += [lab_row(row, by_row[trained, row], heads) for trained, row in sorted(by_row)]
-    return f"**{name}**\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"**{name}**\n\n{markdown(lines)}"
 
 
 def lab_row(name: str, results: list[dict], heads: list[str]) -> list[str]:

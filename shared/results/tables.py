@@ -1,16 +1,16 @@
-"""Kept results -> the tables and paragraphs of the pages, which are written from nothing else."""
+"""Kept results -> the notebook's tables: every kept run, what a token costs, and how fast a GPU is."""
 
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean
 
 from shared.errors import UserError
-from shared.results.kept import PRESETS, file_name, label
+from shared.results.kept import PRESETS, best_order, file_name, label, own_flags
 from shared.run.records import differing_setting, read_json
 from shared.show.tables import cost_lines, in_minutes, markdown, spread
 from shared.text.tokenizer import TOKENIZERS
 
-MARKERS = ("<!-- results -->", "<!-- /results -->")
+# ------------------------------------------------------------------------------------------------------ every kept run
 
 
 def tables(runs: list[dict], counts: list[dict]) -> str:
@@ -29,7 +29,10 @@ def tables(runs: list[dict], counts: list[dict]) -> str:
 
 
 def table(corpus: str, tokenizer: str, runs: list[dict], counts: list[dict]) -> str:
-    """One corpus cut in one way: counting first, then a row for each preset and stage."""
+    """One corpus cut in one way: counting first, then a row for each preset and stage.
+
+    UserError: results that cannot be compared, because text or vocabulary differ.
+    """
     sources = {(result["corpus"]["sha256"], result["vocab_size"]) for result in runs + counts}
     if len(sources) > 1:
         raise UserError(
@@ -37,93 +40,124 @@ def table(corpus: str, tokenizer: str, runs: list[dict], counts: list[dict]) -> 
         )
     if len(counts) > 1:
         raise UserError(f"there are several n-gram results for {corpus} and {tokenizer}; keep one")
+
     lossless = TOKENIZERS[tokenizer].lossless
     measures = ["nats per token", "in windows", "bits per character"] if lossless else ["perplexity", "of counting"]
     rows = [["model", "preset", *measures, "parameters", "training", "in", "seeds"]]
-    rows += [["---", "---"] + ["---:"] * (len(measures) + 2) + ["---", "---:"]]
-    counted = counts[0]["orders"][counts[0]["best_order"] - 1] if counts else None
-    if counted:
-        shown = [f"{counted['nats']:.3f}", "", f"{counted['bits_per_character']:.3f}"] if lossless else [
-            f"{counted['perplexity']:.1f}", "1"]  # fmt: skip
-        name = f"counting, up to {counts[0]['best_order']} tokens"
-        rows.append([name, "", *shown, "", in_minutes(counts[0]["seconds"]), "", ""])
+    rows += [counting_row(count, lossless) for count in counts]
     by_row = defaultdict(list)
     for run in runs:
         by_row[PRESETS.index(run["preset"]), run["stage"], label(run)].append(run)
-    rows += [run_row(by_row[key], lossless, counted) for key in sorted(by_row)]
-    text = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    rows += [run_row(by_row[key], lossless, counts) for key in sorted(by_row)]
+
     unknown = f", `<unk>` is {counts[0]['validation_share_unknown']:.1%} of it" if counts and not lossless else ""
     caption = f"**{corpus}**, tokens: {tokenizer}, a vocabulary of {sources.pop()[1]:,}; validation text{unknown}"
-    return f"{caption}\n\n{text}"
+    return f"{caption}\n\n{markdown(rows, left=(0, 1, len(rows[0]) - 2))}"
 
 
-def run_row(runs: list[dict], lossless: bool, counted: dict | None) -> list[str]:
-    """One stage with one preset, over its seeds."""
+def counting_row(count: dict, lossless: bool) -> list[str]:
+    """The n-grams of the best order."""
+    scores = best_order(count)
+    measures = [f"{scores['perplexity']:.1f}", "1"]
+    if lossless:
+        measures = [f"{scores['nats']:.3f}", "", f"{scores['bits_per_character']:.3f}"]
+    name = f"counting, up to {count['best_order']} tokens"
+    return [name, "", *measures, "", in_minutes(count["seconds"]), "", ""]
+
+
+def run_row(runs: list[dict], lossless: bool, counts: list[dict]) -> list[str]:
+    """One stage with one preset, over its seeds; `counts` holds the counting of the same tokens, if it was kept.
+
+    UserError: runs that differ in more than their seed.
+    """
     for run in runs[1:]:
         if difference := differing_setting(run, runs[0]["settings"]):
             names = f"{file_name(runs[0])} and {file_name(run)} of {run['stage']}"
             raise UserError(f"{names} are no repetitions of one run: {difference}; run one of them again")
+
+    stage, name = runs[0]["stage"], label(runs[0])
+    name = f"`{name}`" if runs[0]["preset"] == "flags" else name
     scores = [run["validation"] for run in runs]
-    if lossless:
-        nats, bits = ([score[name] for score in scores] for name in ("nats_per_token", "bits_per_character"))
-        in_windows = [score["nats_in_windows"] for score in scores if "nats_in_windows" in score]
-        measures = [spread(nats, 3), f"{mean(in_windows):.3f}" if in_windows else "", spread(bits, 3)]
-    else:
-        perplexities = [score["perplexity"] for score in scores]
-        share = f"{mean(perplexities) / counted['perplexity']:.2f}" if counted else ""
-        measures = [spread(perplexities, 1), share]
-    parameters = f"{runs[0]['parameters'] / 1e6:.2f} M"
+    measures = measures_in_nats(scores) if lossless else [*measures_in_words(scores, counts)]
     computed = sorted({f"{run['settings']['precision']}, {run['settings']['optimizer']}" for run in runs})
-    stage, duration = runs[0]["stage"], in_minutes(mean(run["command_seconds"] for run in runs))
-    name = f"`{label(runs[0])}`" if runs[0]["preset"] == "flags" else runs[0]["preset"]
-    return [f"[{stage}]({stage})", name, *measures, parameters, duration, " or ".join(computed),
-            str(len(runs))]  # fmt: skip
+    duration = in_minutes(mean(run["command_seconds"] for run in runs))
+    return [
+        f"[{stage}](../../{stage}/README.md)", name, *measures, f"{runs[0]['parameters'] / 1e6:.2f} M", duration,
+        " or ".join(computed), str(len(runs)),
+    ]  # fmt: skip
 
 
-def costs(root: Path) -> str:
-    """What a token costs on the machine at hand; nothing where no benchmark is kept."""
-    usual, narrow = (root / "shared" / "results" / f"benchmark{suffix}.json" for suffix in ("", "-avx2"))
+def measures_in_nats(scores: list[dict]) -> list[str]:
+    """Of a lossless tokenizer: nats per token, the same in windows where that was measured, bits per character."""
+    nats, bits = ([score[name] for score in scores] for name in ("nats_per_token", "bits_per_character"))
+    in_windows = [score["nats_in_windows"] for score in scores if "nats_in_windows" in score]
+    return [spread(nats, 3), f"{mean(in_windows):.3f}" if in_windows else "", spread(bits, 3)]
+
+
+def measures_in_words(scores: list[dict], counts: list[dict]) -> list[str]:
+    """Of words: perplexity, and its share of counting's."""
+    perplexities = [score["perplexity"] for score in scores]
+    shares = [f"{mean(perplexities) / best_order(count)['perplexity']:.2f}" for count in counts]
+    return [spread(perplexities, 1), *(shares or [""])]
+
+
+# --------------------------------------------------------------------------------------------------- what a token costs
+
+
+def costs(folder: Path) -> str:
+    """What a token costs on the machine at hand, from the benchmarks in a folder; nothing where none is kept."""
+    usual, narrow = (folder / f"benchmark{suffix}.json" for suffix in ("", "-avx2"))
     if not usual.is_file():
         return ""
     usual, narrow = read_json(usual), read_json(narrow)
     rates = {name: rate / 1e9 for name, rate in usual["matmul_flops_per_second"].items()}
     chosen = " or ".join(sorted({f"{row['precision']} and {row['optimizer']}" for row in narrow["rows"]}))
-    return "\n\n".join(
-        [
-            "**What it costs**, in tokens a second (`python -m shared.benchmark`)",
-            markdown(cost_lines(usual, narrow)),
-            f"*Of the best*: the share of {rates['float32']:,.0f} GFLOP/s, this machine's rate in one large float32 "
-            f"product ({rates['bfloat16']:,.0f} in bfloat16), that training in float32 reaches. *With AVX2 only*: the "
-            "same machine held to the instructions of an ordinary laptop (`ONEDNN_MAX_CPU_ISA=AVX2 "
-            f"ATEN_CPU_CAPABILITY=avx2`), where training chooses {chosen}. "
-            "*Writing*: one text, then 64 texts side by side. *MiB*: the most memory that training needs, with Python "
-            "and PyTorch.",
-        ]
+    legend = (
+        f"*Of the best*: the share of {rates['float32']:,.0f} GFLOP/s, this machine's rate in one large float32 "
+        f"product ({rates['bfloat16']:,.0f} in bfloat16), that training in float32 reaches. *With AVX2 only*: the "
+        "same machine held to the instructions of an ordinary laptop (`ONEDNN_MAX_CPU_ISA=AVX2 "
+        f"ATEN_CPU_CAPABILITY=avx2`), where training chooses {chosen}. "
+        "*Writing*: one text, then 64 texts side by side. *MiB*: the most memory that training needs, with Python "
+        "and PyTorch."
     )
+    title = "**What it costs**, in tokens a second (`python -m shared.benchmark`)"
+    return "\n\n".join([title, markdown(cost_lines(usual, narrow)), legend])
 
 
-def chapter(runs: list[dict], counts: list[dict]) -> str:
-    """What a stage's chapter shows of its default runs on the bundled words: score, learning curve and a sample."""
-    runs = [run for run in runs if file_name(run).startswith("shakespeare-word-default-")]
-    if not runs:
+# ----------------------------------------------------------------------------------------------------------- on a GPU
+
+
+def gpu_tables(path: Path) -> str:
+    """What training reaches in how much time on a GPU; nothing where nothing was kept.
+
+    path: a JSON list of runs as `kept_run` keeps them, but with `corpus` and `tokenizer` as names, without curve and
+    sample, and with the GPU among what `machine` tells.
+    """
+    if not path.is_file():
         return ""
-    perplexities = [run["validation"]["perplexity"] for run in runs]
-    seeds = f"seed {runs[0]['settings']['seed']}" if len(runs) == 1 else f"the mean of {len(runs)} seeds"
-    steps, duration = runs[0]["settings"]["max_steps"], in_minutes(mean(run["command_seconds"] for run in runs))
-    lines = [f"Validation perplexity {spread(perplexities, 1)}, {seeds}, after {steps:,} steps in {duration}."]
-    for count in counts:
-        if (count["corpus"]["name"], count["tokenizer"]) == ("shakespeare", "word"):
-            lines += [f"Counting reaches {count['orders'][count['best_order'] - 1]['perplexity']:.1f}."]
-    sample = runs[0]["sample"]
-    lines += ["", "![Learning curve](figures/learning_curve.png)", ""]
-    lines += [f"An unedited sample (seed {sample['seed']}, temperature {sample['temperature']}):", ""]
-    return "\n".join([*lines, "```text", sample["text"].strip("\n"), "```"])
+    groups = defaultdict(list)
+    for run in read_json(path):
+        groups[run["corpus"], run["tokenizer"]].append(run)
+    return "\n\n".join(gpu_table(*names, groups[names]) for names in sorted(groups))
 
 
-def replace_between_markers(text: str, content: str, name: str) -> str:
-    """`text` with `content` between the two markers; `name` is what a complaint calls it."""
-    begin, end = MARKERS
-    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
-        raise UserError(f"{name} needs one line {begin} and below it one line {end}; put them where the tables belong")
-    before, rest = text.split(begin)
-    return f"{before}{begin}\n{content}{chr(10) if content else ''}{end}{rest.split(end)[1]}"
+def gpu_table(corpus: str, tokenizer: str, runs: list[dict]) -> str:
+    """One corpus cut in one way: a row for each stage and its flags, over the seeds."""
+    measure, digits = ("nats_per_token", 3) if TOKENIZERS[tokenizer].lossless else ("perplexity", 1)
+    by_row = defaultdict(list)
+    for run in runs:
+        by_row[run["stage"], own_flags(run["command"])].append(run)
+    rows = [["model", "flags", measure.replace("_", " "), "tokens read", "tokens/s", "training", "in all", "seeds"]]
+    for (stage, flags), of_row in sorted(by_row.items()):
+        tokens, seconds, whole = (
+            mean(run[name] for run in of_row) for name in ("training_tokens", "training_seconds", "command_seconds")
+        )
+        score = spread([run["validation"][measure] for run in of_row], digits)
+        rows.append([
+            f"[{stage}](../../{stage}/README.md)", f"`{flags}`" if flags else "default", score,
+            f"{tokens / 1e6:.1f} M", f"{tokens / seconds:,.0f}", in_minutes(seconds), in_minutes(whole),
+            str(len(of_row)),
+        ])  # fmt: skip
+    machines = sorted({"{gpu}, PyTorch {torch}, CUDA {cuda}, Python {python}".format(**run["machine"]) for run in runs})
+    caption = f"**{corpus} on a GPU**, tokens: {tokenizer} ({'; '.join(machines)})"
+    return f"{caption}\n\n{markdown(rows, left=(0, 1))}"

@@ -1,0 +1,42 @@
+"""The front page's picture: how far back each memory reaches, kept from a comparison of the default runs, and drawn."""
+
+import shlex
+from pathlib import Path
+
+from shared.errors import UserError
+from shared.run.cli import rebuilt_command
+from shared.run.records import read_json, write_json
+from shared.show.curves import gradient_figure
+from shared.show.figures import save_figure
+from shared.stages import STAGES
+
+FINDING = "The RNN lets go, the LSTM fades, attention keeps its whole window"  # a test asks the kept numbers for it
+PLACES = ("--checkpoints", "--out", "--data", "--device")  # flags that say where on a machine something lay
+
+
+def keep_gradient(comparison: Path, folder: Path) -> Path:
+    """Keep the gradient by distance of a comparison's results.json in `folder`, and draw it there -> the picture."""
+    kept = kept_gradient(read_json(comparison))
+    write_json(folder / "gradient.json", kept)
+    save_figure(gradient_figure(kept["gradient"], kept["titles"], FINDING, "words"), folder / "gradient.png")
+    return folder / "gradient.png"
+
+
+def kept_gradient(comparison: dict) -> dict:
+    """What is kept of a comparison: the gradient by distance, and of which runs it is.
+
+    UserError: they are not all stages on the bundled words, so the front page would say of them what is not so.
+    """
+    rows = {row["stage"]: row for row in comparison["table"] if row["stage"] in STAGES}
+    text, tokens = comparison["corpus"]["name"], comparison["tokenizer"]["name"]
+    if (text, tokens, len(rows)) != ("shakespeare", "word", len(STAGES)):
+        raise UserError(
+            f"the front page shows all stages on the bundled words; this compares {len(rows)} on {text}, {tokens}"
+        )
+    return {
+        "command": rebuilt_command(shlex.split(comparison["command"]), drop=PLACES),
+        "machine": comparison["machine"],
+        "titles": {stage: row["title"] for stage, row in rows.items()},
+        "validation_perplexity": {stage: row["validation_perplexity"] for stage, row in rows.items()},
+        "gradient": comparison["curves"]["gradient"],
+    }
