@@ -14,7 +14,7 @@ from shared import ablate
 from shared.ablate import RECIPE, VARIANTS, LockedDropout, Text, Variant, fitting, new_model, run_variant, table
 from shared.errors import UserError
 from shared.run.training import Task
-from shared.stages import load_stage
+from shared.stages import ROOT, load_stage
 from shared.text.tokenizer import train_tokenizer
 
 SPEECH = "O Romeo, Romeo, wherefore art thou Romeo?\nDeny thy father and refuse thy name;\n\n"
@@ -192,9 +192,11 @@ def test_the_table_compares_means_over_seeds():
     ]
 
 
-def test_a_part_has_a_third_of_the_training_text_and_of_the_steps_and_the_same_validation_text():
+def test_a_part_has_a_third_of_the_training_text_and_of_the_steps_and_the_same_validation_text(tmp_path):
     stage = load_stage(STAGE_1)
-    whole, part = (ablate.read_text("shakespeare", "word", whole) for whole in (True, False))
+    bundled = (ROOT / "data" / "shakespeare.txt").read_text(encoding="utf-8")
+    (tmp_path / "text.txt").write_text(bundled[:60_000], encoding="utf-8", newline="\n")
+    whole, part = (ablate.read_text(str(tmp_path / "text.txt"), "word", whole) for whole in (True, False))
     assert len(whole.training) * 0.3 < len(part.training) < len(whole.training) * 0.36
     texts = [text.tokenizer.decode(text.training[:5000].tolist()) for text in (whole, part)]
     assert texts[0][:50] == texts[1][:50] and len(part.validation) == len(whole.validation)

@@ -119,6 +119,7 @@ def test_the_text_read_before_generation_is_timed_fills_every_default_window(sta
         assert 0 < state_bytes(full) == state_bytes(after)
 
 
+@pytest.mark.claims
 def test_random_tokens_are_as_often_frequent_ones_as_in_the_bundled_text():
     text = load_corpus().train
     tokenizer = train_tokenizer("word", text)

@@ -47,10 +47,12 @@ def speeches(title):
 # The files
 
 
+@pytest.mark.claims
 def test_the_readme_states_the_hash_of_the_text():
     assert re.findall(r"[0-9a-f]{64}", README) == [hashlib.sha256((DATA / "shakespeare.txt").read_bytes()).hexdigest()]
 
 
+@pytest.mark.claims
 def test_the_readme_states_the_sizes_of_the_text():
     counted = defaultdict(lambda: [0, 0, 0])
     for row in ROWS:
@@ -64,6 +66,7 @@ def test_the_readme_states_the_sizes_of_the_text():
     assert f"{len(TEXT):,} characters, {len(set(TEXT))} different ones" in " ".join(README.split())
 
 
+@pytest.mark.claims
 def test_the_offsets_lay_the_works_end_to_end_with_one_blank_line_between():
     assert ROWS[0]["start"] == "0" and int(ROWS[-1]["end"]) == len(TEXT)
     for before, after in zip(ROWS, ROWS[1:]):
@@ -71,6 +74,7 @@ def test_the_offsets_lay_the_works_end_to_end_with_one_blank_line_between():
         assert re.fullmatch(r"\S\n\n\S", TEXT[int(before["end"]) - 2 : int(after["start"]) + 1])
 
 
+@pytest.mark.claims
 def test_the_offsets_fall_on_the_works_they_name():
     assert work("Macbeth").startswith("FIRST WITCH:\nWhen shall we three meet again?\n")
     assert work("Macbeth").endswith("Whom we invite to see us crown'd at Scone.\n")
@@ -82,6 +86,7 @@ def test_the_offsets_fall_on_the_works_they_name():
         assert sum(f"\n{name}:\n" in work(other) for other in PLAYS) == 1
 
 
+@pytest.mark.claims
 def test_there_are_37_plays_and_5_poems_in_the_order_of_their_years():
     assert len(set(PLAYS)) == 37 and len(ROWS) == 42
     years = [int(row["year"]) for row in ROWS]
@@ -89,6 +94,7 @@ def test_there_are_37_plays_and_5_poems_in_the_order_of_their_years():
     assert {row["genre"] for row in ROWS} == {"comedy", "history", "tragedy", "poetry"}
 
 
+@pytest.mark.claims
 def test_the_text_is_plain_and_its_newlines_are_newlines():
     assert TEXT.isascii()
     assert set(re.findall(r"[^A-Za-z0-9]", TEXT)) == set(" \n!'(),-.:;?")
@@ -98,6 +104,7 @@ def test_the_text_is_plain_and_its_newlines_are_newlines():
 # Uniform layout
 
 
+@pytest.mark.claims
 @pytest.mark.parametrize("title", PLAYS)
 def test_every_block_of_a_play_is_a_speaker_in_capitals_and_lines(title):
     for speaker, lines in speeches(title):
@@ -105,6 +112,7 @@ def test_every_block_of_a_play_is_a_speaker_in_capitals_and_lines(title):
         assert lines and all(re.search(r"\w", line) for line in lines)
 
 
+@pytest.mark.claims
 @pytest.mark.parametrize("title", PLAYS)
 def test_no_direction_or_heading_is_left_in_a_play(title):
     for speaker, lines in speeches(title):
@@ -115,6 +123,7 @@ def test_no_direction_or_heading_is_left_in_a_play(title):
             assert not re.search(r"[][{}|_@*/&]", line)
 
 
+@pytest.mark.claims
 @pytest.mark.parametrize("title", PLAYS)
 def test_no_mark_of_a_speaker_is_left_inside_a_speech(title):
     names = {speaker.rstrip(":") for speaker, _ in speeches(title)}
@@ -124,6 +133,7 @@ def test_no_mark_of_a_speaker_is_left_inside_a_speech(title):
             assert not mark or mark[1] not in names or line == "PAROLLES."  # he signs a letter
 
 
+@pytest.mark.claims
 @pytest.mark.parametrize("title", PLAYS)
 def test_speakers_are_spelled_out(title):
     for speaker, _ in speeches(title):
@@ -132,6 +142,7 @@ def test_speakers_are_spelled_out(title):
             assert re.search("[AEIOUY]", word) or word == "S", speaker  # S: of VARRO'S SERVANT
 
 
+@pytest.mark.claims
 def test_the_speakers_of_an_abbreviated_play_are_its_persons():
     persons = {"HAMLET", "HORATIO", "KING", "QUEEN", "POLONIUS", "LAERTES", "OPHELIA", "ROSENCRANTZ"}
     counts = defaultdict(int)
@@ -142,6 +153,7 @@ def test_the_speakers_of_an_abbreviated_play_are_its_persons():
     assert {"CORDELIA", "CORNWALL", "GLOSTER"} <= {s.rstrip(":") for s, _ in speeches("King Lear")}
 
 
+@pytest.mark.claims
 @pytest.mark.parametrize("title", PLAYS)
 def test_a_play_has_many_speeches_and_no_speech_has_swallowed_its_neighbours(title):
     lengths = [sum(map(len, lines)) for _, lines in speeches(title)]
@@ -150,6 +162,7 @@ def test_a_play_has_many_speeches_and_no_speech_has_swallowed_its_neighbours(tit
     assert sorted(lengths)[len(lengths) // 2] < 200
 
 
+@pytest.mark.claims
 def test_the_sonnets_are_154_stanzas_of_about_fourteen_lines():
     stanzas = work("Sonnets").rstrip("\n").split("\n\n")
     assert len(stanzas) == 154
@@ -181,6 +194,7 @@ def test_a_held_out_play_is_whole_in_its_split_and_absent_from_training(title):
     assert not [speech for speech in long if speech in shakespeare.train]
 
 
+@pytest.mark.claims
 def test_every_character_of_the_held_out_plays_occurs_in_training():
     shakespeare = load_corpus()
     assert set(shakespeare.validation + shakespeare.test) <= set(shakespeare.train)

@@ -51,6 +51,7 @@ def test_a_solution_is_right(stage, name):
     assert verdict(checks(stage)[name], part(stage, "solutions")) == "right"
 
 
+@pytest.mark.claims
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_chapter_tells_of_its_exercises_in_their_order(stage):
     chapter = (ROOT / stage / "README.md").read_text(encoding="utf-8")

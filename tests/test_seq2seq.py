@@ -759,12 +759,14 @@ def pairs():
     return lab.examples.read_pairs()
 
 
+@pytest.mark.claims
 def test_the_bundled_pairs_are_those_whose_hash_is_given():
     digest = hashlib.sha256(lab.examples.PAIRS.read_bytes()).hexdigest()
     assert digest in (LAB / "data" / "README.md").read_text(encoding="utf-8")
     assert lab.examples.PAIRS.stat().st_size < 2_500_000
 
 
+@pytest.mark.claims
 def test_whole_plays_are_held_out_the_same_as_in_the_corpus():
     headings = re.findall(r"^# (\w+): (.+)$", lab.examples.PAIRS.read_text(encoding="utf-8"), re.MULTILINE)
     titles = [title for _, title in headings]
@@ -775,6 +777,7 @@ def test_whole_plays_are_held_out_the_same_as_in_the_corpus():
     }  # fmt: skip
 
 
+@pytest.mark.claims
 def test_every_word_of_the_pairs_can_be_written_with_the_symbols_and_within_the_limit(pairs):
     words = {word for lines in pairs.values() for line in lines for pair in line for word in pair}
     assert set("".join(words)) <= set(lab.examples.OLD_SYMBOLS) - set("<> ")
@@ -783,6 +786,7 @@ def test_every_word_of_the_pairs_can_be_written_with_the_symbols_and_within_the_
     assert 1 <= min(map(len, words)) and max(map(len, words)) < lab.scores.MAX_LENGTH
 
 
+@pytest.mark.claims
 def test_old_and_modern_words_look_alike(pairs):
     kept = [pair for lines in pairs.values() for line in lines for pair in line]
     changed = [(old, new) for old, new in kept if old != new]

@@ -263,6 +263,7 @@ def test_without_its_guard_the_spacing_would_join_two_words():
     assert tokenizer.encode(tokenizer.decode(ids)) == ids
 
 
+@pytest.mark.claims
 def test_997_of_1000_lines_of_the_bundled_corpus_are_reproduced_exactly():
     text = BUNDLED.read_text(encoding="utf-8")
     tokenizer = every_word_of(text)
