@@ -8,7 +8,6 @@ from forecasting import FOLDER, lab
 from shared.results.labs import load_lab_results
 
 pytestmark = pytest.mark.claims
-pytestmark = pytest.mark.claims
 
 RESULTS = load_lab_results(FOLDER)
 LAGS = (5, 20, 60)

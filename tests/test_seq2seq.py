@@ -19,6 +19,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from shared.errors import UserError
 from shared.model.attention import AdditiveAttention, MultiHeadAttention
+from shared.results.labs import load_lab_results
 from shared.run.cli import run_main
 from shared.run.records import read_json
 from shared.show.maps import ALIGNMENT_SHOWN, alignment_figure
@@ -1090,3 +1091,44 @@ def test_heads_that_do_not_divide_the_hidden_size_are_one_line(call, tmp_path):
 def test_the_longest_string_that_is_asked_for_fits_with_its_end():
     longest = 40 + lab.lengths.BEYOND  # the highest --longest, and as many letters more as lengths.py tries
     assert lab.examples.held_out_strings("copy", [longest], 1).targets.size(1) <= lab.scores.MAX_LENGTH
+
+
+# What the chapter claims, checked against the runs that are kept beside it
+
+RESULTS = load_lab_results(LAB)
+
+
+def kept(table, row):
+    """The scores of one row, a dict a seed."""
+    return [result["scores"] for result in RESULTS if (result["table"], result["row"]) == (table, row)]
+
+
+@pytest.mark.claims
+@pytest.mark.parametrize("result", [r for r in RESULTS if "settings" in r], ids=lambda r: f"{r['table']}-{r['row']}")
+def test_every_kept_run_is_what_its_command_gives_today(result, monkeypatch):
+    monkeypatch.setattr(sys, "argv", shlex.split(result["command"])[1:])
+    monkeypatch.setattr(lab.tasks, "read_pairs", lambda: {split: LINES for split in ("train", "validation", "test")})
+    flags = {name: value for name, value in vars(lab.train.parse_flags()).items() if value is not None}
+    defaults = lab.train.DEFAULTS | (lab.train.STRINGS if flags.get("task", "spelling") != "spelling" else {})
+    for name in result["settings"].keys() - {"seed", "device", "eval_interval"}:
+        assert (defaults | flags)[name] == result["settings"][name], name
+    # What is newer than a run was what its default says now.
+    newer = {name: defaults[name] for name in defaults.keys() - result["settings"].keys()}
+    assert lab.tasks.make_task(newer | result["settings"]).row == result["row"]
+
+
+@pytest.mark.claims
+@pytest.mark.parametrize("task", ["copy", "reverse"])
+def test_with_attention_strings_come_out_exactly_and_without_it_the_long_ones_do_not(task):
+    with_attention, without = kept(task, "additive"), kept(task, "no attention")
+    assert len(with_attention) == len(without) == 3
+    assert all(found["exact"] >= 0.99 and found["on its place"] >= 0.95 for found in with_attention)
+    assert all(found["exact"] < 0.6 and found["exact, longest"] == 0 for found in without)
+
+
+@pytest.mark.claims
+@pytest.mark.parametrize("column", ["validation", "validation, unseen", "test", "test, unseen"])
+def test_spelling_beats_both_baselines_on_all_words_and_on_those_never_seen(column):
+    baselines = [kept("spelling", row)[0][column] for row in ("copy unchanged", "most frequent form")]
+    found = [scores[column] for scores in kept("spelling", "additive, one neighbour")]
+    assert len(found) == 3 and min(found) > max(baselines)
