@@ -1,6 +1,12 @@
 """Stage 1: an Elman RNN. All that it remembers is one vector a layer, rewritten at every token.
 
-B batch, T time, E embedding, H hidden, V vocabulary
+What is new here: the recurrent layer, written out, and how layers are stacked (`features`). Inherited from
+shared/model/language_model.py and the same in all stages: the embedding, the tied output layer, the loss.
+
+    token ids  ->  embedding  ->  RNN layers  ->  features  ->  logits of the next token
+    (B, T)         (B, T, E)      (B, T, H)       (B, T, H)     (B, T, V)
+
+B batch, T time, E embedding (as large as H), H hidden, V vocabulary
 """
 
 import torch
@@ -32,12 +38,14 @@ class RNNLayer(nn.Module):
 
     def forward(self, x: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
         """x (B, T, E), h (B, H) or None for zeros -> hidden states (B, T, H), the last one (B, H)."""
-        x = F.linear(x, self.weight_ih_l0, self.bias_ih_l0)  # (B, T, H): one large product instead of T small ones
+        # The input's share needs no memory: one large product for all steps instead of T small ones.
+        x = F.linear(x, self.weight_ih_l0, self.bias_ih_l0)  # (B, T, H)
         if h is None:
             h = x.new_zeros(x.size(0), x.size(2))
+        # The memory's share has to wait for the step before: the loop over time that makes the network recurrent.
         hidden = []
         for x_t in x.unbind(1):
-            h = self.cell(x_t, h)
+            h = self.cell(x_t, h)  # (B, H)
             hidden.append(h)
         return torch.stack(hidden, dim=1), h
 
@@ -45,19 +53,18 @@ class RNNLayer(nn.Module):
 class RNN(LanguageModel):
     """Embedding, RNN layers one on the other, tied output layer. State: a hidden vector (B, H) a layer."""
 
-    def __init__(
-        self, vocab_size: int, hidden_size: int = 128, num_layers: int = 2, embedding_size=None, dropout: float = 0.0
-    ):
-        super().__init__(vocab_size, hidden_size, embedding_size, dropout)
-        sizes = [self.embedding.embedding_dim] + [hidden_size] * num_layers
-        self.layers = nn.ModuleList(map(RNNLayer, sizes[:-1], sizes[1:]))
+    def __init__(self, vocab_size: int, hidden_size: int = 128, num_layers: int = 2, dropout: float = 0.0):
+        super().__init__(vocab_size, hidden_size, dropout)
+        self.layers = nn.ModuleList(RNNLayer(hidden_size, hidden_size) for _ in range(num_layers))
 
-    def features(self, tokens: Tensor, state: State, return_attention: bool):
+    def features(self, tokens: Tensor, state: State, return_attention: bool) -> tuple[Tensor, tuple[Tensor, ...], None]:
         """tokens (B, T) -> top layer's hidden states (B, T, H), every layer's last one, no attention."""
         x = self.dropout(self.embedding(tokens))  # (B, T, E)
-        states = []
+        new_state = []
+        # Each layer reads the hidden states of the layer below as if they were words.
         for layer, h in zip(self.layers, state or [None] * len(self.layers)):
-            x, h = layer(x, h)  # (B, T, H)
+            x, h = layer(x, h)  # (B, T, H), (B, H)
+            # Dropout leaves out some numbers in training, other ones each time: against learning by heart.
             x = self.dropout(x)
-            states.append(h)
-        return x, tuple(states), None
+            new_state.append(h)
+        return x, tuple(new_state), None

@@ -1,9 +1,14 @@
 """Stage 2: LSTM and GRU. Gates decide what a memory keeps, what is written to it and what of it is shown.
 
-B batch, T time, E embedding, H hidden, V vocabulary
+What is new against stage 1: the layer. Its place in the model is the same.
 
-`LSTMLayer` and `GRULayer` are written out; `nn.LSTM` and `nn.GRU` are their fast twins. Parameters have the same names
-and shapes, so a model trained with one implementation can be loaded with the other.
+    token ids  ->  embedding  ->  LSTM or GRU layers  ->  features  ->  logits of the next token
+    (B, T)         (B, T, E)      (B, T, H)               (B, T, H)     (B, T, V)
+
+B batch, T time, E embedding (as large as H), H hidden, V vocabulary
+
+`LSTMLayer` and `GRULayer` are written out; PyTorch's `nn.LSTM` and `nn.GRU` are their fast twins, and the default.
+Parameters have the same names and shapes, so a model trained with one implementation can be loaded with the other.
 """
 
 import torch
@@ -11,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shared.model.language_model import LanguageModel, State
-from shared.model.recurrent import LIBRARY_LAYERS, open_forget_gates
+from shared.model.recurrent import TORCH_LAYERS, open_forget_gates
 
 
 class GatedLayer(nn.Module):
@@ -33,11 +38,12 @@ class GatedLayer(nn.Module):
 
     def forward(self, x: Tensor, state: tuple[Tensor, ...] | None):
         """x (B, T, E), state of vectors (B, H) or None for zeros -> hidden states (B, T, H), the last state."""
-        x = F.linear(x, self.weight_ih_l0, self.bias_ih_l0)  # (B, T, gates * H): every step's input at once
+        # As in stage 1: the input's share of all gates at once, then the loop over time.
+        x = F.linear(x, self.weight_ih_l0, self.bias_ih_l0)  # (B, T, gates * H)
         state = state or (x.new_zeros(x.size(0), self.hidden_size),) * self.num_states
         hidden = []
         for x_t in x.unbind(1):
-            state = self.cell(x_t, *state)
+            state = self.cell(x_t, *state)  # h and, in an LSTM, c: (B, H) each
             hidden.append(state[0])
         return torch.stack(hidden, dim=1), state
 
@@ -61,6 +67,7 @@ class LSTMLayer(GatedLayer):
     def gates(self, x_t: Tensor, h: Tensor) -> tuple[Tensor, ...]:
         """The input's share (B, 4 H) and the last hidden state (B, H) -> i, f, g, o, each (B, H)."""
         i, f, g, o = (x_t + F.linear(h, self.weight_hh_l0, self.bias_hh_l0)).chunk(4, dim=-1)
+        # A sigmoid lies between 0, shut, and 1, open. The candidate g is what may be written: tanh, so of either sign.
         return torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
 
     def cell(self, x_t: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,14 +89,16 @@ class GRULayer(GatedLayer):
 
     def gates(self, x_t: Tensor, h: Tensor) -> tuple[Tensor, ...]:
         """The input's share (B, 3 H) and the last hidden state (B, H) -> r, z, n, each (B, H)."""
-        x_r, x_z, x_n = x_t.chunk(3, dim=-1)
+        x_r, x_z, x_n = x_t.chunk(3, dim=-1)  # (B, H) each
         h_r, h_z, h_n = F.linear(h, self.weight_hh_l0, self.bias_hh_l0).chunk(3, dim=-1)
         r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
+        # r decides how much of the old state the candidate n may see.
         return r, z, torch.tanh(x_n + r * h_n)
 
     def cell(self, x_t: Tensor, h: Tensor) -> tuple[Tensor]:
         """h_t = (1 - z) * n + z * h, all (B, H)."""
         _, z, n = self.gates(x_t, h)
+        # One gate for both: what is kept and what is written add up to 1.
         return ((1 - z) * n + z * h,)
 
 
@@ -104,29 +113,29 @@ class LSTM(LanguageModel):
         vocab_size: int,
         hidden_size: int = 128,
         num_layers: int = 2,
-        embedding_size: int | None = None,
         dropout: float = 0.0,
         cell: str = "lstm",
         implementation: str = "torch",
     ):
-        super().__init__(vocab_size, hidden_size, embedding_size, dropout)
+        super().__init__(vocab_size, hidden_size, dropout)
         self.cell = cell
-        layer = {"scratch": SCRATCH_LAYERS, "torch": LIBRARY_LAYERS}[implementation][cell]
-        sizes = [self.embedding.embedding_dim] + [hidden_size] * num_layers
-        self.layers = nn.ModuleList(map(layer, sizes[:-1], sizes[1:]))
+        layer_class = {"scratch": SCRATCH_LAYERS, "torch": TORCH_LAYERS}[implementation][cell]
+        self.layers = nn.ModuleList(layer_class(hidden_size, hidden_size) for _ in range(num_layers))
         if cell == "lstm":
             for layer in self.layers:
                 open_forget_gates(layer)
 
-    def features(self, tokens: Tensor, state: State, return_attention: bool):
+    def features(
+        self, tokens: Tensor, state: State, return_attention: bool
+    ) -> tuple[Tensor, tuple[tuple[Tensor, ...], ...], None]:
         """tokens (B, T) -> top layer's hidden states (B, T, H), every layer's last state, no attention."""
         x = self.dropout(self.embedding(tokens))  # (B, T, E)
-        states = []
+        new_state = []
         for layer, layer_state in zip(self.layers, state or [None] * len(self.layers)):
-            x, layer_state = layer(x, layer_state)  # (B, T, H)
+            x, layer_state = layer(x, layer_state)  # (B, T, H), vectors (B, H)
             x = self.dropout(x)
-            states.append(layer_state)
-        return x, tuple(states), None
+            new_state.append(layer_state)
+        return x, tuple(new_state), None
 
     @torch.no_grad()
     def trace(self, tokens: Tensor) -> dict[str, Tensor]:

@@ -27,19 +27,12 @@ OPTIONS |= {
     f"4-{positions}": (STAGE_4, dict(positions=positions, num_heads=2))
     for positions in ("rotary", "sinusoidal", "learned")
 }
-# Where the embedding's size may differ from the hidden size, it is also tried.
-EMBEDDING_OPTIONS = {
-    "1-embedding": (STAGE_1, dict(embedding_size=6)),
-    "2-embedding": (STAGE_2, dict(embedding_size=6)),
-    "3-embedding": (STAGE_3, dict(embedding_size=6, num_heads=2)),
-}
-ALL_OPTIONS = OPTIONS | EMBEDDING_OPTIONS
-WITH_ATTENTION = [name for name in ALL_OPTIONS if name[0] in "34"]
+WITH_ATTENTION = [name for name in OPTIONS if name[0] in "34"]
 
 
 def build(name: str, dtype=torch.float64, seed: int = 0, window: int = WINDOW, **settings):
     """The model of one row of the table, in eval mode, with weights large enough for every part to matter."""
-    stage, options = ALL_OPTIONS[name]
+    stage, options = OPTIONS[name]
     sizes = dict(vocab_size=VOCAB_SIZE, hidden_size=HIDDEN_SIZE, num_layers=2)
     length = {STAGE_3: dict(memory_length=window), STAGE_4: dict(context_length=window)}.get(stage, {})
     torch.manual_seed(seed)

@@ -7,7 +7,7 @@ import torch
 from options import HIDDEN_SIZE, build, random_tokens
 from torch import nn
 
-from shared.model.recurrent import LIBRARY_LAYERS
+from shared.model.recurrent import TORCH_LAYERS
 from shared.stages import ROOT, load_module
 
 stage_1 = load_module(ROOT / "model-01-rnn" / "model.py")
@@ -19,9 +19,9 @@ LAYERS = [
     pytest.param(stage_1.RNNLayer, nn.RNN, 1, id="rnn"),
     pytest.param(stage_2.LSTMLayer, nn.LSTM, 2, id="lstm"),
     pytest.param(stage_2.GRULayer, nn.GRU, 1, id="gru"),
-    pytest.param(LIBRARY_LAYERS["rnn"], nn.RNN, 1, id="library-rnn"),
-    pytest.param(LIBRARY_LAYERS["lstm"], nn.LSTM, 2, id="library-lstm"),
-    pytest.param(LIBRARY_LAYERS["gru"], nn.GRU, 1, id="library-gru"),
+    pytest.param(TORCH_LAYERS["rnn"], nn.RNN, 1, id="library-rnn"),
+    pytest.param(TORCH_LAYERS["lstm"], nn.LSTM, 2, id="library-lstm"),
+    pytest.param(TORCH_LAYERS["gru"], nn.GRU, 1, id="library-gru"),
 ]
 
 

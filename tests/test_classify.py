@@ -71,6 +71,7 @@ def test_with_speakers_the_names_are_there_to_leak(passages, named_passages):
     assert named > 3 * unnamed > 0
 
 
+@pytest.mark.claims
 def test_there_are_37_plays_and_no_poem(passages):
     plays = {passage.play: passage.genre for passage in passages}
     assert len(plays) == 37 and "Sonnets" not in plays
@@ -150,6 +151,7 @@ def test_accuracy_counts_passages_and_its_mean_counts_folds():
     assert scores["accuracy"] == pytest.approx(0.75) and scores["mean of folds"] == pytest.approx(0.5)
 
 
+@pytest.mark.claims
 def test_names_over_speeches_make_a_random_split_look_easy(passages, named_passages):
     """The trap that the lab is about, on a third of the plays."""
     named, unnamed = (
@@ -359,7 +361,7 @@ def test_a_block_is_what_torchs_own_parts_compute():
     padding = torch.arange(5) >= lengths[:, None]
     normed = F.layer_norm(x, (8,), block.norm.weight, block.norm.bias)
     expected = x + reference(normed, normed, normed, key_padding_mask=padding)[0]
-    result, _ = block(x, ~padding[:, None], False)
+    result, _ = block(x, ~padding[:, None])
     torch.testing.assert_close(result, expected, atol=1e-12, rtol=0)
 
 
@@ -615,22 +617,26 @@ PLAY, RANDOM = lab.data.TABLES["play"], lab.data.TABLES["random"]
 NETWORK, NO_ATTENTION = "counted embedding, self-attention", "counted embedding, no attention"
 
 
+@pytest.mark.claims
 def test_three_seeds_beat_naive_bayes_on_words_and_the_largest_class():
     seeds = kept_scores(PLAY, NETWORK)
     assert len(seeds) == 3
     assert min(seeds) > max(kept_scores(PLAY, "naive Bayes") + kept_scores(PLAY, "largest class"))
 
 
+@pytest.mark.claims
 def test_attention_adds_less_than_chance_could():
     with_it, without = (np.mean(kept_scores(PLAY, row)) for row in (NETWORK, NO_ATTENTION))
     assert abs(with_it - without) < math.sqrt(0.7 * 0.3 / 4000)  # a standard error, were all passages independent
 
 
+@pytest.mark.claims
 def test_a_table_learned_from_nothing_stays_below_counting():
     learned = kept_scores(PLAY, "learned embedding, self-attention")
     assert len(learned) == 3 and max(learned) < min(kept_scores(PLAY, "naive Bayes"))
 
 
+@pytest.mark.claims
 def test_a_random_split_pretends_much_and_with_names_nearly_everything():
     for row in (NETWORK, NO_ATTENTION, "naive Bayes"):
         assert min(kept_scores(RANDOM, row)) > max(kept_scores(PLAY, row)) + 0.1
@@ -638,5 +644,6 @@ def test_a_random_split_pretends_much_and_with_names_nearly_everything():
     assert named > 0.95
 
 
+@pytest.mark.claims
 def test_attention_and_gradient_hardly_agree():
     assert max(map(abs, kept_scores(PLAY, NETWORK, "attention ~ gradient"))) < 0.3

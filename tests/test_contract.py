@@ -6,14 +6,14 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from options import ALL_OPTIONS, HIDDEN_SIZE, VOCAB_SIZE, WINDOW, WITH_ATTENTION, build, random_tokens
+from options import HIDDEN_SIZE, OPTIONS, VOCAB_SIZE, WINDOW, WITH_ATTENTION, build, random_tokens
 
 from shared.model import output
 from shared.model.language_model import map_tensors, state_bytes
 from shared.run.device import autocast, choose_device
 
 LENGTH = 150  # many windows, and more than one of sliding_window's blocks
-every_option = pytest.mark.parametrize("name", ALL_OPTIONS)
+every_option = pytest.mark.parametrize("name", OPTIONS)
 with_attention = pytest.mark.parametrize("name", WITH_ATTENTION)
 NUM_HEADS = 2
 

@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from options import ALL_OPTIONS, VOCAB_SIZE, build, random_tokens
+from options import OPTIONS, VOCAB_SIZE, build, random_tokens
 from torch import nn
 
 from shared.measure.evaluation import LANES, WARM_UP, Evaluation, evaluate, evaluate_in_windows, token_losses
 from shared.stages import ROOT
 from shared.text.batches import Lanes
 
-every_option = pytest.mark.parametrize("name", ALL_OPTIONS)
+every_option = pytest.mark.parametrize("name", OPTIONS)
 
 
 # -------------------------------------------------------------------------------------------------------------- metrics
@@ -21,9 +21,6 @@ def test_perplexity_is_the_exponential_of_the_mean_over_tokens():
     easy, hard = [math.log(2)] * 30, [math.log(50)] * 10
     whole = Evaluation(sum(easy) + sum(hard), 40)
     assert whole.perplexity == pytest.approx(2 ** (3 / 4) * 50 ** (1 / 4))
-    mean_of_batches = (2 + 50) / 2
-    mean_of_exponentials = (30 * 2 + 10 * 50) / 40
-    assert min(mean_of_batches, mean_of_exponentials) > 2 * whole.perplexity
 
 
 def test_a_uniform_guess_is_as_perplexed_as_there_are_tokens():

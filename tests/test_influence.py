@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from options import ALL_OPTIONS, VOCAB_SIZE, WITH_ATTENTION, build, random_tokens
+from options import OPTIONS, VOCAB_SIZE, WITH_ATTENTION, build, random_tokens
 
 from shared.measure.influence import influence
 
 WINDOW, LENGTH = 4, 11
-every_option = pytest.mark.parametrize("name", ALL_OPTIONS)
+every_option = pytest.mark.parametrize("name", OPTIONS)
 
 
 def small(name, **settings):

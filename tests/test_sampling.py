@@ -5,15 +5,13 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from options import ALL_OPTIONS, VOCAB_SIZE, build
+from options import OPTIONS, VOCAB_SIZE, build
+from properties import given, settings, st
 
 from shared.errors import UserError
-from shared.model import output, sampling
-from shared.model.sampling import filter_logits, generate, sample, sample_by_bands
+from shared.model.sampling import filter_logits, generate, sample
 
-every_option = pytest.mark.parametrize("name", ALL_OPTIONS)
+every_option = pytest.mark.parametrize("name", OPTIONS)
 INF = math.inf
 
 
@@ -72,7 +70,7 @@ def test_a_top_p_of_one_keeps_everything(vocab_size):
         assert torch.equal(filter_logits(logits, top_p=1.0), logits)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(
     weights=st.lists(st.integers(1, 40), min_size=1, max_size=12),
     k=st.integers(1, 15),
@@ -152,80 +150,6 @@ def test_sampling_leaves_its_logits_alone():
     assert torch.equal(logits, before)
 
 
-# ----------------------------------------------------------------------------------------------------- sample by bands
-@pytest.fixture
-def banded(monkeypatch):
-    """An output layer of 30 tokens in bands of 4, 8 and 18, and the features of a row that likes all three."""
-    monkeypatch.setattr(output, "CUTS", (4, 12))
-    torch.manual_seed(0)
-    layer = output.TiedOutput(torch.nn.Embedding(30, 6))
-    torch.nn.init.normal_(layer.band_vectors)
-    torch.nn.init.normal_(layer.bias)
-    return layer.requires_grad_(False), torch.randn(1, 6)
-
-
-@pytest.mark.parametrize("banned", [None, 2, 9, 29])
-@pytest.mark.parametrize("temperature", [0.3, 0.8, 1.0, 2.0])
-def test_bands_give_the_tokens_that_all_logits_together_give(banded, temperature, banned):
-    layer, features = banded
-    draws = 20_000
-    tokens = sample_by_bands(layer, features.expand(draws, -1), temperature, banned, seeded(0))
-    observed = torch.bincount(tokens, minlength=30).double()
-    logits = layer(features)[0].double()
-    if banned is not None:
-        logits[banned] = -INF
-        assert observed[banned] == 0
-    exact, hotter = ((logits / heat).softmax(-1) for heat in (temperature, 1.3 * temperature))
-    often = exact > 5e-4  # the rarer ones count as one, so that the statistic is what it is compared with
-
-    def grouped(values):
-        return [*values[often].tolist(), values[~often].sum().item() + 1e-9]
-
-    assert often.sum() > 2
-    assert chi_square(grouped(observed), grouped(exact)) < 85  # less than one in a million, at 30 degrees of freedom
-    assert chi_square(grouped(observed), grouped(hotter)) > 85
-
-
-def test_a_band_is_computed_only_for_a_row_that_drew_into_it(banded, monkeypatch):
-    layer, features = banded
-    with torch.no_grad():
-        layer.band_bias.fill_(-50.0)  # nothing rare is ever likely
-    looked_at = []
-    linear = torch.nn.functional.linear
-    monkeypatch.setattr(
-        torch.nn.functional, "linear", lambda x, weight, bias: looked_at.append(len(weight)) or linear(x, weight, bias)
-    )
-    sample_by_bands(layer, features.expand(50, -1), 0.8, generator=seeded(0))
-    assert looked_at == [6]  # the frequent tokens and one entry for each band
-    layer(features)
-    assert looked_at[1:] == [6, 8, 18]
-
-
-def test_bands_end_even_where_a_band_is_likely_and_none_of_its_tokens_is(banded):
-    """Cold enough, a band's room is almost all empty: the loop must learn that and not go on drawing into it."""
-    layer, features = banded
-    with torch.no_grad():
-        layer.embedding.weight.zero_(), layer.bias.zero_(), layer.band_vectors.zero_()
-        layer.band_bias.fill_(0.5)  # a band is likelier than a frequent token, but each of its tokens is less likely
-    for temperature in (0.5, 0.05, 2e-6):
-        tokens = sample_by_bands(layer, features.expand(100, -1), temperature, generator=seeded(0))
-        assert (tokens < 4).float().mean() > (0.5 if temperature == 0.5 else 0.999)
-
-
-@torch.no_grad()
-def test_a_text_is_written_by_bands_only_where_nothing_is_to_be_filtered(monkeypatch):
-    monkeypatch.setattr(output, "CUTS", (3,))
-    model, used = build("1"), []
-    monkeypatch.setattr(
-        sampling, "sample_by_bands", lambda *given: used.append(given) or torch.zeros(1, dtype=torch.int64)
-    )
-    for case in (dict(temperature=0), dict(top_k=3), dict(top_p=0.5)):
-        take(3, generate(model, PROMPT, **case))
-        assert not used
-    take(3, generate(model, PROMPT, temperature=0.8, banned=2))
-    assert [given[2:4] for given in used] == [(0.8, 2)] * 3
-
-
 # ------------------------------------------------------------------------------------------------------------- generate
 PROMPT = [3, 1, 4, 1, 5]
 
@@ -267,7 +191,7 @@ def test_each_step_feeds_only_the_newest_token(name, monkeypatch):
     assert fed == [(1, len(PROMPT))] + [(2, 1)] * 5
 
 
-@pytest.mark.parametrize("name", [name for name in ALL_OPTIONS if name not in ("4-sinusoidal", "4-learned")])
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name not in ("4-sinusoidal", "4-learned")])
 def test_each_step_embeds_only_the_newest_token(name):
     """But for positions that are places in a window: there the window's tokens are looked up again."""
     model, embedded = build(name), []

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from options import ALL_OPTIONS, HIDDEN_SIZE, STAGE_2, build, random_tokens
+from options import HIDDEN_SIZE, OPTIONS, STAGE_2, build, random_tokens
 
-GATED = [name for name, (stage, _) in ALL_OPTIONS.items() if stage == STAGE_2]
+GATED = [name for name, (stage, _) in OPTIONS.items() if stage == STAGE_2]
 LENGTH = 9
 
 
-@pytest.mark.parametrize("name", [name for name in ALL_OPTIONS if name not in GATED])
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name not in GATED])
 def test_a_model_without_gates_of_its_own_traces_nothing(name):
     assert build(name).trace(random_tokens(1, LENGTH)) == {}
 

@@ -4,14 +4,34 @@ Attention is where a model looks. Whether what it found there mattered is anothe
 "Attention is not Explanation"; Wiegreffe & Pinter 2019, "Attention is not not Explanation"), and these are two answers.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
 import torch
 from torch import Tensor
 
 from shared.measure.evaluation import Evaluation, evaluate
-from shared.model.attention import uniform_attention
+from shared.model import attention, window
 from shared.model.language_model import LanguageModel
 
 LEAST = 3  # tokens in a row; fewer have hardly an order
+
+
+@contextmanager
+def uniform_attention() -> Iterator[None]:
+    """Within it, a query gives every key that it may see the same weight, whichever way its keys are scored.
+
+    What a trained model then loses is what choosing was worth to it: the mixture is the same size, but no choice.
+    """
+    softmax = attention.masked_softmax
+
+    def equal_weights(scores: Tensor, mask: Tensor | None) -> Tensor:
+        return softmax(torch.zeros_like(scores), mask)
+
+    # All ways of scoring end in masked_softmax, but for the fused kernel, which is not used meanwhile.
+    with patch.object(attention, "masked_softmax", equal_weights), patch.object(window, "fused_pays", lambda *_: False):
+        yield
 
 
 def evaluate_uniform(model: LanguageModel, ids: Tensor, context_length: int) -> Evaluation:

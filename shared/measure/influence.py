@@ -22,7 +22,7 @@ def influence(model: LanguageModel, tokens: Tensor, num_rows: int | None = None,
     rows = torch.arange(length)[-(num_rows or length) :]
     with torch.no_grad():
         features, _, _ = model.features(tokens[None], None, False)
-        likeliest = model.logits(features[0, -1]).argmax()
+        likeliest = model.output(features[0, -1]).argmax()
     following = torch.cat([tokens[1:], likeliest[None]])  # (T)
     # The same text once per row, so that one backward pass gives every row its own gradient.
     parts = [
@@ -45,9 +45,9 @@ def gradient_sizes(model: LanguageModel, tokens: Tensor, last: Tensor, following
     try:
         # cuDNN's recurrent kernels have no backward pass in eval mode.
         with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-            features, _, _ = model.features(tokens, None, False)  # (N, T, feature_size)
+            features, _, _ = model.features(tokens, None, False)  # (N, T, E)
             each = torch.arange(len(tokens), device=tokens.device)
-            logits = model.logits(features[each, last])  # (N, V)
+            logits = model.output(features[each, last])  # (N, V)
             log_probabilities = logits.log_softmax(-1)[each, following]  # (N)
             gradients = torch.autograd.grad(log_probabilities.sum(), embedded)[0]  # (N, T, E)
     finally:

@@ -1,4 +1,4 @@
-"""The one contract all four models keep, and what they share: tied embeddings, logits and the loss.
+"""The one contract that all four models keep, and what they share: tied embeddings, logits and the loss.
 
 B batch, T time, E embedding, V vocabulary
 """
@@ -14,7 +14,11 @@ State = tuple | Tensor | int | None
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], state: State) -> State:
-    """Apply `function` to every tensor of a state and keep its nesting."""
+    """Apply `function` to every tensor of a state and keep its nesting.
+
+    >>> map_tensors(lambda tensor: tensor, (3, None))
+    (3, None)
+    """
     if isinstance(state, Tensor):
         return function(state)
     if isinstance(state, tuple):
@@ -29,60 +33,72 @@ def state_bytes(state: State) -> int:
     return sum(sizes)
 
 
-class LanguageModel(nn.Module):
-    """Token ids in, logits for the next token out, and a state that stands for all that was read before.
+def num_parameters(model: nn.Module) -> int:
+    """How many numbers a model learns."""
+    return sum(parameter.numel() for parameter in model.parameters())
 
-    A stage writes `features`: everything between the embedding and the output layer. The output layer is the embedding
-    used backwards (see output.py), which needs vectors of one size: features of another size than the embedding's are
-    brought to it by one projection.
+
+class LanguageModel(nn.Module):
+    """Token ids in, scores for the next token out, and a state that stands for all that was read before.
+
+    Every stage keeps these promises, and tests hold it to them:
+
+    - *Any chunking gives the same answer.* A text read token by token, or in pieces of any size with the state handed
+      on, gives the same logits as the text read at once.
+    - *Nothing later is seen.* The logits at a position depend on the tokens up to that position, and on none after it.
+    - *Rows know nothing of each other.* Each text of a batch gets the answer that it would get alone.
+    - *The state is bounded.* However long the text, what is carried on stays below a fixed size.
+    - *The loss is the cross-entropy of the logits*, in nats: minus the log of the probability that the model gave to
+      the token that came.
+
+    A stage writes one method, `features`: everything between the embedding and the output layer. Here is the rest.
     """
 
-    def __init__(self, vocab_size: int, feature_size: int, embedding_size: int | None = None, dropout: float = 0.0):
+    def __init__(self, vocab_size: int, hidden_size: int, dropout: float = 0.0):
         super().__init__()
-        embedding_size = embedding_size or feature_size
-        self.embedding = nn.Embedding(vocab_size, embedding_size)
-        # Features are about 1 in size, so this keeps the first logits about 1 in size too.
-        nn.init.normal_(self.embedding.weight, std=embedding_size**-0.5)
+        self.embedding = nn.Embedding(vocab_size, hidden_size)
+        # Features are about 1 in size, so their products with these vectors, the first logits, are about 1 too.
+        nn.init.normal_(self.embedding.weight, std=hidden_size**-0.5)
+        # Weight tying: the output layer has no table of its own, it uses the embedding backwards (see output.py).
         self.output = TiedOutput(self.embedding)
         self.dropout = nn.Dropout(dropout)
-        same = embedding_size == feature_size
-        self.projection = nn.Identity() if same else nn.Linear(feature_size, embedding_size, bias=False)
 
     def features(self, tokens: Tensor, state: State, return_attention: bool) -> tuple[Tensor, State, Tensor | None]:
-        """tokens (B, T), state -> features (B, T, feature_size), new state, attention or None."""
+        """tokens (B, T), state -> features (B, T, E), new state, attention or None. What a stage has to write."""
         raise NotImplementedError
 
-    def forward(self, tokens: Tensor, state: State = None, return_attention: bool = False):
+    def forward(
+        self, tokens: Tensor, state: State = None, return_attention: bool = False
+    ) -> tuple[Tensor, State, Tensor | None]:
         """Logits of the next token at every position.
 
         tokens (B, T) int64, state from the last call or None
         -> logits (B, T, V), state, attention (B, layers, heads, T, T_key) or None.
         """
-        features, state, attention = self.features(tokens, state, return_attention)
-        return self.logits(features), state, attention
+        features, state, attention = self.features(tokens, state, return_attention)  # (B, T, E)
+        return self.output(features), state, attention
 
-    def logits(self, features: Tensor) -> Tensor:
-        """features (..., feature_size) -> logits (..., V)."""
-        return self.output(self.projection(features))
-
-    def next_features(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """What the output layer needs to tell the token after the last one: tokens (B, T) -> (B, E), state."""
+    def next_logits(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Logits of the token after the last one alone: tokens (B, T) -> (B, V), state. What writing text needs."""
         features, state, _ = self.features(tokens, state, return_attention=False)
-        return self.projection(features[:, -1]), state
+        return self.output(features[:, -1]), state
 
     def loss(
         self, tokens: Tensor, targets: Tensor, state: State = None, reduction: str = "sum"
     ) -> tuple[Tensor, State]:
-        """Cross entropy of `forward`'s logits with the targets, in nats, without building all of them.
+        """Cross-entropy of `forward`'s logits with the targets, in nats, without building all of the logits.
 
         tokens, targets (B, T) -> the sum, or (B, T) with reduction="none"; and the state.
         """
-        features, state, _ = self.features(tokens, state, return_attention=False)
-        nats = self.output.loss(self.projection(features).flatten(0, 1), targets.flatten())  # (B * T)
+        features, state, _ = self.features(tokens, state, return_attention=False)  # (B, T, E)
+        nats = self.output.loss(features.flatten(0, 1), targets.flatten())  # (B * T)
         return nats.sum() if reduction == "sum" else nats.view(targets.shape), state
 
     def carry(self, state: State) -> State:
-        """What the next training chunk starts from: the state, cut off from the past's gradients."""
+        """What the next training chunk starts from: the state, cut off from the gradients of the past.
+
+        This is truncated backpropagation through time: what was read flows on, the gradient stops at the chunk's start.
+        """
         return map_tensors(Tensor.detach, state)
 
     def trace(self, tokens: Tensor) -> dict[str, Tensor]:

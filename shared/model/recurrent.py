@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 @contextmanager
 def onednn(wanted: bool) -> Iterator[None]:
-    """Within it, PyTorch uses Intel's library for neural networks only if wanted (and if it would anyway)."""
+    """Within it, PyTorch uses oneDNN, Intel's library for neural networks, only if wanted (and if it would anyway)."""
     before = torch.backends.mkldnn.enabled
     torch.backends.mkldnn.enabled = before and wanted
     try:
@@ -29,32 +29,34 @@ class _OneLayer:
         if state is not None:
             state = tuple(vector[None] for vector in state)  # (1, B, H)
             state = state if isinstance(self, nn.LSTM) else state[0]
-        with onednn(x.size(1) > 1):  # it sorts the weights anew at each call: for one token, most of the time
+        # oneDNN repacks the weights at every call; for a single token that would dominate.
+        with onednn(x.size(1) > 1):
             x, state = super().forward(x, state)
         state = state if isinstance(self, nn.LSTM) else (state,)
         return x, tuple(vector[0] for vector in state)
 
 
-class RNNLayer(_OneLayer, nn.RNN):
+class TorchRNN(_OneLayer, nn.RNN):
     """`nn.RNN`: tanh(W_ih x + b_ih + W_hh h + b_hh)."""
 
 
-class LSTMLayer(_OneLayer, nn.LSTM):
+class TorchLSTM(_OneLayer, nn.LSTM):
     """`nn.LSTM`: gates stacked in the order i, f, g, o."""
 
 
-class GRULayer(_OneLayer, nn.GRU):
+class TorchGRU(_OneLayer, nn.GRU):
     """`nn.GRU`: gates stacked in the order r, z, n."""
 
 
-LIBRARY_LAYERS = {"rnn": RNNLayer, "lstm": LSTMLayer, "gru": GRULayer}
+TORCH_LAYERS = {"rnn": TorchRNN, "lstm": TorchLSTM, "gru": TorchGRU}
 
 
 @torch.no_grad()
 def open_forget_gates(layer: nn.Module) -> None:
     """Start an LSTM layer with forget gates that keep more than half: about sigmoid(1) = 0.73 a step.
 
-    A bias of 1 for the forget gate (Jozefowicz et al. 2015); it is the second quarter of the stacked gates.
+    A bias of 1 for the forget gate (Jozefowicz et al. 2015). Gates are stacked as i, f, g, o, so it is the second
+    quarter; of the two biases that are added up, one is 1 and the other 0.
     """
     hidden_size = layer.hidden_size
     layer.bias_ih_l0[hidden_size : 2 * hidden_size] = 1.0

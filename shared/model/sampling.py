@@ -1,15 +1,12 @@
-"""From logits to the next token, and from a prompt to a text, one token's work a step."""
+"""From logits to the next token, and from a prompt to a text: decoding, one token a step."""
 
-import math
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Generator, Tensor
 
 from shared.errors import UserError
 from shared.model.language_model import LanguageModel, map_tensors
-from shared.model.output import TiedOutput
 
 COLDEST = 1e-6  # below this temperature only the likeliest token is left; dividing by less would overflow
 
@@ -17,8 +14,8 @@ COLDEST = 1e-6  # below this temperature only the likeliest token is left; divid
 def filter_logits(logits: Tensor, top_k: int | None = None, top_p: float | None = None) -> Tensor:
     """Set all but the likeliest tokens to -inf. logits (B, V) -> (B, V).
 
-    top_k keeps the k likeliest. top_p keeps the smallest set of likeliest tokens that together reach probability p
-    (Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration"); the likeliest token always stays.
+    top_k keeps the k likeliest. top_p, nucleus sampling, keeps the smallest set of likeliest tokens that together
+    reach probability p (Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration"), at least one.
     """
     if top_k is not None:
         values, likeliest = logits.topk(min(top_k, logits.size(-1)))  # (B, k) both
@@ -38,7 +35,7 @@ def sample(
     top_k: int | None = None,
     top_p: float | None = None,
     banned: int | None = None,
-    generator: torch.Generator | None = None,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Choose a next token for every row: logits (B, V) -> (B).
 
@@ -51,60 +48,11 @@ def sample(
     if temperature < COLDEST:
         return logits.argmax(-1)
     probabilities = filter_logits(logits / temperature, top_k, top_p).softmax(-1)
-    # A point drawn on a line on which every token lies as long as it is probable. torch.multinomial draws a number for
-    # every token of the vocabulary instead, which takes ten times as long.
+    # Lay the tokens on a line, each as long as it is probable, and see where a random point falls. (torch.multinomial
+    # draws a number for every token of the vocabulary instead, which takes ten times as long.)
     ends = probabilities.cumsum(-1)  # (B, V)
     points = torch.rand(len(ends), 1, generator=generator, dtype=torch.float64) * ends[:, -1:]
     return torch.searchsorted(ends, points, right=True).squeeze(-1)
-
-
-def sample_by_bands(
-    output: TiedOutput,
-    features: Tensor,
-    temperature: float = 1.0,
-    banned: int | None = None,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """`sample(output(features), temperature, ...)`, but a band of rarer tokens is only computed where a draw needs it.
-
-    features (B, E) -> (B). Temperature above 0. To read the vectors of all words takes longer than all the rest of a
-    step, and four words of five are among the few hundred most frequent.
-
-    Again each token lies on a line, p ** (1 / temperature) long. How long a band of n tokens with the probability p is
-    in all shows only when it is computed; but by Jensen's inequality never longer than n times (p / n) ** (1 /
-    temperature), nor, below temperature 1, than p ** (1 / temperature). It gets that much room. A point that falls into
-    the room which the band's tokens leave empty counts for nothing, and another is drawn.
-    """
-    power = 1 / temperature
-    (first, *bands), num_frequent = output.bands(), output.sizes[0]
-    logs = F.linear(features, *first).cpu().double().log_softmax(-1)  # (B, num_frequent + bands) log probabilities
-    room = logs * power  # logarithms, too
-    for k, (_, bias) in enumerate(bands, start=num_frequent):
-        room[:, k] += max(0, 1 - power) * math.log(len(bias))
-    if banned is not None and banned < num_frequent:
-        room[:, banned] = float("-inf")
-    tokens = torch.full((len(features),), -1)
-    while (missing := tokens < 0).any():
-        lengths = room.softmax(-1)
-        ends = lengths.cumsum(-1)
-        points = torch.rand(len(ends), 1, generator=generator, dtype=torch.float64) * ends[:, -1:]
-        choice = torch.searchsorted(ends, points, right=True)  # (B, 1)
-        place = 1 - (ends.gather(1, choice) - points) / lengths.gather(1, choice)  # from 0 to 1 within what was chosen
-        choice = choice.squeeze(-1)
-        tokens = torch.where(missing & (choice < num_frequent), choice, tokens)
-        for k, (start, (weight, bias)) in enumerate(zip(output.starts[1:], bands), start=num_frequent):
-            rows = (missing & (choice == k)).nonzero().squeeze(-1)
-            if len(rows) == 0:
-                continue
-            within = F.linear(features[rows.to(features.device)], weight, bias).cpu().double().log_softmax(-1)
-            within = (logs[rows, k, None] + within) * power  # (rows, n)
-            if banned is not None and start <= banned < start + len(bias):
-                within[:, banned - start] = float("-inf")
-            ends_within = (within - room[rows, k, None]).exp().cumsum(-1)  # the last one is at most 1
-            found = torch.searchsorted(ends_within, place[rows], right=True).squeeze(-1)
-            tokens[rows] = torch.where(found < len(bias), start + found, -1)
-            room[rows, k] = within.logsumexp(-1)  # now it is known
-    return tokens
 
 
 @torch.inference_mode()
@@ -116,7 +64,7 @@ def generate(
     top_k: int | None = None,
     top_p: float | None = None,
     banned: int | None = None,
-    generator: torch.Generator | None = None,
+    generator: Generator | None = None,
 ) -> Iterator[Tensor]:
     """Read the prompt once, then yield the next tokens (num_samples) for ever, each step feeding only the newest.
 
@@ -124,16 +72,14 @@ def generate(
     computes no numbers, as after a training at too high a rate.
     """
     device = model.embedding.weight.device
-    free = temperature >= COLDEST and top_k is None and top_p is None
-    features, state = model.next_features(torch.tensor([prompt], device=device), None)
-    features = features.expand(num_samples, -1)  # (num_samples, E)
+    logits, state = model.next_logits(torch.tensor([prompt], device=device), None)  # (1, V)
+    # From here on the samples go their own ways, each with a copy of what the prompt left.
+    logits = logits.expand(num_samples, -1)  # (num_samples, V)
     state = map_tensors(lambda tensor: tensor.repeat_interleave(num_samples, dim=0), state)
     while True:
-        if not features.sum().isfinite():
+        if not logits.sum().isfinite():
             raise UserError("the model's output is no number any more; train it again and use a lower --learning-rate")
-        if free:
-            tokens = sample_by_bands(model.output, features, temperature, banned, generator)
-        else:
-            tokens = sample(model.output(features), temperature, top_k, top_p, banned, generator)
+        tokens = sample(logits, temperature, top_k, top_p, banned, generator)  # (num_samples)
         yield tokens
-        features, state = model.next_features(tokens[:, None].to(device), state)
+        # The state holds all that was read, so one new token is one token's work.
+        logits, state = model.next_logits(tokens[:, None].to(device), state)
