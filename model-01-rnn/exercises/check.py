@@ -1,6 +1,7 @@
-"""Says which of your functions in answers.py are right: `python check.py`."""
+"""Say which of your functions in answers.py are right: `python check.py`."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -12,7 +13,7 @@ from shared.run.cli import run_main
 from shared.run.exercises import expect, expect_close, main
 
 
-def check_step(step):
+def check_step(step: Callable) -> None:
     torch.manual_seed(0)
     cell = nn.RNNCell(5, 3)
     x_t, h = torch.randn(2, 5), torch.randn(2, 3)
@@ -21,7 +22,7 @@ def check_step(step):
     expect_close(answer, wanted, "beside torch.nn.RNNCell")
 
 
-def check_chunks(chunks):
+def check_chunks(chunks: Callable) -> None:
     for length, batch_size, context_length in [(13, 2, 3), (12, 2, 3), (100, 3, 7), (1000, 8, 16)]:
         ids = torch.arange(length)
         case = f"{length} tokens in {batch_size} rows, {context_length} at a time"
@@ -36,7 +37,7 @@ def check_chunks(chunks):
             expect_close(targets, ids[places + 1], f"{case}, targets of batch {number}")
 
 
-def check_perplexity(perplexity):
+def check_perplexity(perplexity: Callable) -> None:
     # Each token is a choice between n equally likely ones, n = 2 three times and n = 16 once: 2 ** (7 / 4) on average.
     two, sixteen = torch.tensor(2.0).log(), torch.tensor(16.0).log()
     for pieces in [[4], [1, 3], [3, 1], [2, 2]]:
@@ -45,7 +46,7 @@ def check_perplexity(perplexity):
         expect_close(answer, torch.tensor(2 ** (7 / 4)), f"pieces of {pieces} tokens")
 
 
-def check_reach(reach):
+def check_reach(reach: Callable) -> None:
     torch.manual_seed(0)
     # Each step keeps half of the memory, so the gradient halves with each.
     halved = reach(lambda x_t, h: x_t + h / 2, torch.randn(6, 4), torch.randn(4))

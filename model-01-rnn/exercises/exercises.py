@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def step(x_t: Tensor, h: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
-    """Exercise 1. The chapter's equation: the word just read and the memory from before -> the new memory.
+    """Exercise 1. The chapter's equation: the word just read and the hidden state, the memory -> the new hidden state.
 
     x_t (B, E), h (B, H), w_ih (H, E), w_hh (H, H), b_ih (H), b_hh (H) -> (B, H)
     """
@@ -19,7 +19,7 @@ def step(x_t: Tensor, h: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh:
 
 
 def chunks(ids: Tensor, batch_size: int, context_length: int) -> list[tuple[Tensor, Tensor]]:
-    """Exercise 2. Cut a text into batches for training, such that a memory may be carried from each to the next.
+    """Exercise 2. Cut a text into batches for training, so that the hidden state can be carried from each to the next.
 
     ids (N) -> inputs and targets, each (B, T) with T = context_length, for every batch. Row r reads on where row r of
     the batch before stopped. A target is the token that follows its input in the text. So each row reads a stretch of

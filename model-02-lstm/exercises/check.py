@@ -1,7 +1,8 @@
-"""Says which of your functions in answers.py are right: `python check.py`."""
+"""Say which of your functions in answers.py are right: `python check.py`."""
 
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -14,7 +15,7 @@ from shared.run.cli import run_main
 from shared.run.exercises import expect, expect_close, expect_shape, main
 
 
-def check_step(step):
+def check_step(step: Callable) -> None:
     torch.manual_seed(0)
     cell = nn.LSTMCell(5, 3)
     x, h, c = torch.randn(2, 5), torch.randn(2, 3), torch.randn(2, 3)
@@ -25,13 +26,13 @@ def check_step(step):
     expect_close(h, wanted_h, "h beside torch.nn.LSTMCell")
 
 
-def check_forget_bias(forget_bias):
+def check_forget_bias(forget_bias: Callable) -> None:
     for steps in (1, 2, 10, 1000):
         gate = 1 / (1 + math.exp(-forget_bias(steps)))
         expect_close(torch.tensor(gate**steps), torch.tensor(0.5), f"what is left after {steps} steps")
 
 
-def check_latch(latch):
+def check_latch(latch: Callable) -> None:
     w_ih, w_hh, bias = latch()
     for name, answer, shape in [("w_ih", w_ih, (4, 1)), ("w_hh", w_hh, (4, 1)), ("bias", bias, (4,))]:
         expect_shape(answer, shape, name)
@@ -49,7 +50,7 @@ def check_latch(latch):
         expect(lowest > 0.5, f"{told}: after the first, h falls to {lowest:.2g}")
 
 
-def check_read_in_chunks(read_in_chunks):
+def check_read_in_chunks(read_in_chunks: Callable) -> None:
     torch.manual_seed(0)
     lstm = nn.LSTM(3, 4, batch_first=True)
     for steps, length in [(12, 4), (10, 4), (3, 8)]:

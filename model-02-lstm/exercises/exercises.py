@@ -37,8 +37,8 @@ def latch() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def read_in_chunks(lstm: nn.LSTM, x: Tensor, length: int) -> Tensor:
-    """Exercise 4. Truncated backpropagation: the states of a text read in chunks, the memory carried on from chunk to
-    chunk, its gradient not.
+    """Exercise 4. Truncated backpropagation through time: a text is read in chunks, the state is carried on from chunk
+    to chunk, and its gradient is not.
 
     lstm, one layer with batch_first=True; x (B, T, E); chunks of `length` steps, the last one may be shorter
     -> hidden states (B, T, H), as if the text had been read at once

@@ -1,18 +1,20 @@
-"""Says which of your functions in answers.py are right: `python check.py`."""
+"""Say which of your functions in answers.py are right: `python check.py`."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from shared.run.cli import run_main
 from shared.run.exercises import expect, expect_close, main
 
 
-def check_attend(attend):
+def check_attend(attend: Callable) -> None:
     torch.manual_seed(0)
     queries, keys, values = torch.randn(2, 3, 8), torch.randn(2, 5, 8), torch.randn(2, 5, 8)
     some = torch.rand(2, 3, 5) < 0.5
@@ -30,7 +32,7 @@ def check_attend(attend):
         expect_close(context, wanted.masked_fill(sees_none, 0), f"{told}, context")
 
 
-def check_additive_scores(additive_scores):
+def check_additive_scores(additive_scores: Callable) -> None:
     torch.manual_seed(0)
     queries, keys = torch.randn(2, 3, 4), torch.randn(2, 5, 4)
     w, u, v = torch.randn(6, 4), torch.randn(6, 4), torch.randn(6)
@@ -40,7 +42,7 @@ def check_additive_scores(additive_scores):
     expect_close(additive_scores(queries, keys, w, u, v), wanted, "beside a loop over all pairs")
 
 
-def check_memory_mask(memory_mask):
+def check_memory_mask(memory_mask: Callable) -> None:
     for num_queries, num_past, window in [(3, 1, 2), (4, 0, 3), (1, 6, 4), (5, 2, 20)]:
         wanted = torch.zeros(num_queries, num_past + num_queries, dtype=torch.bool)
         for query in range(num_queries):
@@ -50,23 +52,23 @@ def check_memory_mask(memory_mask):
         expect_close(memory_mask(num_queries, num_past, window), wanted, told)
 
 
-def check_peeks(peeks):
+def check_peeks(peeks: Callable) -> None:
     torch.manual_seed(0)
     table = torch.randn(7, 7, dtype=torch.float64)
     tokens = torch.tensor([[5, 1, 1, 5, 1, 5, 5, 1, 5]])
 
-    def honest(tokens):
+    def honest(tokens: Tensor) -> Tensor:
         """The mean of all that was read so far, the token itself with it."""
         return table[tokens].cumsum(1) / torch.arange(1, tokens.size(1) + 1)[:, None]
 
-    def mean_of_all(tokens):
+    def mean_of_all(tokens: Tensor) -> Tensor:
         return honest(tokens) + table[tokens].mean(1, keepdim=True)
 
-    def passing_back(source: int, target: int):
+    def passing_back(source: int, target: int) -> Callable[[Tensor], Tensor]:
         """A model in which the token at the place `source` reaches the logits at the place `target` before it."""
         return lambda tokens: honest(tokens) + F.one_hot(torch.tensor(target), 9)[:, None] * table[tokens[:, source]]
 
-    def waiting_for(token: int, change: dict[int, float]):
+    def waiting_for(token: int, change: dict[int, float]) -> Callable[[Tensor], Tensor]:
         """A model that sees of the future only whether a certain token comes next, and then changes these logits."""
         changes = torch.tensor([change.get(logit, 0) for logit in range(7)])
         return lambda tokens: honest(tokens) + F.pad(tokens[:, 1:] == token, (0, 1))[..., None] * changes
@@ -84,7 +86,7 @@ def check_peeks(peeks):
     free = {"sees nothing of the future": honest, "rounds in the eighth decimal": waiting_for(3, {4: 1e-8})}
     for told, model in free.items():
         answer = peeks(model, tokens, 7)
-        expect(isinstance(answer, bool | torch.Tensor), f"True or False is expected, and not {answer}")
+        expect(isinstance(answer, bool | Tensor), f"True or False is expected, and not {answer}")
         expect(not answer, f"a model that {told} is accused")
     for told, model in guilty.items():
         expect(peeks(model, tokens, 7), f"a model that sees {told} goes free")

@@ -1,6 +1,7 @@
-"""Says which of your functions in answers.py are right: `python check.py`."""
+"""Say which of your functions in answers.py are right: `python check.py`."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -14,7 +15,7 @@ from shared.run.exercises import expect, expect_close, expect_shape, main
 from shared.stages import ROOT, load_module
 
 
-def check_self_attention(self_attention):
+def check_self_attention(self_attention: Callable) -> None:
     torch.manual_seed(0)
     for num_heads in (1, 2, 4):
         library = nn.MultiheadAttention(8, num_heads, bias=False, batch_first=True)
@@ -26,7 +27,7 @@ def check_self_attention(self_attention):
         expect_close(answer, wanted, f"{num_heads} heads, beside torch.nn.MultiheadAttention")
 
 
-def check_rotate(rotate):
+def check_rotate(rotate: Callable) -> None:
     torch.manual_seed(0)
     x, positions = torch.randn(5, 6), torch.tensor([0, 1, 2, 7, 300])
     # A pair is a complex number, and to turn it is to multiply it by another one, of length 1.
@@ -35,7 +36,7 @@ def check_rotate(rotate):
     expect_close(rotate(x, positions), torch.cat([turned.real, turned.imag], dim=1), "beside complex numbers", 1e-3)
 
 
-def check_attend_next(attend_next):
+def check_attend_next(attend_next: Callable) -> None:
     torch.manual_seed(0)
     for window in (1, 3, 20):
         q, k, v = torch.randn(3, 10, 4)
@@ -53,7 +54,7 @@ def check_attend_next(attend_next):
                 expect_shape(part, (held, 4), f"{told}, {name} in the cache")
 
 
-def check_furthest(furthest):
+def check_furthest(furthest: Callable) -> None:
     transformer = load_module(ROOT / "model-04-mini-transformer" / "model.py").MiniTransformer
     for num_layers, window in [(1, 1), (1, 5), (2, 5), (4, 8)]:
         torch.manual_seed(0)

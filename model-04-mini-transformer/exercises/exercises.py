@@ -30,8 +30,10 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
     raise NotImplementedError
 
 
-def attend_next(q: Tensor, k: Tensor, v: Tensor, cache: tuple[Tensor, Tensor] | None, window: int):
-    """Exercise 3. One step of writing: the newest token's query, with the keys and values of those before in a cache.
+def attend_next(
+    q: Tensor, k: Tensor, v: Tensor, cache: tuple[Tensor, Tensor] | None, window: int
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Exercise 3. One step of writing with a key/value cache: the newest token's query looks up those before in it.
 
     q, k, v (D), of the newest token; cache, keys (P, D) and values (P, D) of the last tokens before it, or None at the
     text's beginning. The query sees the last `window` tokens, its own among them.

@@ -26,7 +26,9 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
     return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
 
 
-def attend_next(q: Tensor, k: Tensor, v: Tensor, cache: tuple[Tensor, Tensor] | None, window: int):
+def attend_next(
+    q: Tensor, k: Tensor, v: Tensor, cache: tuple[Tensor, Tensor] | None, window: int
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     keys, values = k[None], v[None]
     if cache is not None:
         keys, values = torch.cat([cache[0], keys]), torch.cat([cache[1], values])  # (P + 1, D)
