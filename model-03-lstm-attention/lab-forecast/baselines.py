@@ -38,7 +38,8 @@ class LinearForecast:
 
     def inputs(self, past: Tensor, future: Tensor, target: int) -> Tensor:
         """-> (B, features), with a 1 for the constant."""
-        own, known = past[..., target], past[..., past.size(-1) - future.size(-1) :]
+        own = past[..., target]  # (B, Tp)
+        known = past[..., past.size(-1) - future.size(-1) :]  # (B, Tp, Ff)
         columns = [own[:, :-1] - own[:, -1:], known.flatten(1), future.flatten(1), torch.ones(len(past), 1)]
         return torch.cat(columns, dim=1).double()
 

@@ -56,7 +56,7 @@ def visible_steps(past: Tensor, future: Tensor, past_lengths: Lengths, future_le
     num_future = future.size(1)
     past_steps = real_steps(past, past_lengths).transpose(1, 2).expand(-1, num_future, -1)  # (B, Tf, Tp)
     future_steps = real_steps(future, future_lengths).transpose(1, 2).expand(-1, num_future, -1)  # (B, Tf, Tf)
-    if causal:
+    if causal:  # (Tf, Tf) & (B, Tf, Tf): a later step is hidden in every sample, padding in its own
         future_steps = future_steps & causal_mask(num_future, num_future, device=future.device)
     return torch.cat([past_steps, future_steps], dim=-1)
 
@@ -107,17 +107,20 @@ def season_ago(values: Tensor, num_future: int, season: int, count: int = 1, len
     if lengths is None:
         lengths = torch.full(values.shape[:1], values.size(1))
     lengths = lengths.to(values.device)[:, None]  # (B, 1)
-    season = lengths.clamp(max=season)
-    counts = (lengths // season).clamp(max=count)  # (B, 1)
-    newest = lengths - season + torch.arange(num_future, device=values.device) % season  # (B, Tf)
+    period = lengths.clamp(max=season)  # (B, 1)
+    counts = (lengths // period).clamp(max=count)  # (B, 1): how many seasons this past can answer with
+
+    # Where, in the last season of the past, the step stands that each future step repeats; from there back by seasons.
+    latest = lengths - period + torch.arange(num_future, device=values.device) % period  # (B, Tf)
     total = 0.0
     for back in range(count):
-        steps = (newest - back * season).clamp(min=0)[..., None].expand(-1, -1, values.size(-1))
-        total = total + values.gather(1, steps) * (back < counts)[..., None]
+        steps = (latest - back * period).clamp(min=0)  # (B, Tf)
+        known = (back < counts)[..., None]  # (B, 1, 1)
+        total = total + values.gather(1, steps[..., None].expand(-1, -1, values.size(-1))) * known  # (B, Tf, O)
     return total / counts[..., None]
 
 
-def newest(values: Tensor, count: int, lengths: Lengths = None) -> Tensor:
+def last_values(values: Tensor, count: int, lengths: Lengths = None) -> Tensor:
     """The last `count` real values, the first of them repeated where there are fewer: (B, Tp, O) -> (B, count, O)."""
     if lengths is None:
         lengths = torch.full(values.shape[:1], values.size(1))
@@ -140,9 +143,9 @@ class LinearPart(nn.Module):
 
     def forward(self, values: Tensor, num_future: int, lengths: Lengths) -> Tensor:
         """(B, Tp, O) -> (B, Tf, O)."""
-        values = newest(values, self.map.in_features, lengths)
+        values = last_values(values, self.map.in_features, lengths)  # (B, num_past, O)
         changes = (values - values[:, -1:]).transpose(1, 2)  # (B, O, num_past)
-        return self.map(changes)[..., :num_future].transpose(1, 2)
+        return self.map(changes)[..., :num_future].transpose(1, 2)  # (B, O, Tf) -> (B, Tf, O)
 
 
 class GLU(nn.Module):
