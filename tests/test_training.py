@@ -352,7 +352,7 @@ def test_an_average_is_given_back_even_if_scoring_fails(tmp_path):
     average = WeightAverage(model, 4)
     average.update()
     nn.init.zeros_(model[0])
-    with pytest.raises(RuntimeError, match="power"), average.lend():
+    with pytest.raises(RuntimeError, match="power"), average.in_use():
         assert model[0].item() == 1
         raise RuntimeError("the power is gone")
     assert model[0].item() == 0

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from shared.benchmark.timing import median_seconds, peak_mib
-from shared.model.language_model import LanguageModel
+from shared.model.language_model import LanguageModel, num_parameters
 from shared.model.sampling import generate
 from shared.run.averaging import WeightAverage
 from shared.run.device import autocast, choose_device
@@ -20,8 +20,9 @@ from shared.stages import load_stage
 from shared.text.batches import Lanes
 
 FILLED = 512  # tokens of text before generation is timed: more than any window holds by default
-# Words occur in proportion to this power of their rank: so the 512 most frequent ones are as large a part as in the
-# bundled text. The output layer does less work for frequent words, and uniform tokens would make it look slower.
+# Tokens are drawn with a frequency that is their rank to this power (Zipf's law). With this one the 512 most frequent
+# words are as large a part as in the bundled text. That matters for adaptive softmax, which does less work for frequent
+# words: uniform tokens would make it look slower than it is.
 FREQUENCY_POWER = -1.12
 
 
@@ -33,14 +34,17 @@ class Case:
     device: str = "cpu"
     changes: dict = field(default_factory=dict)
 
-    def but(self, **changes) -> "Case":
+    def but(self, **changes: object) -> "Case":
+        """This case with more changes."""
         return replace(self, changes=self.changes | changes)
 
     @property
     def settings(self) -> dict:
+        """All settings, as a run of train.py would have them."""
         return COMMON | load_stage(self.stage).defaults | self.changes
 
     def model(self) -> LanguageModel:
+        """The stage's model, new."""
         torch.manual_seed(1)
         stage, settings = load_stage(self.stage), self.settings
         return stage.model(settings["vocab_size"], **{name: settings[name] for name in stage.model_settings})
@@ -57,7 +61,7 @@ class Case:
 
 
 def training_cost(case: Case) -> dict:
-    """Tokens a second, the process's peak memory, start-up probe included, and the arithmetic in a token."""
+    """What training costs: tokens a second, the process's peak memory (start-up probe included), operations a token."""
     device, settings = choose_device(case.device), case.settings
     model, lanes = case.model().to(device).train(), case.lanes()
     probe(model, settings, device, trial_step(model, lanes, device))
@@ -65,7 +69,7 @@ def training_cost(case: Case) -> dict:
     return {
         "precision": settings["precision"],
         "optimizer": settings["optimizer"],
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": num_parameters(model),
         "training_tokens_per_second": lanes.batch_size * lanes.context_length / seconds,
         "peak_mib": peak_mib(device),  # before anything but training has happened here
         "flops_per_token": flops_per_token(case),
@@ -73,7 +77,10 @@ def training_cost(case: Case) -> dict:
 
 
 def training_steps(model: LanguageModel, lanes: Lanes, settings: dict, device: torch.device) -> Iterator[None]:
-    """Training without end, one step whenever the next is asked for."""
+    """Training without end, one step whenever the next is asked for.
+
+    The same work as a step of THE loop (shared/run/training.py), without its logging, evaluation and saving.
+    """
     optimizers = optimizers_for(model, settings)
     average = WeightAverage(model, settings["average_share"] * settings["max_steps"])
     carry = None

@@ -1,4 +1,4 @@
-"""The average of a model's weights over its latest steps: often better than the weights after any one of them.
+"""A moving average of a model's weights over its latest steps: often better than the weights after any one of them.
 
 A high learning rate keeps the weights moving to and fro. To lower the rate is one way to bring them to rest; to average
 over where they have been is another (Polyak & Juditsky 1992).
@@ -8,33 +8,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 
 class WeightAverage:
-    """Remembers about the latest `steps` weights of a model, the newest most. Of 0 steps, it is the model as it is.
+    """Exponential moving average of a model's weights over about `steps` updates; with 0 steps, no average.
 
-    While there have been fewer, it is their mean: so the first ones, which are bad, never count more than others.
+    While there have been fewer updates, it is their plain mean: so the first weights, which are bad, never count more
+    than others.
     """
 
     def __init__(self, model: nn.Module, steps: float):
         self.model = model
         mean, moving = get_swa_multi_avg_fn(), get_ema_multi_avg_fn(1 - 1 / max(2.0, steps))
 
-        def take_in(averages, weights, seen):
+        def update(averages: list[Tensor], weights: list[Tensor], seen: Tensor) -> None:
             (mean if seen < steps else moving)(averages, weights, seen)
 
-        self.average = AveragedModel(model, multi_avg_fn=take_in) if steps else None
+        self.average = AveragedModel(model, multi_avg_fn=update) if steps else None
 
     def update(self) -> None:
-        """Take in the model's weights."""
+        """Take the model's present weights into the average."""
         if self.average:
             self.average.update_parameters(self.model)
 
     @contextmanager
-    def lend(self) -> Iterator[None]:
-        """Give the model its average, and in the end its own weights again."""
+    def in_use(self) -> Iterator[None]:
+        """Use the averaged weights inside the block, then restore the model's own."""
         if not self.average:
             yield
             return

@@ -1,13 +1,15 @@
-"""THE loop: batch, loss, backward, clip, step; evaluate and save now and then. It knows nothing of language."""
+"""THE loop: batch, loss, backward, clip, step; evaluate and save now and then. It knows nothing of language.
+
+Start at `train`, which tells the story; each of its lines is a method of `Loop` below it.
+"""
 
 import json
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from torch import Tensor, nn
@@ -22,18 +24,22 @@ from shared.run.cli import log
 from shared.run.device import random_state, set_random_state
 from shared.run.interrupts import StopSignal
 from shared.run.optimizers import learning_rate_factor, set_learning_rate
+from shared.run.records import read_records
 
-LOG_INTERVAL = 10  # steps between two lines of metrics; fewer looks at a GPU's loss keep it busy
-SAVE_SECONDS = 30  # a crash loses no more than this
+LOG_INTERVAL = 10  # steps between two lines of metrics
+SAVE_SECONDS = 30  # a crash loses no more work than this
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is learned. `step` and `evaluate` are all that the loop knows of it.
+    """What is learned. `batch`, `step` and `evaluate` are all that the loop knows of it.
 
-    batch(n) -> the batch of step n; step(batch, carry) -> (summed loss, number of terms, next carry);
-    evaluate() -> mean loss on held-out data; describe(loss) -> a few words for the progress bar; unit: what the terms
-    are; look(): whatever is worth seeing after an evaluation.
+    batch(n)            the batch of step n
+    step(batch, carry)  -> summed loss, number of terms in the sum, and what the next step starts from
+    evaluate()          -> mean loss on held-out data
+    describe(loss)      -> a few words for the progress bar
+    look()              whatever is worth seeing after an evaluation
+    unit                what the terms are: "tokens", say
     """
 
     batch: Callable[[int], Any]
@@ -54,7 +60,7 @@ class LoopSettings:
     decay_share: float
     gradient_clip: float
     eval_interval: int
-    average_share: float = 0.0  # of all steps, in the average of the weights that is scored and kept; 0 for no average
+    average_share: float = 0.0  # of all steps, in the moving average of the weights that is scored; 0 for no average
 
 
 @dataclass
@@ -82,92 +88,181 @@ def train(
     `identity` goes into each checkpoint beside the weights; `resume` is the content of a last.pt. Raises
     KeyboardInterrupt after a Ctrl-C, when last.pt is written, and UserError where the loss stops being a number.
     """
-    average = WeightAverage(model, settings.average_share * settings.max_steps)
-    path = out_dir / "metrics.jsonl"
-    progress, carry, (interval_loss, interval_count) = restore(model, optimizers, average, resume, path)
-    metrics = open(path, "a" if resume else "w", encoding="utf-8", newline="\n")
-    bar = tqdm(total=settings.max_steps, initial=progress.step, unit="step", dynamic_ncols=True, mininterval=0.5)
-    started = saved = interval_started = time.perf_counter()
-    seconds_before = progress.seconds
+    loop = Loop(model, optimizers, task, settings, out_dir, identity)
+    if resume is not None:
+        loop.restore(resume)
 
-    def save_last() -> None:
-        progress.seconds = seconds_before + time.perf_counter() - started
-        states = {"optimizers": [optimizer.state_dict() for optimizer in optimizers], "average": average.state_dict()}
-        # Cloned, because a window of a larger tensor would be saved with all of it.
-        states |= {"carry": map_tensors(Tensor.clone, carry), "interval": (interval_loss, interval_count)}
-        states |= {"random": random_state(interval_loss.device)}
-        save_checkpoint(out_dir / "last.pt", checkpoint(model, identity, progress) | states)
+    with StopSignal() as stop, loop.open_metrics(append=resume is not None), loop.open_bar():
+        while loop.progress.step < settings.max_steps:
+            # Learn from one batch.
+            loop.training_step()
 
-    with StopSignal() as stop, metrics, bar:
-        while progress.step < settings.max_steps:
-            model.train()
-            rate = settings.learning_rate * learning_rate_factor(
-                progress.step, settings.max_steps, settings.warmup_steps, settings.decay_share
-            )
-            set_learning_rate(optimizers, rate)
-            loss, count, carry = task.step(task.batch(progress.step), carry)
-            (loss / count).backward()
-            nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad()
-            average.update()
-            progress.step += 1
-            progress.tokens += count
-            interval_loss, interval_count = interval_loss + loss.detach(), interval_count + count
-            bar.update()
+            # Every few steps, write down how it goes; more rarely, score the model on text that it does not learn from.
+            evaluation_due = loop.evaluation_due()
+            if evaluation_due:
+                loop.evaluate_and_keep_best()
+            elif loop.progress.step % LOG_INTERVAL == 0:
+                loop.write_record(loop.training_record())
 
-            last = progress.step == settings.max_steps
-            due = last or progress.step % settings.eval_interval == 0
-            if due or progress.step % LOG_INTERVAL == 0:
-                record = {"train_loss": interval_loss.item() / interval_count, "learning_rate": rate}
-                speed = interval_count / (time.perf_counter() - interval_started)
-                bar.set_postfix_str(f"{task.describe(record['train_loss'])}, {speed:,.0f} {task.unit}/s")
-                interval_loss, interval_count = torch.zeros_like(interval_loss), 0
-                with average.lend() if due else nullcontext():
-                    if due:
-                        record["validation_loss"] = task.evaluate()
-                    if not all(map(math.isfinite, record.values())):
-                        raise UserError(f"the loss is no number after step {progress.step}; lower --learning-rate")
-                    progress.seconds = seconds_before + time.perf_counter() - started
-                    where = {"step": progress.step, "tokens": progress.tokens, "seconds": progress.seconds}
-                    metrics.write(json.dumps(where | record) + "\n")
-                    metrics.flush()
-                    if due and record["validation_loss"] < progress.best_loss:
-                        progress.best_loss, progress.best_step = record["validation_loss"], progress.step
-                        save_checkpoint(out_dir / "best.pt", checkpoint(model, identity, progress))
-                    interval_started = time.perf_counter()
-                    if due:
-                        log(f"step {progress.step:,}: validation {task.describe(record['validation_loss'])}")
-                        task.look()
-            if due or stop.requested or time.perf_counter() - saved > SAVE_SECONDS:
-                save_last()
-                saved = time.perf_counter()
+            # Save what a resumed run needs. Ctrl-C waits for the step at hand, so that nothing is half done here.
+            if evaluation_due or stop.requested or loop.save_due():
+                loop.save_last()
             if stop.requested:
                 raise KeyboardInterrupt
-    return progress
+    return loop.progress
 
 
-def checkpoint(model: nn.Module, identity: dict, progress: Progress) -> dict:
-    """What a checkpoint holds at least: who the model is, its weights and how far it came."""
-    return identity | {"weights": model.state_dict(), "progress": asdict(progress)}
+class Loop:
+    """The state of a training run, and what is done with it at each step."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizers: list[Optimizer],
+        task: Task,
+        settings: LoopSettings,
+        out_dir: Path,
+        identity: dict,
+    ):
+        self.model, self.optimizers, self.task, self.settings = model, optimizers, task, settings
+        self.out_dir, self.identity = out_dir, identity
+        self.average = WeightAverage(model, settings.average_share * settings.max_steps)
+        self.progress = Progress()
+        self.carry = None  # what the next step starts from: the state of a recurrent model, say
+        # Summed loss and number of terms since the last record. The sum stays where the model is: `.item()` waits until
+        # a GPU has done all that was asked of it, so the loss is fetched for a record only.
+        self.device = next(model.parameters()).device
+        self.interval_loss, self.interval_count = torch.zeros((), device=self.device), 0
+        self.started = self.saved = self.interval_started = time.perf_counter()
+        self.seconds_before = 0.0  # of a run that is resumed, until it was stopped
+
+    # -------------------------------------------------------------------------------------------------------- a step
+
+    def training_step(self) -> None:
+        """One batch: forward, backward, clip, update."""
+        step, settings = self.progress.step, self.settings
+        self.model.train()  # the last evaluation had switched dropout off
+        self.learning_rate = settings.learning_rate * learning_rate_factor(
+            step, settings.max_steps, settings.warmup_steps, settings.decay_share
+        )
+        set_learning_rate(self.optimizers, self.learning_rate)
+
+        # Forward: the loss of this batch, and the carry, which is cut off from the gradients of the past. A recurrent
+        # model thus learns by truncated backpropagation through time.
+        loss, count, self.carry = self.task.step(self.task.batch(step), self.carry)
+        # Backward. The mean, so that the size of a batch does not change the size of a step.
+        (loss / count).backward()
+        # One unusual batch can have gradients that would undo much of what was learned.
+        nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        self.average.update()
+
+        self.progress.step += 1
+        self.progress.tokens += count
+        self.interval_loss, self.interval_count = self.interval_loss + loss.detach(), self.interval_count + count
+        self.bar.update()
+
+    # ------------------------------------------------------------------------------------------------ how it is going
+
+    def evaluation_due(self) -> bool:
+        """Is it time to score the model? At the end in any case."""
+        step = self.progress.step
+        return step == self.settings.max_steps or step % self.settings.eval_interval == 0
+
+    def training_record(self) -> dict:
+        """Mean training loss since the last record, and the learning rate. Begins a new interval."""
+        record = {"train_loss": self.interval_loss.item() / self.interval_count, "learning_rate": self.learning_rate}
+        speed = self.interval_count / (time.perf_counter() - self.interval_started)
+        self.bar.set_postfix_str(f"{self.task.describe(record['train_loss'])}, {speed:,.0f} {self.task.unit}/s")
+        self.interval_loss, self.interval_count = torch.zeros_like(self.interval_loss), 0
+        self.interval_started = time.perf_counter()
+        return record
+
+    def evaluate_and_keep_best(self) -> None:
+        """Score the model on held-out data, and write best.pt if it has never been better."""
+        record, progress = self.training_record(), self.progress
+        # Where there is a moving average of the weights, that is what is scored and kept: so best.pt may hold averaged
+        # weights. The model goes on learning from its own, so last.pt never does.
+        with self.average.in_use():
+            record["validation_loss"] = self.task.evaluate()
+            self.write_record(record)
+            if record["validation_loss"] < progress.best_loss:
+                progress.best_loss, progress.best_step = record["validation_loss"], progress.step
+                save_checkpoint(self.out_dir / "best.pt", self.checkpoint())
+            log(f"step {progress.step:,}: validation {self.task.describe(record['validation_loss'])}")
+            self.task.look()
+        self.interval_started = time.perf_counter()  # the speed shown is that of training alone
+
+    def write_record(self, record: dict) -> None:
+        """A line of metrics.jsonl. UserError where a loss is no number any more: from there, no step leads back."""
+        if not all(map(math.isfinite, record.values())):
+            raise UserError(f"the loss is no number after step {self.progress.step}; lower --learning-rate")
+        self.count_seconds()
+        where = {"step": self.progress.step, "tokens": self.progress.tokens, "seconds": self.progress.seconds}
+        self.metrics.write(json.dumps(where | record) + "\n")
+        self.metrics.flush()
+
+    def count_seconds(self) -> None:
+        """Bring the run's seconds up to date, those before it was resumed included."""
+        self.progress.seconds = self.seconds_before + time.perf_counter() - self.started
+
+    def open_metrics(self, append: bool) -> TextIO:
+        """metrics.jsonl, to be written line by line; a new run begins a new one."""
+        self.metrics = open(self.out_dir / "metrics.jsonl", "a" if append else "w", encoding="utf-8", newline="\n")
+        return self.metrics
+
+    def open_bar(self) -> tqdm:
+        """The progress bar, at the step where the run stands."""
+        total, done = self.settings.max_steps, self.progress.step
+        self.bar = tqdm(total=total, initial=done, unit="step", dynamic_ncols=True, mininterval=0.5)
+        return self.bar
+
+    # ------------------------------------------------------------------------------------------- saving and resuming
+
+    def save_due(self) -> bool:
+        """Would a crash lose much by now?"""
+        return time.perf_counter() - self.saved > SAVE_SECONDS
+
+    def save_last(self) -> None:
+        """Write last.pt: all that a resumed run needs to go on exactly as if it had never been stopped."""
+        self.count_seconds()
+        save_checkpoint(
+            self.out_dir / "last.pt",
+            self.checkpoint()
+            | {
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                "average": self.average.state_dict(),
+                # Cloned, because torch.save writes the whole tensor of which a carried window is only a part.
+                "carry": map_tensors(Tensor.clone, self.carry),
+                "interval": (self.interval_loss, self.interval_count),
+                "random": random_state(self.device),  # what dropout draws next
+            },
+        )
+        self.saved = time.perf_counter()
+
+    def checkpoint(self) -> dict:
+        """What best.pt and last.pt both hold: who the model is, its weights and how far it came."""
+        return self.identity | {"weights": self.model.state_dict(), "progress": asdict(self.progress)}
+
+    def restore(self, saved: dict) -> None:
+        """Put everything back as it was when last.pt was written."""
+        self.model.load_state_dict(saved["weights"])
+        for optimizer, state in zip(self.optimizers, saved["optimizers"]):
+            optimizer.load_state_dict(state)
+        self.average.load_state_dict(saved.get("average", {}))
+        set_random_state(saved["random"], self.device)
+        self.progress = Progress(**saved["progress"])
+        self.seconds_before = self.progress.seconds
+        self.carry, (self.interval_loss, self.interval_count) = map_tensors(
+            lambda tensor: tensor.to(self.device), (saved["carry"], saved["interval"])
+        )
+        drop_records_after(self.out_dir / "metrics.jsonl", self.progress.step)
 
 
-def restore(model: nn.Module, optimizers: list[Optimizer], average: WeightAverage, saved: dict | None, metrics: Path):
-    """Put everything back as it was when last.pt was written -> progress, carry, (loss, count) not yet in a record."""
-    device = next(model.parameters()).device
-    if saved is None:
-        return Progress(), None, (torch.zeros((), device=device), 0)
-    model.load_state_dict(saved["weights"])
-    for optimizer, state in zip(optimizers, saved["optimizers"]):
-        optimizer.load_state_dict(state)
-    average.load_state_dict(saved.get("average", {}))
-    set_random_state(saved["random"], device)
-    progress = Progress(**saved["progress"])
-    # Lines that were written after the checkpoint will be written again; a crash may have cut off the last one.
-    if metrics.exists():
-        lines = [line for line in metrics.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-        kept = [line + "\n" for line in lines if json.loads(line)["step"] <= progress.step]
-        metrics.write_text("".join(kept), encoding="utf-8", newline="\n")
-    carry, interval = map_tensors(lambda tensor: tensor.to(device), (saved["carry"], saved["interval"]))
-    return progress, carry, interval
+def drop_records_after(path: Path, step: int) -> None:
+    """Take back the lines of metrics.jsonl that were written after last.pt: a resumed run writes them again."""
+    if path.exists():
+        kept = [json.dumps(record) + "\n" for record in read_records(path) if record["step"] <= step]
+        path.write_text("".join(kept), encoding="utf-8", newline="\n")
