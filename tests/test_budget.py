@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from shared.compare import budget as budget
-from shared.compare.budget import Budget, budget_settings, parameters, run_training, train_missing
+from shared.compare.budget import Budget, budget_settings, parameters_with, run_training, train_missing
 from shared.errors import UserError
 from shared.run.checkpoint import load_checkpoint
 from shared.stages import ROOT, STAGES, load_stage, model_class
@@ -32,13 +32,13 @@ def test_all_models_of_a_budget_have_the_same_number_of_parameters_within_ten_pe
     sizes = []
     for stage, settings in budget_settings(asked(tokenizer=tokenizer), vocab_size).items():
         sizes.append(sum(parameter.numel() for parameter in built(stage, settings, vocab_size).parameters()))
-        assert parameters(load_stage(stage), settings, vocab_size) == sizes[-1]
+        assert parameters_with(load_stage(stage), settings, vocab_size) == sizes[-1]
     assert len(sizes) == len(STAGES) and max(sizes) < 1.1 * min(sizes)
 
 
 def test_the_stages_defaults_are_no_such_match():
     """So the widths are worth fitting."""
-    sizes = [parameters(load_stage(stage), load_stage(stage).settings("word"), 17_706) for stage in STAGES]
+    sizes = [parameters_with(load_stage(stage), load_stage(stage).settings("word"), 17_706) for stage in STAGES]
     assert max(sizes) > 1.1 * min(sizes)
 
 

@@ -4,26 +4,27 @@ import contextlib
 import io
 import json
 import math
-import shlex
-import subprocess
 import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import terminal
 import torch
 import torch.nn.functional as F
 from options import STAGE_1, STAGE_2, STAGE_3, STAGE_4
 
 from shared.compare import __main__ as compare
+from shared.compare import counting
 from shared.compare import measures as comparison
 from shared.compare.budget import Budget
 from shared.compare.measures import WINDOW, held_out, plain
+from shared.compare.runs import load_trained
 from shared.errors import UserError
 from shared.measure.faithfulness import map_correlation
 from shared.measure.influence import influence
 from shared.measure.reach import spread_targets
-from shared.model.attention import uniform_attention
+from shared.measure.faithfulness import uniform_attention
 from shared.ngram import score
 from shared.run.checkpoint import load_checkpoint, save_checkpoint
 from shared.show import curves, figures
@@ -160,20 +161,20 @@ def test_a_rows_perplexity_is_that_of_the_whole_text_read_at_once(compared, stag
 def test_the_first_row_is_what_counting_reaches(compared):
     row, ids = compared.results["table"][0], compared.ids
     vocab_size = compared.tokenizer.vocab_size
-    validation = score(ids["train"].tolist(), ids["validation"].tolist(), vocab_size, compare.ORDER)
-    test = score(ids["train"].tolist(), ids["test"].tolist(), vocab_size, compare.ORDER)
+    validation = score(ids["train"].tolist(), ids["validation"].tolist(), vocab_size, counting.ORDER)
+    test = score(ids["train"].tolist(), ids["test"].tolist(), vocab_size, counting.ORDER)
     assert row["stage"] == "counting" and f"{validation.best_order}-grams" in row["title"]
-    assert row["validation_perplexity"] == pytest.approx(validation.best.perplexity, rel=1e-6)
-    order_chosen_on_validation = test.plain[validation.best_order - 1]
-    assert row["test_perplexity"] == pytest.approx(order_chosen_on_validation.perplexity, rel=1e-6)
+    chosen_on_validation = validation.best_order - 1
+    assert row["validation_perplexity"] == pytest.approx(validation.orders[chosen_on_validation].perplexity, rel=1e-6)
+    assert row["test_perplexity"] == pytest.approx(test.orders[chosen_on_validation].perplexity, rel=1e-6)
     assert row["training_tokens"] == len(ids["train"])
 
 
 def test_counting_is_done_once(compared, monkeypatch, text):
     corpus, tokenizer = load_corpus(str(text), at_blank_line=True), compared.tokenizer
-    monkeypatch.setattr(compare, "count_ngrams", pytest.fail)
+    monkeypatch.setattr(counting, "count_ngrams", pytest.fail)
     texts = {name: held_out(tokenizer, getattr(corpus, name)) for name in ("validation", "test")}
-    assert compare.counting(corpus, tokenizer, texts, compared.out / "counting.json") == compared.results["table"][0]
+    assert counting.counting(corpus, tokenizer, texts, compared.out / "counting.json") == compared.results["table"][0]
 
 
 def test_a_kept_count_of_another_text_or_vocabulary_is_not_used(compared, tmp_path, text):
@@ -183,7 +184,7 @@ def test_a_kept_count_of_another_text_or_vocabulary_is_not_used(compared, tmp_pa
     for name in ("corpus", "tokenizer", "order"):
         stale = {"key": kept["key"] | {name: "other"}, "row": {"validation_perplexity": 1.0}}
         (tmp_path / "counting.json").write_text(json.dumps(stale), encoding="utf-8")
-        row = compare.counting(corpus, tokenizer, texts, tmp_path / "counting.json")
+        row = counting.counting(corpus, tokenizer, texts, tmp_path / "counting.json")
         assert row["validation_perplexity"] == pytest.approx(kept["row"]["validation_perplexity"])
 
 
@@ -364,8 +365,8 @@ def test_a_corpus_without_a_test_text_has_no_test_score(compared, text):
     """Tiny Shakespeare, as everyone splits it, is one."""
     tokenizer = compared.tokenizer
     texts = {"validation": held_out(tokenizer, "to be or not to be"), "test": held_out(tokenizer, "")}
-    run = comparison.load_trained(compared.paths[STAGE_1], torch.device("cpu"))
-    row, counted = comparison.scores(run, texts), compare.count_ngrams(compared.ids["train"].numpy(), 2000, texts)
+    run = load_trained(compared.paths[STAGE_1], torch.device("cpu"))
+    row, counted = comparison.scores(run, texts), counting.count_ngrams(compared.ids["train"].numpy(), 2000, texts)
     for each in (row, counted):
         assert each["test_perplexity"] is None and each["validation_perplexity"] > 1
     facts = comparison.text_facts(load_corpus(str(text)), tokenizer, texts)
@@ -374,7 +375,7 @@ def test_a_corpus_without_a_test_text_has_no_test_score(compared, text):
 
 @pytest.mark.parametrize("count", [3, 5, 40])
 def test_even_a_few_words_of_validation_text_can_be_measured_and_drawn(compared, count, tmp_path):
-    ids, run = compared.ids["validation"][:count], comparison.load_trained(compared.paths[STAGE_4], torch.device("cpu"))
+    ids, run = compared.ids["validation"][:count], load_trained(compared.paths[STAGE_4], torch.device("cpu"))
     context = plain(comparison.context_curves([run], ids))
     assert max(context["lengths"]) <= max(1, count // 2) and context["targets"] == count - max(context["lengths"])
     gradient = plain(comparison.gradient_curves([run], ids))
@@ -521,7 +522,5 @@ def test_train_compares_the_runs_under_the_budget(text, tmp_path, monkeypatch):
     ],
 )
 def test_a_mistake_is_one_line_and_exit_status_2(words, reason, tmp_path):
-    command = [sys.executable, "-m", "shared.compare", *shlex.split(words), "--out", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
-    assert done.returncode == 2 and not done.stdout
-    assert reason in done.stderr and len(done.stderr.splitlines()) == 1
+    shown = terminal.typed(ROOT, f"python -m shared.compare {words} --out {tmp_path}", code=2)
+    assert shown.out == "" and reason in shown.err and shown.err.count("\n") == 1

@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,27 +9,40 @@ import pytest
 import torch
 import torch.nn.functional as F
 from matplotlib.colors import to_rgb
+from terminal import typed
 from torch import nn
 
 from shared.errors import UserError
+from shared.model.language_model import num_parameters
 from shared.recall import __main__ as recall
+from shared.recall import puzzles, teaching
 from shared.recall import scores as recall_scores
-from shared.recall.tasks import KEYS, LAG_SYMBOLS, LAGS, NO_QUESTION, SEPARATOR, TASKS, VALUES, Questions
+from shared.recall.puzzles import (
+    KEYS,
+    LAG_SYMBOLS,
+    LAGS,
+    NO_QUESTION,
+    PUZZLES,
+    SEPARATOR,
+    VALUES,
+    Questions,
+    random_source,
+)
 from shared.run.records import write_json
 from shared.show.curves import recall_figure
 from shared.stages import ROOT, STAGES
 
-NAMES = list(TASKS)
+NAMES = list(PUZZLES)
 RNN, LSTM, ATTENTION_LSTM, TRANSFORMER = STAGES
 
 
 def questions(name: str, reach: int = 16, num_tokens: int = 2048, seed: int = 0) -> Questions:
-    return TASKS[name].generate(reach, num_tokens, torch.Generator().manual_seed(seed))
+    return PUZZLES[name].generate(reach, num_tokens, torch.Generator().manual_seed(seed))
 
 
 def build(stage: str, name: str, window: int, cell: str = "rnn"):
-    settings = recall.settings_of(stage, TASKS[name], window, cell)
-    return recall.build(stage, TASKS[name].vocab_size, settings, seed=0)
+    settings = teaching.settings_of(stage, PUZZLES[name], window, cell)
+    return teaching.build(stage, PUZZLES[name].vocab_size, settings, seed=0)
 
 
 def four_sigma(share: float, count: int) -> float:
@@ -89,10 +100,10 @@ def test_the_answer_is_the_next_token(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_tokens_answers_and_places_are_where_they_may_be(name):
-    made, task = questions(name, reach=64, num_tokens=4096), TASKS[name]
-    assert 0 <= made.tokens.min() and made.tokens.max() < task.vocab_size
+    made, puzzle = questions(name, reach=64, num_tokens=4096), PUZZLES[name]
+    assert 0 <= made.tokens.min() and made.tokens.max() < puzzle.vocab_size
     assert made.tokens.numel() <= 4096 and made.tokens.size(1) <= 2 * 64 + 1
-    assert made.answers[made.asked].max() < task.num_symbols
+    assert made.answers[made.asked].max() < puzzle.num_symbols
     assert made.distances[made.asked].min() > 0
     assert made.distances[made.asked].max() > 60
     tokens_at_places = [made.tokens[b, made.places[b, t]] for b, t in made.asked.nonzero()]
@@ -113,38 +124,38 @@ def share_right_without_the_place(made: Questions, num_symbols: int) -> tuple[fl
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_but_its_place_tells_the_answer(name):
-    chance = 1 / TASKS[name].num_symbols
-    share, count = share_right_without_the_place(questions(name, reach=8, num_tokens=8192), TASKS[name].num_symbols)
+    chance = 1 / PUZZLES[name].num_symbols
+    share, count = share_right_without_the_place(questions(name, reach=8, num_tokens=8192), PUZZLES[name].num_symbols)
     assert count > 1000
     assert abs(share - chance) < four_sigma(chance, count)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_answer_that_stood_in_a_second_place_would_be_noticed(name):
-    made, chance = questions(name, reach=8, num_tokens=8192), 1 / TASKS[name].num_symbols
+    made, chance = questions(name, reach=8, num_tokens=8192), 1 / PUZZLES[name].num_symbols
     leaky = made.tokens.clone()
     rows, t = made.asked.nonzero(as_tuple=True)
     other = (made.places[rows, t] + 2) % (t + 1)  # a place already read, and another one
     leaky[rows, other] = made.answers[rows, t]
-    share, count = share_right_without_the_place(Questions(leaky, made.places), TASKS[name].num_symbols)
+    share, count = share_right_without_the_place(Questions(leaky, made.places), PUZZLES[name].num_symbols)
     assert share - chance > four_sigma(chance, count)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_token_just_read_tells_nothing_of_the_answer(name):
-    task = TASKS[name]
+    puzzle = PUZZLES[name]
     first, second = questions(name, num_tokens=60_000, seed=1), questions(name, num_tokens=60_000, seed=2)
-    counts = torch.zeros(task.vocab_size, task.num_symbols)
+    counts = torch.zeros(puzzle.vocab_size, puzzle.num_symbols)
     read, answers = first.tokens[first.asked], first.answers[first.asked]
     counts.index_put_((read, answers), torch.ones(len(read)), accumulate=True)
     right = counts.argmax(1)[second.tokens[second.asked]] == second.answers[second.asked]
-    chance = 1 / task.num_symbols
+    chance = 1 / puzzle.num_symbols
     assert abs(right.float().mean() - chance) < four_sigma(chance, len(right))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_symbols_are_uniform(name):
-    made, number = questions(name, num_tokens=60_000), TASKS[name].num_symbols
+    made, number = questions(name, num_tokens=60_000), PUZZLES[name].num_symbols
     answers = made.answers[made.asked]
     shares = torch.bincount(answers, minlength=number) / len(answers)
     independent = len(answers) // 4  # at least: a symbol may be asked for several times
@@ -159,7 +170,7 @@ def test_questions_repeat_with_their_seed_and_not_with_another(name):
 
 def test_questions_for_training_choosing_and_measuring_differ_for_every_seed():
     drawn = {
-        tuple(torch.randint(2**40, (4,), generator=recall.random_source(seed, use)).tolist())
+        tuple(torch.randint(2**40, (4,), generator=random_source(seed, use)).tolist())
         for seed in range(5)
         for use in ("training", "validation", "choosing", "test")
     }
@@ -207,20 +218,20 @@ def oracle_attention(made: Questions, layer: int, head: int):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_whoever_guesses_is_right_once_in_as_many_times_as_there_are_symbols(name):
-    task, made = TASKS[name], questions(name, num_tokens=60_000)
+    puzzle, made = PUZZLES[name], questions(name, num_tokens=60_000)
     guess = torch.Generator().manual_seed(5)
 
     def answer(tokens):
-        return torch.rand(*tokens.shape, task.num_symbols, generator=guess)
+        return torch.rand(*tokens.shape, puzzle.num_symbols, generator=guess)
 
     for row in recall_scores.score(recall_scores.ask(Reader(answer), made), head=None):
-        assert abs(row["accuracy"] - 1 / task.num_symbols) < four_sigma(1 / task.num_symbols, row["questions"])
+        assert abs(row["accuracy"] - 1 / puzzle.num_symbols) < four_sigma(1 / puzzle.num_symbols, row["questions"])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_attention_on_the_answer_counts_as_one_and_its_head_is_found(name):
-    made, task = questions(name), TASKS[name]
-    reader = Reader(right_logits(made, task.vocab_size), oracle_attention(made, layer=1, head=2))
+    made, puzzle = questions(name), PUZZLES[name]
+    reader = Reader(right_logits(made, puzzle.vocab_size), oracle_attention(made, layer=1, head=2))
     replies = recall_scores.ask(reader, made)
     head = recall_scores.best_head(replies)
     assert head == 1 * 3 + 2
@@ -231,8 +242,8 @@ def test_attention_on_the_answer_counts_as_one_and_its_head_is_found(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_uniform_attention_has_one_share_of_what_it_may_see_on_the_answer(name):
-    made, task = questions(name), TASKS[name]
-    replies = recall_scores.ask(Reader(right_logits(made, task.vocab_size), uniform_attention), made)
+    made, puzzle = questions(name), PUZZLES[name]
+    replies = recall_scores.ask(Reader(right_logits(made, puzzle.vocab_size), uniform_attention), made)
     expected = [1 / (t + 1) for _, t in made.asked.nonzero().tolist()]
     for head in range(2):
         np.testing.assert_allclose(replies.masses[:, head], expected, rtol=1e-6)
@@ -240,7 +251,7 @@ def test_uniform_attention_has_one_share_of_what_it_may_see_on_the_answer(name):
 
 def test_a_wrong_answer_and_attention_one_place_off_count_as_nothing():
     made = questions("copy")
-    vocab_size = TASKS["copy"].vocab_size
+    vocab_size = PUZZLES["copy"].vocab_size
     wrong = Questions((made.tokens + 1) % vocab_size, made.places)
     beside = Questions(made.tokens, torch.where(made.asked, made.places + 1, NO_QUESTION))
     replies = recall_scores.ask(Reader(right_logits(wrong, vocab_size), oracle_attention(beside, 0, 1)), made)
@@ -264,7 +275,7 @@ def test_batches_of_different_lengths_are_asked_as_one():
     model = build(TRANSFORMER, "copy", window=32)
     together = recall_scores.ask_all(model, sets)
     assert torch.equal(together.distances, torch.cat([made.distances[made.asked] for made in sets]))
-    assert together.masses.shape == (len(together.right), TASKS["copy"].num_blocks * recall.NUM_HEADS)
+    assert together.masses.shape == (len(together.right), PUZZLES["copy"].num_blocks * teaching.NUM_HEADS)
 
 
 def test_the_head_is_chosen_on_other_questions_than_it_is_measured_on(monkeypatch):
@@ -279,11 +290,11 @@ def test_the_head_is_chosen_on_other_questions_than_it_is_measured_on(monkeypatc
         chosen_from.append(replies)
         return 1
 
-    monkeypatch.setattr(recall, "ask_all", spy)
-    monkeypatch.setattr(recall, "best_head", choose)
-    task = TASKS["associative"]
+    monkeypatch.setattr(recall_scores, "ask_all", spy)
+    monkeypatch.setattr(recall_scores, "best_head", choose)
+    puzzle = PUZZLES["associative"]
     model = build(TRANSFORMER, "associative", window=32)
-    rows = recall.measure(model, task, reach=16, seed=1)
+    rows = recall_scores.measure(model, puzzle, reach=16, seed=1)
     choosing, measuring = asked
     sequences = [{tuple(row) for made in sets for row in made.tokens.tolist()} for sets in (choosing, measuring)]
     assert sequences[0] and sequences[1] and not sequences[0] & sequences[1]
@@ -301,7 +312,7 @@ def test_the_head_is_chosen_on_other_questions_than_it_is_measured_on(monkeypatc
 def test_all_stages_have_nearly_the_same_number_of_parameters(stage, name):
     for cell in ("rnn", "lstm"):
         model = build(stage, name, window=8, cell=cell)
-        assert abs(recall.num_parameters(model) / recall.PARAMETERS - 1) < 0.1
+        assert abs(num_parameters(model) / teaching.PARAMETERS - 1) < 0.1
 
 
 def test_only_the_stage_with_a_cell_and_attention_has_its_cell_chosen():
@@ -316,7 +327,7 @@ def test_only_the_stage_with_a_cell_and_attention_has_its_cell_chosen():
 def test_the_window_reaches_the_first_token_of_the_longest_sequence(stage, name):
     windows = []
 
-    def look(model, task, reach, seed):
+    def look(model, puzzle, reach, seed):
         tokens = questions(name, reach, 1).tokens
         _, _, attention = model(tokens, return_attention=True)
         windows.append((attention[..., -1, 0] > 0).all().item())
@@ -326,7 +337,7 @@ def test_the_window_reaches_the_first_token_of_the_longest_sequence(stage, name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recall, "teach", lambda *arguments: None)
         patch.setattr(recall, "measure", look)
-        recall.examine(stage, TASKS[name], recipe, 1, Path())
+        recall.examine(stage, PUZZLES[name], recipe, 1, Path())
     assert windows and all(windows)
 
 
@@ -339,7 +350,7 @@ def test_only_answers_count_in_the_loss(stage):
         -logits[row, t].log_softmax(-1)[made.tokens[row, made.places[row, t]]].item()
         for row, t in made.asked.nonzero().tolist()
     ]
-    nats, count = recall.answer_loss(model, made)
+    nats, count = teaching.answer_loss(model, made)
     assert count == len(expected) and nats.item() == pytest.approx(sum(expected), rel=1e-5)
 
 
@@ -348,21 +359,21 @@ def test_only_answers_count_in_the_loss(stage):
     (16, "associative", [(6, 16)]),
     (16, "copy", [(4,), (8,), (16,)]),
 ])  # fmt: skip
-def test_copies_of_each_length_have_a_model_of_their_own_and_the_other_tasks_one_for_all(longest, name, courses):
-    assert TASKS[name].courses(longest) == courses
+def test_copies_of_each_length_have_a_model_of_their_own_and_the_other_puzzles_one_for_all(longest, name, courses):
+    assert PUZZLES[name].courses(longest) == courses
 
 
 def test_training_climbs_from_the_shortest_distance_to_all_of_them():
     reaches, source = (4, 8, 16), torch.Generator().manual_seed(0)
-    climb = [recall.reach_at(step, 1000, reaches, source) for step in range(1000)]
+    climb = [teaching.reach_at(step, 1000, reaches, source) for step in range(1000)]
     assert set(climb[:100]) == {4}
     assert set(climb[650:]) == {4, 8, 16}
 
 
 def test_a_transformer_learns_where_to_look(monkeypatch, tmp_path):
-    monkeypatch.setattr(recall, "BATCH_TOKENS", 1024)
+    monkeypatch.setattr(puzzles, "BATCH_TOKENS", 1024)
     recipe = recall.Recipe(max_steps=80, longest=8)
-    rows = recall.examine(TRANSFORMER, TASKS["lag"], recipe, 1, tmp_path)["rows"]
+    rows = recall.examine(TRANSFORMER, PUZZLES["lag"], recipe, 1, tmp_path)["rows"]
     assert min(row["accuracy"] for row in rows) > 0.9
     assert min(row["mass"] for row in rows) > 0.5
 
@@ -371,14 +382,14 @@ def test_a_transformer_learns_where_to_look(monkeypatch, tmp_path):
 
 
 def results() -> dict:
-    """Two tasks, two stages, of which one has attention."""
+    """Two puzzles, two stages, of which one has attention."""
     rows = [{"distance": 4, "accuracy": 1.0, "mass": None}, {"distance": 16, "accuracy": 0.25, "mass": None}]
     seen = [{"distance": 4, "accuracy": 0.9, "mass": 0.8}, {"distance": 16, "accuracy": 0.7, "mass": 0.6}]
     stages = {"without": {"rows": rows}, "with": {"rows": seen}}
     return {"Lag": {"chance": 0.125, "stages": stages}, "Copy": {"chance": 0.5, "stages": stages}}
 
 
-def test_the_figure_draws_a_row_of_panels_a_task_with_its_own_chance():
+def test_the_figure_draws_a_row_of_panels_a_puzzle_with_its_own_chance():
     figure = recall_figure(results(), "title")
     panels = [axes for axes in figure.axes if axes.get_title()]
     assert [axes.get_title().partition(":")[0] for axes in panels] == ["Lag", "Lag", "Copy", "Copy"]
@@ -406,22 +417,16 @@ def test_a_figure_of_nothing_is_refused():
         recall_figure({}, "title")
 
 
-def command(*arguments) -> subprocess.CompletedProcess:
-    words = [sys.executable, "-m", "shared.recall", *map(str, arguments)]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
-
-
 def test_the_command_trains_prints_keeps_and_draws(tmp_path):
-    flags = ["--task", "copy", "--stage", TRANSFORMER, "--max-steps", 2, "--seed", 7]
-    done = command("--quick", *flags, "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
+    line = f"python -m shared.recall --quick --task copy --stage {TRANSFORMER} --max-steps 2 --seed 7"
+    shown = typed(ROOT, f"{line} --out {tmp_path}")
     kept = json.loads((tmp_path / "recall-own-copy.json").read_text(encoding="utf-8"))
-    assert kept["command"] == " ".join(map(str, ["python -m shared.recall --quick", *flags]))
+    assert kept["command"] == line
     assert str(tmp_path) not in json.dumps(kept)
     assert kept["seed"] == 7 and kept["recipe"]["max_steps"] == 2 and "torch" in kept["machine"]
     rows = kept["stages"][TRANSFORMER]["rows"]
     assert [row["distance"] for row in rows] == [4, 8, 16]
-    printed = next(line for line in done.stdout.splitlines() if line.startswith(TRANSFORMER))
+    printed = next(line for line in shown.out.splitlines() if line.startswith(TRANSFORMER))
     assert printed.split()[2:] == [f"{row['accuracy']:.3f}" for row in rows]
     assert (tmp_path / "recall-own.png").read_bytes().startswith(b"\x89PNG")
 
@@ -434,9 +439,9 @@ def test_a_stage_that_is_run_again_leaves_the_others_and_another_recipe_leaves_n
     assert recall.kept_stages(path, {"recipe": recipe, "seed": 2}) == {}
 
 
-def test_a_picture_shows_the_tasks_that_ran_alike(monkeypatch, tmp_path):
+def test_a_picture_shows_the_puzzles_that_ran_alike(monkeypatch, tmp_path):
     drawn = []
-    monkeypatch.setattr(recall, "recall_figure", lambda tasks, title: drawn.append(list(tasks)))
+    monkeypatch.setattr(recall, "recall_figure", lambda puzzles, title: drawn.append(list(puzzles)))
     monkeypatch.setattr(recall, "save_figure", lambda figure, path: None)
     for name, seed in (("lag", 1), ("copy", 2), ("associative", 1)):
         write_json(
@@ -450,4 +455,4 @@ def test_a_picture_shows_the_tasks_that_ran_alike(monkeypatch, tmp_path):
 def test_a_folder_that_cannot_be_made_is_a_users_mistake(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(UserError, match="--out"):
-        recall.make_folder(tmp_path / "file" / "below", "--out")
+        teaching.make_folder(tmp_path / "file" / "below", "--out")

@@ -8,9 +8,11 @@
 
 Training is forward, backward, clipping and the optimizer, in the precision and with the optimizer that the start-up
 probe chooses here, and in float32 where that is another. Generation is one token at a time with sampling, when the
-window is full. Every speed is the median of many steps, taken in a fresh process, so none feels the one before.
+window is full. Every speed is the median of many steps, measured in a fresh process, so that memory or caches that one
+measurement leaves behind cannot change the next.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -33,11 +35,14 @@ SCALES = {
 TEXT_LENGTHS = (64, 256, 1024)
 
 
-# ------------------------------------------------------------------------------------------------------- what is asked
+# --------------------------------------------------------------------------------------------------- what is measured
 
 
 def measure(case: Case, variant: str, matmul: dict[str, float]) -> dict:
-    """One row. Generation works in float32 always, so the float32 row has no other figures of it to show."""
+    """One row: what training and generation cost. matmul: how fast this machine multiplies matrices, by precision.
+
+    Generation works in float32 whatever the precision of training, so the float32 row does not measure it again.
+    """
     log(f"measuring   {case.stage}, {variant}")
     row = {"stage": case.stage, "variant": variant, "settings": case.settings} | in_fresh_process(training_cost, case)
     row |= in_fresh_process(generation_cost, case) if variant != "float32" else {}
@@ -51,7 +56,8 @@ def measure_stage(case: Case, matmul: dict[str, float]) -> list[dict]:
     chosen = {name: rows[0][name] for name in ("precision", "optimizer")}
     if chosen["precision"] != "float32":
         rows.append(measure(case.but(**chosen).but(precision="float32"), "float32", matmul))
-    if case.settings.get("implementation", "scratch") != "scratch":  # its model.py also writes out what PyTorch has
+    # A stage that trains PyTorch's layers by default has its cell written out in model.py too: measured beside it.
+    if case.settings.get("implementation", "scratch") != "scratch":
         rows.append(measure(case.but(**chosen, implementation="scratch"), "scratch", matmul))
     return rows
 
@@ -72,19 +78,27 @@ def measure_scaling(case: Case) -> list[dict]:
 
 
 def scaled(what: str, value: int) -> dict:
-    """The settings to change: attention reaches as far as the context, and few long texts fit side by side."""
+    """The settings to change. A longer context needs as long a window of attention, and room for fewer rows."""
     return {what: value} | ({"memory_length": value, "batch_size": 4} if what == "context_length" else {})
 
 
-def main() -> None:
-    """Measure, print, keep."""
+# --------------------------------------------------------------------------------------------------------- the command
+
+
+def parse_flags() -> argparse.Namespace:
+    """The command line."""
     parser = ArgumentParser(prog="python -m shared.benchmark", description=__doc__)
     parser.add_argument("--stage", choices=STAGES, help="measure only this one")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where to compute [cpu]")
     parser.add_argument("--scaling", action="store_true", help="also vary context, vocabulary, width and text length")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the figures to this file")
     parser.add_argument("--against", type=Path, metavar="PATH", help="show ratios to what an earlier --json kept")
-    flags = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    flags = parse_flags()
     earlier = read_json(flags.against) if flags.against else None
     if earlier is not None and not {"machine", "rows"} <= earlier.keys():
         raise UserError(f"{flags.against} is no benchmark; give a file that --json wrote")

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import torch
 
@@ -20,15 +20,20 @@ SECONDS = 2.0  # how long a step is measured, at least
 UNCOUNTED, COUNTED = 3, 5  # steps: the first ones, and at least so many after them
 MATMUL_SIZE = 1024
 
+Result = TypeVar("Result")
+
 
 def median_seconds(steps: Iterator, device: torch.device) -> float:
-    """The median time of one step of an endless iterator."""
+    """The median time of one step of an endless iterator: unlike the mean, no single slow step can spoil it.
+
+    The first steps are not counted, since memory is allocated and kernels are chosen in them.
+    """
     times = []
     while len(times) < UNCOUNTED + COUNTED or sum(times) < SECONDS:
         start = time.perf_counter()
         next(steps)
         if device.type != "cpu":
-            torch.accelerator.synchronize()
+            torch.accelerator.synchronize()  # a GPU only queues what it is given; the step ends when that is done
         times.append(time.perf_counter() - start)
     return statistics.median(times[UNCOUNTED:])
 
@@ -58,7 +63,7 @@ def peak_mib(device: torch.device) -> float | None:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)  # bytes on macOS, KiB elsewhere
 
 
-def in_fresh_process(function: Callable, *arguments: Any) -> Any:
+def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Result:
     """function(*arguments), computed by a Python that has done nothing else."""
     try:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:

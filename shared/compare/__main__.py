@@ -6,29 +6,35 @@
                                                         text, number of tokens and, by width, number of parameters
     python -m shared.compare --checkpoints PATH ...     other runs; several seeds of a stage become one row
 
-Writes comparison/index.html, and beside it results.json with every number shown, table.md and the pictures.
+Writes comparison/index.html, and beside it results.json with every number shown, table.md and the pictures. The table
+says how well each stage predicts held-out text and what it costs; counting, which is no network, is its first row.
 """
 
+import argparse
 import base64
-import hashlib
-import json
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
+from matplotlib.figure import Figure
 
-from shared.compare import measures as comparison
+from shared.compare import measures
 from shared.compare.budget import Budget, train_missing
-from shared.compare.measures import HeldOut, Trained, plain
+from shared.compare.counting import counting
+from shared.compare.measures import plain
+from shared.compare.runs import Trained, check_comparable, load_trained
 from shared.errors import UserError
-from shared.measure.evaluation import Evaluation
-from shared.ngram import KneserNey, mean_nats
 from shared.run.cli import ArgumentParser, log, make_folder, number, rebuilt_command, run_main
 from shared.run.device import DEVICES, choose_device
 from shared.run.generation import encode_prompt
-from shared.run.records import machine, read_json, write_json, write_text
-from shared.show import curves as draw
+from shared.run.records import machine, write_json, write_text
+from shared.show.curves import (
+    context_figure,
+    gates_figure,
+    gradient_figure,
+    learning_comparison_figure,
+    position_figure,
+)
 from shared.show.figures import save_figure
 from shared.show.maps import attention_figure, influence_comparison_figure
 from shared.show.page import page
@@ -37,30 +43,29 @@ from shared.stages import ROOT, STAGES
 from shared.text.corpus import NAMES, Corpus, load_corpus, text_of_run
 from shared.text.tokenizer import TOKENIZERS, Tokenizer, tokenizer_from_dict
 
-# From a test play, so no stage has learned it.
+# From Twelfth Night, which is held out, so no stage has learned it.
 PROMPT = """\
 If music be the food of love, play on,
 Give me excess of it; that, surfeiting,
 The appetite may sicken and so die."""
 TRAINING_TOKENS = 2_000_000
-ORDER = 8  # the longest n-gram counted
 
 
 def main() -> None:
     """Find the runs, measure them, write the files."""
     began = time.perf_counter()
     flags = parse_flags()
-    make_folder(flags.out, "--out")  # before the work, and not find out afterwards that it cannot be
+    make_folder(flags.out, "--out")  # first of all: better now than after minutes of work, if it cannot be
     device = choose_device(flags.device)
-    runs = [comparison.load_trained(path, device) for path in find_checkpoints(flags)]
-    comparison.check_comparable(runs)
+    runs = [load_trained(path, device) for path in find_checkpoints(flags)]
+    check_comparable(runs)
     corpus, tokenizer = load_corpus_of(runs, flags.data), tokenizer_from_dict(runs[0].saved["tokenizer"])
     results = measure(runs, corpus, tokenizer, flags)
     write_all(plain(results), flags.out)
     log(f"{time.perf_counter() - began:.0f} s; open {(flags.out / 'index.html').resolve()}")
 
 
-def parse_flags():
+def parse_flags() -> argparse.Namespace:
     """The command line."""
     parser = ArgumentParser(prog="python -m shared.compare", description=__doc__)
     add = parser.add_argument
@@ -91,7 +96,7 @@ def parse_flags():
 # ------------------------------------------------------------------------------------------------------ what to compare
 
 
-def find_checkpoints(flags) -> list[Path]:
+def find_checkpoints(flags: argparse.Namespace) -> list[Path]:
     """The checkpoints to compare, in the order of the stages; at least one."""
     if flags.train:
         budget = Budget(
@@ -131,9 +136,9 @@ def load_corpus_of(runs: list[Trained], data: str | None) -> Corpus:
 # ------------------------------------------------------------------------------------------------------------- measure
 
 
-def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, flags) -> dict:
+def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, flags: argparse.Namespace) -> dict:
     """Everything that the page shows: the table, the curves and the prompt's maps."""
-    texts = {name: comparison.held_out(tokenizer, getattr(corpus, name)) for name in ("validation", "test")}
+    texts = {name: measures.held_out(tokenizer, getattr(corpus, name)) for name in ("validation", "test")}
     validation = texts["validation"].ids
     prompt = encode_prompt(tokenizer, flags.prompt)
     stages = [[run for run in runs if run.stage == stage] for stage in STAGES]
@@ -143,64 +148,23 @@ def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, flags) ->
     rows = [counting(corpus, tokenizer, texts, flags.out / "counting.json")]
     for of_stage in stages:
         log(f"measuring   {of_stage[0].stage}: perplexity and cost")
-        rows.append(comparison.table_row(of_stage, texts))
+        rows.append(measures.table_row(of_stage, texts))
     log("measuring   how far each memory reaches")
     curves = {
-        "learning": [comparison.learning_curve(run) for run in firsts],
-        "context": comparison.context_curves(firsts, validation),
-        "position": {"stages": [comparison.position_curve(run, validation) for run in firsts]},
-        "gradient": comparison.gradient_curves(firsts, validation),
+        "learning": [measures.learning_curve(run) for run in firsts],
+        "context": measures.context_curves(firsts, validation),
+        "position": {"stages": [measures.position_curve(run, validation) for run in firsts]},
+        "gradient": measures.gradient_curves(firsts, validation),
     }
     log("measuring   the prompt's maps")
-    maps = [comparison.prompt_maps(of_stage, tokenizer, prompt, validation) for of_stage in stages]
-    return comparison.text_facts(corpus, tokenizer, texts) | {
+    maps = [measures.prompt_maps(of_stage, tokenizer, prompt, validation) for of_stage in stages]
+    return measures.text_facts(corpus, tokenizer, texts) | {
         "machine": machine(),
         "command": rebuilt_command(["python", "-m", "shared.compare", *sys.argv[1:]]),
         "table": rows,
         "curves": curves,
-        "prompt": comparison.prompt_facts(tokenizer, flags.prompt, prompt) | {"stages": maps},
+        "prompt": measures.prompt_facts(tokenizer, flags.prompt, prompt) | {"stages": maps},
     }
-
-
-def counting(corpus: Corpus, tokenizer: Tokenizer, texts: dict[str, HeldOut], kept: Path) -> dict:
-    """Rung 0's row: the order of n-grams that does best on the validation text. Kept, since it is always the same."""
-    vocabulary = json.dumps(tokenizer.to_dict(), sort_keys=True).encode("utf-8")
-    key = {"corpus": corpus.sha256, "tokenizer": hashlib.sha256(vocabulary).hexdigest(), "order": ORDER}
-    known = read_json(kept) if kept.is_file() else {}
-    if known.get("key") == key:
-        return known["row"]
-    row = count_ngrams(np.array(tokenizer.encode(corpus.train)), tokenizer.vocab_size, texts)
-    write_json(kept, {"key": key, "row": plain(row)})
-    return row
-
-
-def count_ngrams(train: np.ndarray, vocab_size: int, texts: dict[str, HeldOut]) -> dict:
-    """Count, choose the order on the validation text, score it there and on the test text."""
-    began = time.perf_counter()
-    model = KneserNey(train, vocab_size, ORDER)
-    seconds = time.perf_counter() - began
-    nats = {name: mean_nats(model.probabilities(text.ids.numpy())) for name, text in texts.items() if len(text.ids) > 1}
-    best = int(nats["validation"].argmin())
-    row = {
-        "stage": "counting",
-        "title": f"counting, {best + 1}-grams",
-        "runs": 1,
-        "validation_perplexity_spread": None,
-        "parameters": None,
-        "training_tokens": len(train),
-        "training_seconds": seconds,
-        "training_tokens_per_second": len(train) / seconds,
-        "generation_tokens_per_second": None,
-        "checkpoint_bytes": None,
-        # What it carries is the last tokens' ids.
-        "state_bytes": {str(length): 8 * min(best, length) for length in comparison.STATE_LENGTHS},
-    }
-    for name, text in texts.items():
-        count = len(text.ids) - 1
-        score = Evaluation(float(nats[name][best]) * count, count, text.characters) if name in nats else None
-        row[f"{name}_perplexity"] = score and score.perplexity
-        row[f"{name}_bits_per_character"] = score and score.bits_per_character
-    return row
 
 
 # --------------------------------------------------------------------------------------------------------------- write
@@ -233,15 +197,15 @@ def caption(results: dict) -> str:
     )
 
 
-def figures_of(results: dict) -> dict:
-    """Name -> figure."""
+def figures_of(results: dict) -> dict[str, Figure]:
+    """All pictures of a comparison, by the names of their files."""
     curves, prompt = results["curves"], results["prompt"]
     titles = {row["stage"]: row["title"] for row in results["table"]}
     figures = {
-        "learning": draw.learning_comparison_figure(curves["learning"], titles),
-        "context": draw.context_figure(curves["context"], titles),
-        "position": draw.position_figure(curves["position"]["stages"], titles),
-        "gradient": draw.gradient_figure(curves["gradient"], titles),
+        "learning": learning_comparison_figure(curves["learning"], titles),
+        "context": context_figure(curves["context"], titles),
+        "position": position_figure(curves["position"]["stages"], titles),
+        "gradient": gradient_figure(curves["gradient"], titles),
         "influence": influence_comparison_figure(
             {stage["title"]: stage["influence"] for stage in prompt["stages"]}, prompt["tokens"]
         ),
@@ -251,7 +215,7 @@ def figures_of(results: dict) -> dict:
         if stage["attention"]:
             figures[f"attention-{name}"] = attention_figure(stage["attention"], tokens, len(tokens), stage["title"])
         if stage["gates"]:
-            figures[f"gates-{name}"] = draw.gates_figure(stage["gates"], tokens, stage["title"])
+            figures[f"gates-{name}"] = gates_figure(stage["gates"], tokens, stage["title"])
     return figures
 
 

@@ -1,4 +1,4 @@
-"""Training all stages under one budget: the same text and number of tokens, and widths with equal parameters."""
+"""Train all stages under one budget: the same text, the same number of tokens, about as many parameters."""
 
 import subprocess
 import sys
@@ -10,6 +10,7 @@ from statistics import median
 import torch
 
 from shared.errors import UserError
+from shared.model.language_model import num_parameters
 from shared.run.cli import log
 from shared.run.interrupts import StopSignal
 from shared.run.language_modeling import Stage
@@ -18,12 +19,12 @@ from shared.stages import STAGES, load_stage
 from shared.text.corpus import NAMES, load_corpus, user_path
 from shared.text.tokenizer import train_tokenizer
 
-WIDTHS = range(8, 4096, 8)  # any number of heads that the stages have by default divides these
+WIDTHS = range(8, 4096, 8)  # multiples of every number of heads that a stage has by default
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What every stage gets alike."""
+    """What every stage gets alike: text, tokenizer, number of training tokens, seed and device."""
 
     data: str
     tokenizer: str
@@ -32,28 +33,34 @@ class Budget:
     device: str
 
 
-def parameters(stage: Stage, settings: dict, vocab_size: int) -> int:
-    """How many numbers a stage's model learns with these settings; none of them is made."""
-    with torch.device("meta"):
+def parameters_with(stage: Stage, settings: dict, vocab_size: int) -> int:
+    """How many parameters a stage's model has with these settings."""
+    with torch.device("meta"):  # tensors that have a shape but no numbers: quick to make, whatever their size
         model = stage.model(vocab_size, **{name: settings[name] for name in stage.model_settings})
-    return sum(parameter.numel() for parameter in model.parameters())
+    return num_parameters(model)
 
 
 def fit_width(stage: Stage, settings: dict, vocab_size: int, goal: int) -> int:
     """The hidden size with which the model has nearest to `goal` parameters."""
 
     def size(width: int) -> int:
-        return parameters(stage, settings | {"hidden_size": width}, vocab_size)
+        return parameters_with(stage, settings | {"hidden_size": width}, vocab_size)
 
+    # The size grows with the width, so the first width that is large enough is found by halving; the one below it may
+    # be nearer.
     place = bisect_left(WIDTHS, goal, lo=1, hi=len(WIDTHS) - 1, key=size)
     return min(WIDTHS[place - 1 : place + 1], key=lambda width: abs(size(width) - goal))
 
 
 def budget_settings(budget: Budget, vocab_size: int) -> dict[str, dict]:
-    """Stage -> its settings. Widths bring every model to the median size of the stages' defaults, which stay else."""
+    """Stage -> its settings: hidden sizes are fitted so that all models have about the median parameter count.
+
+    The median is that of the stages' defaults. All other settings stay as the defaults have them, but for the number
+    of steps, which comes from the budget's tokens, and the seed.
+    """
     described = {stage: load_stage(stage) for stage in STAGES}
     defaults = {stage: each.settings(budget.tokenizer) for stage, each in described.items()}
-    goal = median(parameters(described[stage], defaults[stage], vocab_size) for stage in STAGES)
+    goal = median(parameters_with(described[stage], defaults[stage], vocab_size) for stage in STAGES)
     found = {}
     for stage, settings in defaults.items():
         found[stage] = settings | {
@@ -73,10 +80,12 @@ def train_missing(budget: Budget, folder: Path) -> list[Path]:
     vocab_size = train_tokenizer(budget.tokenizer, corpus.train).vocab_size
     log(f"budget      {budget.tokens:,} tokens of {corpus.name} for each stage, by {budget.tokenizer}")
     wanted = budget_settings(budget, vocab_size)
-    for stage, settings in wanted.items():  # before any training, which takes long
+    # A run of another budget is refused before any training, which takes long.
+    for stage, settings in wanted.items():
         for path in kept_runs(folder / stage):
             summary = read_json(path)
-            settings["optimizer"] = summary["settings"]["optimizer"]  # another seed must not choose another one
+            # "auto" may choose another optimizer today than for the seeds that are kept; they would be no repetitions.
+            settings["optimizer"] = summary["settings"]["optimizer"]
             changes = load_stage(stage).by_optimizer.get(settings["optimizer"], {})
             check_budget(summary, settings | changes, corpus.sha256, path.parent)
     for stage, settings in wanted.items():

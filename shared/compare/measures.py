@@ -1,32 +1,26 @@
-"""What is measured of trained stages to lay them side by side: plain numbers and lists, ready for JSON.
+"""What is measured of trained stages to lay them side by side: a table's rows, curves, and the maps of a prompt.
 
-A `Trained` is one finished run. What needs several seeds takes a list of runs, all of one stage; curves and maps are of
-the first of them.
+Everything comes out as numbers, lists and dicts, which `plain` makes ready for JSON. A `Trained` is one finished run.
+What needs several seeds takes a list of runs, all of one stage; curves and maps are of the first of them.
 """
 
 import math
-import re
 import time
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from statistics import mean
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from shared.errors import UserError
+from shared.compare.runs import Trained
 from shared.measure.evaluation import evaluate
 from shared.measure.faithfulness import evaluate_uniform, map_correlation
 from shared.measure.influence import influence
 from shared.measure.reach import context_losses, gradient_by_distance, position_losses, spread_targets
-from shared.model.language_model import LanguageModel, state_bytes
+from shared.model.language_model import LanguageModel, num_parameters, state_bytes
 from shared.model.sampling import generate
-from shared.run.checkpoint import load_checkpoint
 from shared.run.generation import MAP_TOKENS
-from shared.run.records import differing_setting, read_records
-from shared.stages import STAGES, model_class
 from shared.text.corpus import Corpus
 from shared.text.tokenizer import Tokenizer
 
@@ -37,29 +31,12 @@ WINDOW = 128  # tokens, for the loss by position: more than any stage reads at o
 POSITION_TOKENS = 32_768  # of the validation text, for the loss by position
 DISTANCES = 300  # how far back gradients are followed: further than stage 4's layers together can see by default
 GRADIENT_TARGETS = 64
-FAITHFUL_TOKENS = 16_384  # of the validation text, for the loss without a choice in attention
+FAITHFUL_TOKENS = 16_384  # of the validation text, for the loss when attention is uniform
 FILLED, GENERATED = 512, 200  # tokens read before generation is timed, and tokens generated
-LIKELIEST = 5
+LIKELIEST = 5  # next tokens shown at each place of the prompt
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A stage's best.pt, ready to be asked, and the records of its training where metrics.jsonl lies beside it."""
-
-    stage: str
-    path: Path
-    saved: dict
-    model: LanguageModel
-    records: list[dict]
-
-    @property
-    def title(self) -> str:
-        """The model's name in words: "Mini Transformer"."""
-        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", STAGES[self.stage])
-
-    @property
-    def context_length(self) -> int:
-        return self.saved["settings"]["context_length"]
+Json = dict | list | tuple | str | int | float | bool | None
 
 
 @dataclass(frozen=True)
@@ -70,55 +47,17 @@ class HeldOut:
     characters: int | None
 
 
-# ------------------------------------------------------------------------------------------------------------- loading
-
-
-def load_trained(path: Path, device: torch.device) -> Trained:
-    """The run whose best.pt (or whose folder) this is."""
-    path = path / "best.pt" if path.is_dir() else path
-    saved = load_checkpoint(path, device)
-    if saved["stage"] not in STAGES:
-        raise UserError(f"{path} holds {saved['stage']}, which is none of the stages; name one of {', '.join(STAGES)}")
-    model = model_class(saved["stage"])(**saved["model_settings"]).to(device)
-    model.load_state_dict(saved["weights"])
-    return Trained(saved["stage"], path, saved, model.eval(), read_records(path.with_name("metrics.jsonl")))
-
-
-def check_comparable(runs: list[Trained]) -> None:
-    """UserError where two runs read another text, cut it otherwise, or are no repetitions of one run of their stage."""
-    first = runs[0]
-    for run in runs[1:]:
-        for what in ("corpus", "tokenizer"):
-            if identity(run, what) != identity(first, what):
-                sides = [f"{each.stage} has {described(each, what)}" for each in (first, run)]
-                raise UserError(
-                    f"the {what} differs: {', '.join(sides)}; name runs on the same {what} with --checkpoints"
-                )
-        twin = next(other for other in runs if other.stage == run.stage)
-        if difference := differing_setting(run.saved, twin.saved["settings"]):
-            raise UserError(f"two runs of {run.stage} are no repetitions of one run: {difference}; name one of them")
-
-
-def identity(run: Trained, what: str) -> Any:
-    """What must be equal in runs that are compared; a corpus is known by its hash, whatever its name."""
-    return run.saved["corpus"]["sha256"] if what == "corpus" else run.saved["tokenizer"]
-
-
-def described(run: Trained, what: str) -> str:
-    """The corpus or the tokenizer of a run, in words that show how it differs from another."""
-    if what == "corpus":
-        return "{name} (sha256 {sha256:.8}...)".format(**run.saved["corpus"])
-    return f"{run.saved['tokenizer']['name']} with {run.saved['model_settings']['vocab_size']:,} tokens"
-
-
 def held_out(tokenizer: Tokenizer, text: str) -> HeldOut:
-    """A text as ids."""
+    """A text as ids. Its characters are those of the tokens that are scored, all but the first."""
     ids = tokenizer.encode(text)
     return HeldOut(torch.tensor(ids), len(tokenizer.decode(ids[1:])) if tokenizer.lossless else None)
 
 
 def text_facts(corpus: Corpus, tokenizer: Tokenizer, texts: dict[str, HeldOut]) -> dict:
-    """What all stages have read, and how much of each held-out text is unknown; None where nothing can be."""
+    """The corpus, the tokenizer, and which share of each held-out text is the unknown word, <unk>.
+
+    None where the tokenizer knows everything, as characters and byte pairs do, or where there is no text.
+    """
     shares = {}
     for name, text in texts.items():
         defined = tokenizer.unk_id is not None and len(text.ids)
@@ -146,7 +85,7 @@ def table_row(runs: list[Trained], texts: dict[str, HeldOut]) -> dict:
         "runs": len(runs),
         "seeds": [run.saved["settings"]["seed"] for run in runs],
         "validation_perplexity_spread": [min(perplexities), max(perplexities)] if len(runs) > 1 else None,
-        "parameters": sum(parameter.numel() for parameter in runs[0].model.parameters()),
+        "parameters": num_parameters(runs[0].model),
         "state_bytes": {str(length): carried_bytes(runs[0].model, length) for length in STATE_LENGTHS},
     } | row
 
@@ -164,7 +103,10 @@ def costs(run: Trained) -> dict:
 
 
 def generation_rate(model: LanguageModel) -> float:
-    """Tokens a second, one text alone, sampling included, when it is already longer than any window."""
+    """Tokens a second, one text alone, sampling included, when it is already longer than any window.
+
+    A window that is still filling has less to attend to, so the first tokens would look faster than the rest.
+    """
     steps = generate(model, [0] * FILLED)
     next(steps)
     began = time.perf_counter()
@@ -174,7 +116,10 @@ def generation_rate(model: LanguageModel) -> float:
 
 
 def scores(run: Trained, texts: dict[str, HeldOut]) -> dict:
-    """Perplexity and bits per character on each text; None where there is no text, or where they are not defined."""
+    """Perplexity and bits per character on each text; None where there is no text.
+
+    Bits per character are None for a tokenizer that loses something: they count the characters of the whole text.
+    """
     found = {}
     for name, text in texts.items():
         there = len(text.ids) > 1
@@ -277,7 +222,7 @@ def attention_map(model: LanguageModel, tokens: Tensor) -> Tensor | None:
 
 @torch.no_grad()
 def expectations(model: LanguageModel, tokenizer: Tokenizer, tokens: Tensor) -> dict:
-    """After each token, the likeliest next ones, and how likely the one was that came."""
+    """After each token (T), the likeliest next ones, and how likely the one was that came; None after the last."""
     probabilities = model(tokens[None])[0][0].softmax(-1).cpu()  # (T, V)
     values, likeliest = probabilities.topk(min(LIKELIEST, tokenizer.vocab_size))  # (T, k) both
     following = [
@@ -289,7 +234,11 @@ def expectations(model: LanguageModel, tokenizer: Tokenizer, tokens: Tensor) -> 
 
 
 def faithfulness(runs: list[Trained], tokens: Tensor, validation: Tensor) -> dict:
-    """How far a stage's attention tells what its predictions rest on."""
+    """How far a stage's attention tells what its predictions rest on.
+
+    In two ways: what the loss becomes if every place that may be seen gets the same weight, and how the weights on the
+    prompt correlate with influence, the gradient at each token read.
+    """
     model, ids = runs[0].model, validation[:FAITHFUL_TOKENS]
     score = evaluate(model, ids, runs[0].context_length)
     correlations = [attention_correlation(run.model, tokens) for run in runs]
@@ -311,7 +260,7 @@ def attention_correlation(model: LanguageModel, tokens: Tensor) -> float | None:
 # --------------------------------------------------------------------------------------------------------------- plain
 
 
-def plain(value: Any) -> Any:
+def plain(value: Tensor | Json) -> Json:
     """Tensors as lists, floats to eight figures, None for what is no finite number: what JSON can hold."""
     if isinstance(value, Tensor):
         return plain(value.tolist())

@@ -7,13 +7,20 @@ import torch
 from torch import Tensor
 
 from shared.model.language_model import LanguageModel
-from shared.recall.tasks import Questions
+from shared.recall.puzzles import Puzzle, Questions, random_source
+from shared.recall.teaching import NUM_HEADS
+
+CHOOSING_BATCHES, TEST_BATCHES = 4, 16  # of questions: to choose a head by, and to measure on
 
 
 @dataclass(frozen=True)
 class Replies:
-    """What a model made of N questions: was its likeliest token right (N), how far back was the answer (N), and how
-    much attention lay on it, head by head (N, layers * heads), or None without attention."""
+    """What a model made of N questions.
+
+    right (N)                    was its likeliest token the answer
+    distances (N)                how far back the answer was
+    masses (N, layers * heads)   how much attention lay on the answer, head by head; None without attention
+    """
 
     right: Tensor
     distances: Tensor
@@ -41,13 +48,13 @@ def ask_all(model: LanguageModel, sets: Iterable[Questions]) -> Replies:
 
 
 def best_head(replies: Replies) -> int | None:
-    """The head that has most attention on the answers."""
+    """The head that has most attention on the answers, counted through all layers."""
     return None if replies.masses is None else int(replies.masses.mean(0).argmax())
 
 
 def score(replies: Replies, head: int | None) -> list[dict]:
     """Accuracy and `head`'s mass on the answers for distances up to 1, 2, 4, 8 and so on, each from the last limit."""
-    limits = 2 ** replies.distances.double().log2().ceil().long()  # (N)
+    limits = 2 ** replies.distances.double().log2().ceil().long()  # (N): the power of two to which a distance belongs
     rows = []
     for limit in limits.unique().tolist():
         here = limits == limit
@@ -55,3 +62,15 @@ def score(replies: Replies, head: int | None) -> list[dict]:
         mass = None if head is None else replies.masses[here, head].double().mean().item()
         rows.append({"distance": limit, "questions": int(here.sum()), "accuracy": accuracy, "mass": mass})
     return rows
+
+
+def measure(model: LanguageModel, puzzle: Puzzle, reach: int, seed: int) -> list[dict]:
+    """Choose a head on some questions; score it and the answers on others -> a row a distance.
+
+    On the same questions, the best of several heads would look better than it is.
+    """
+    choosing, test = random_source(seed, "choosing"), random_source(seed, "test")
+    head = best_head(ask_all(model, (puzzle.batch(reach, choosing) for _ in range(CHOOSING_BATCHES))))
+    replies = ask_all(model, (puzzle.batch(reach, test) for _ in range(TEST_BATCHES)))
+    layer = None if head is None else head // NUM_HEADS + 1
+    return [row | {"layer": layer} for row in score(replies, head)]

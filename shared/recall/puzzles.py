@@ -1,10 +1,10 @@
-"""Three tasks in which it is known where to look: lag, copy and associative recall.
+"""Three puzzles in which it is known where to look: lag, copy and associative recall.
 
 B sequences, T tokens, N questions
 
-A batch is random tokens and, at each position, the place of the token that answers: so the right answer, how far back
-it stands and where attention belongs are all known. Symbols are uniform and independent, so whoever does not look has
-one chance in `num_symbols`.
+A batch of a puzzle is random tokens, and at each position that asks a question the place of the token that answers it.
+So three things are known that no real text tells: the right answer, how far back it stands, and where attention ought
+to be. Symbols are uniform and independent, so a model that does not look has one chance in `num_symbols`.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,19 @@ import torch
 from torch import Generator, Tensor
 
 NO_QUESTION = -1
+BATCH_TOKENS = 2048  # a batch is as many whole sequences as fit into so many tokens
 
 
 @dataclass(frozen=True)
 class Questions:
-    """tokens (B, T) and places (B, T): where the answer to the question at t stands, or NO_QUESTION."""
+    """tokens (B, T) and places (B, T): where the answer to the question at t stands, or NO_QUESTION.
+
+    A question asks for the token that stands at its place; a copy of three symbols, for example, as 9 is the separator:
+
+    >>> asked = Questions(torch.tensor([[9, 5, 7, 5, 9, 5, 7]]), torch.tensor([[-1, -1, -1, -1, 1, 2, 3]]))
+    >>> asked.answers[asked.asked].tolist(), asked.distances[asked.asked].tolist()
+    ([5, 7, 5], [3, 3, 3])
+    """
 
     tokens: Tensor
     places: Tensor
@@ -40,13 +48,17 @@ class Questions:
 
 
 @dataclass(frozen=True)
-class RecallTask:
-    """`generate(reach, num_tokens, generator)` makes questions, harder with `reach`, about `num_tokens` tokens in all.
+class Puzzle:
+    """A kind of question, and what it takes to learn to answer it.
 
-    num_symbols: how many answers there are, so a guess is right once in as many times. reaches: what to learn, in
-    rising order. one_model: one model can learn all of them, since a question says where to look; else each needs its
-    own. num_blocks: as many layers of self-attention as finding the answer takes. With more, one may fetch what another
-    has carried elsewhere, and then no single map shows where the answer came from. learning_rate: for all stages.
+    generate       (reach, num_tokens, generator) -> Questions, harder with `reach`, about `num_tokens` tokens in all
+    num_symbols    how many answers there are, so that a guess is right once in as many times
+    num_blocks     how many layers of self-attention it takes to find the answer. With more, one may fetch what another
+                   has carried elsewhere, and then no single map shows where the answer came from
+    learning_rate  for all stages
+    reaches        what to learn, in rising order
+    one_model      whether one model can learn all reaches, because a question says where to look; otherwise each reach
+                   needs a model of its own
     """
 
     title: str
@@ -58,10 +70,20 @@ class RecallTask:
     reaches: tuple[int, ...]
     one_model: bool
 
+    def batch(self, reach: int, generator: Generator) -> Questions:
+        """Questions for one step of training or measuring."""
+        return self.generate(reach, BATCH_TOKENS, generator)
+
     def courses(self, longest: int) -> list[tuple[int, ...]]:
-        """The reaches up to `longest`, in one course for one model or in a course each."""
+        """The reaches up to `longest`: in one course for one model, or in a course each."""
         reaches = tuple(reach for reach in self.reaches if reach <= longest)
         return [reaches] if self.one_model else [(reach,) for reach in reaches]
+
+
+def random_source(seed: int, use: str) -> Generator:
+    """Random numbers for one use, independent of those for the others: what a model is tested on it has never seen."""
+    uses = ("training", "validation", "choosing", "test")
+    return Generator().manual_seed(len(uses) * seed + uses.index(use))
 
 
 def symbols(shape: tuple[int, ...], num_symbols: int, generator: Generator) -> Tensor:
@@ -72,19 +94,19 @@ def symbols(shape: tuple[int, ...], num_symbols: int, generator: Generator) -> T
 # ----------------------------------------------------------------------------------------------------------------- lag
 
 LAG_SYMBOLS = 16
-LAGS = tuple(2**k - 1 for k in range(1, 7))  # odd: a mark stands at an odd position, so an even one is asked for
+LAGS = tuple(2**k - 1 for k in range(1, 7))  # odd: a mark stands at an odd position, so it asks for an even one
 
 
 def lag_questions(reach: int, num_tokens: int, generator: Generator) -> Questions:
-    """Symbols and marks take turns; each mark asks for the symbol that stands its number of tokens before it.
+    """Symbols and marks take turns; a mark "back by n" asks for the symbol that stands n tokens before it.
 
-    Marks of lags up to `reach`; sequences of 2 * reach tokens.
+    Marks of lags up to `reach`; sequences of 2 * reach tokens. A mark that points before the sequence asks nothing.
     """
     length = 2 * reach
     size = max(1, num_tokens // length)
     lags = torch.tensor([lag for lag in LAGS if lag <= reach])
     tokens = symbols((size, length), LAG_SYMBOLS, generator)  # (B, T)
-    chosen = torch.randint(len(lags), (size, reach), generator=generator)
+    chosen = torch.randint(len(lags), (size, reach), generator=generator)  # (B, T / 2): which lag each mark has
     tokens[:, 1::2] = LAG_SYMBOLS + chosen
     places = torch.full_like(tokens, NO_QUESTION)
     places[:, 1::2] = (torch.arange(1, length, 2) - lags[chosen]).clamp(min=NO_QUESTION)
@@ -99,9 +121,10 @@ SEPARATOR = COPY_SYMBOLS
 
 def copy_questions(reach: int, num_tokens: int, generator: Generator) -> Questions:
     """A separator, a string of `reach` symbols, the separator and the string again, which is what is asked for."""
-    size = max(1, num_tokens // (2 * reach + 1))  # the last symbol need not be read a second time
+    size = max(1, num_tokens // (2 * reach + 1))
     string = symbols((size, reach), COPY_SYMBOLS, generator)
     separator = torch.full((size, 1), SEPARATOR)
+    # The second string's last symbol is an answer only. Nothing is asked after it, so it need not be read.
     tokens = torch.cat([separator, string, separator, string[:, :-1]], dim=1)  # (B, 2 reach + 1)
     places = torch.full_like(tokens, NO_QUESTION)
     places[:, reach + 1 :] = torch.arange(1, reach + 1)
@@ -120,20 +143,21 @@ def associative_questions(reach: int, num_tokens: int, generator: Generator) -> 
     """
     num_pairs = max(1, reach // 2)
     size = max(1, num_tokens // (4 * num_pairs))
-    keys = VALUES + torch.rand(size, KEYS, generator=generator).argsort(1)[:, :num_pairs]  # (B, pairs), all different
-    values = symbols((size, num_pairs), VALUES, generator)
-    slots = torch.rand(size, 2 * num_pairs, generator=generator).argsort(1)  # (B, 2 pairs): a shuffled pack of cards
-    pairs = slots % num_pairs
+    # To sort random numbers is to shuffle: the first keys of a shuffled pack are all different.
+    keys = VALUES + torch.rand(size, KEYS, generator=generator).argsort(1)[:, :num_pairs]  # (B, pairs)
+    values = symbols((size, num_pairs), VALUES, generator)  # (B, pairs)
+    slots = torch.rand(size, 2 * num_pairs, generator=generator).argsort(1)  # (B, 2 pairs)
+    pairs = slots % num_pairs  # (B, 2 pairs): which pair stands in each slot, every pair in two of them
     tokens = torch.stack([keys.gather(1, pairs), values.gather(1, pairs)], dim=2).flatten(1)  # (B, 4 pairs)
     same = (pairs[:, :, None] == pairs[:, None, :]).tril(-1)  # (B, later slot, earlier slot)
-    seen, first = same.max(dim=2)
+    seen, first = same.max(dim=2)  # (B, 2 pairs) both: has the pair come before, and in which slot
     places = torch.full_like(tokens, NO_QUESTION)
-    places[:, ::2] = torch.where(seen, 2 * first + 1, NO_QUESTION)
+    places[:, ::2] = torch.where(seen, 2 * first + 1, NO_QUESTION)  # a slot is two tokens, the value is the second
     return Questions(tokens, places)
 
 
-TASKS = {
-    "lag": RecallTask(
+PUZZLES = {
+    "lag": Puzzle(
         "Lag",
         lag_questions,
         LAG_SYMBOLS + len(LAGS),
@@ -143,7 +167,7 @@ TASKS = {
         reaches=(4, 8, 16, 32, 64),
         one_model=True,
     ),
-    "copy": RecallTask(
+    "copy": Puzzle(
         "Copy",
         copy_questions,
         COPY_SYMBOLS + 1,
@@ -154,8 +178,8 @@ TASKS = {
         one_model=False,
     ),
     # Two blocks: the first tells each value which key stands before it, the second finds the value by its key. The
-    # shortest sequences have three pairs: with two, one learns to answer by elimination.
-    "associative": RecallTask(
+    # shortest sequences have three pairs: with two, a model learns to answer by elimination.
+    "associative": Puzzle(
         "Associative recall",
         associative_questions,
         VALUES + KEYS,

@@ -1,0 +1,63 @@
+"""Rung 0's row of a comparison: how well n-grams do on the text that the stages have read."""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from shared.compare.measures import STATE_LENGTHS, HeldOut, plain
+from shared.measure.evaluation import Evaluation
+from shared.ngram import KneserNey, mean_nats
+from shared.run.records import read_json, write_json
+from shared.text.corpus import Corpus
+from shared.text.tokenizer import Tokenizer
+
+ORDER = 8  # the longest n-gram counted
+ID_BYTES = 8  # of a token's id, an int64
+
+
+def counting(corpus: Corpus, tokenizer: Tokenizer, texts: dict[str, HeldOut], kept: Path) -> dict:
+    """The order of n-grams that does best on the validation text, as a row of the table.
+
+    It takes some seconds and is always the same, so it is kept in the file `kept`, under a key that says of what text
+    and what vocabulary it is.
+    """
+    vocabulary = json.dumps(tokenizer.to_dict(), sort_keys=True).encode("utf-8")
+    key = {"corpus": corpus.sha256, "tokenizer": hashlib.sha256(vocabulary).hexdigest(), "order": ORDER}
+    known = read_json(kept) if kept.is_file() else {}
+    if known.get("key") == key:
+        return known["row"]
+    row = count_ngrams(np.array(tokenizer.encode(corpus.train)), tokenizer.vocab_size, texts)
+    write_json(kept, {"key": key, "row": plain(row)})
+    return row
+
+
+def count_ngrams(train: np.ndarray, vocab_size: int, texts: dict[str, HeldOut]) -> dict:
+    """Count, choose the order on the validation text, score it there and on the test text."""
+    began = time.perf_counter()
+    model = KneserNey(train, vocab_size, ORDER)
+    seconds = time.perf_counter() - began
+    nats = {name: mean_nats(model.probabilities(text.ids.numpy())) for name, text in texts.items() if len(text.ids) > 1}
+    best = int(nats["validation"].argmin())  # an index: the best order is one more
+    row = {
+        "stage": "counting",
+        "title": f"counting, {best + 1}-grams",
+        "runs": 1,
+        "validation_perplexity_spread": None,
+        "parameters": None,
+        "training_tokens": len(train),
+        "training_seconds": seconds,
+        "training_tokens_per_second": len(train) / seconds,
+        "generation_tokens_per_second": None,
+        "checkpoint_bytes": None,
+        # What it carries on is the ids of the last tokens, one fewer than an n-gram has.
+        "state_bytes": {str(length): ID_BYTES * min(best, length) for length in STATE_LENGTHS},
+    }
+    for name, text in texts.items():
+        count = len(text.ids) - 1
+        score = Evaluation(float(nats[name][best]) * count, count, text.characters) if name in nats else None
+        row[f"{name}_perplexity"] = score and score.perplexity
+        row[f"{name}_bits_per_character"] = score and score.bits_per_character
+    return row

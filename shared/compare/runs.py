@@ -1,0 +1,74 @@
+"""The trained runs that a comparison lays side by side: loading them, and refusing what cannot be compared."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from shared.errors import UserError
+from shared.model.language_model import LanguageModel
+from shared.run.checkpoint import load_checkpoint
+from shared.run.records import differing_setting, read_records
+from shared.stages import STAGES, model_class
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A stage's best.pt, ready to be asked, and the records of its training where metrics.jsonl lies beside it."""
+
+    stage: str
+    path: Path
+    saved: dict
+    model: LanguageModel
+    records: list[dict]
+
+    @property
+    def title(self) -> str:
+        """The model's name in words: "Mini Transformer"."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", STAGES[self.stage])
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that a training step read at once."""
+        return self.saved["settings"]["context_length"]
+
+
+def load_trained(path: Path, device: torch.device) -> Trained:
+    """The run whose best.pt (or whose folder) this is. UserError: no checkpoint, or one of no stage."""
+    path = path / "best.pt" if path.is_dir() else path
+    saved = load_checkpoint(path, device)
+    if saved["stage"] not in STAGES:
+        raise UserError(f"{path} holds {saved['stage']}, which is none of the stages; name one of {', '.join(STAGES)}")
+    model = model_class(saved["stage"])(**saved["model_settings"]).to(device)
+    model.load_state_dict(saved["weights"])
+    return Trained(saved["stage"], path, saved, model.eval(), read_records(path.with_name("metrics.jsonl")))
+
+
+def check_comparable(runs: list[Trained]) -> None:
+    """UserError where two runs read another text, cut it otherwise, or are no repetitions of one run of their stage."""
+    first = runs[0]
+    for run in runs[1:]:
+        # Perplexity is per token, so it can be compared only on the same text cut into the same tokens.
+        for what in ("corpus", "tokenizer"):
+            if identity(run, what) != identity(first, what):
+                sides = [f"{each.stage} has {described(each, what)}" for each in (first, run)]
+                raise UserError(
+                    f"the {what} differs: {', '.join(sides)}; name runs on the same {what} with --checkpoints"
+                )
+        # Several runs of a stage become one row, a mean over seeds, so they may differ in nothing but chance.
+        twin = next(other for other in runs if other.stage == run.stage)
+        if difference := differing_setting(run.saved, twin.saved["settings"]):
+            raise UserError(f"two runs of {run.stage} are no repetitions of one run: {difference}; name one of them")
+
+
+def identity(run: Trained, what: str) -> str | dict:
+    """What must be equal in runs that are compared; a corpus is known by its hash, whatever its name."""
+    return run.saved["corpus"]["sha256"] if what == "corpus" else run.saved["tokenizer"]
+
+
+def described(run: Trained, what: str) -> str:
+    """The corpus or the tokenizer of a run, in words that show how it differs from another."""
+    if what == "corpus":
+        return "{name} (sha256 {sha256:.8}...)".format(**run.saved["corpus"])
+    return f"{run.saved['tokenizer']['name']} with {run.saved['model_settings']['vocab_size']:,} tokens"
