@@ -6,8 +6,11 @@ import platform
 import random
 import shutil
 import sys
+from statistics import mean
 
+import numpy as np
 import pytest
+from PIL import Image
 from terminal import typed
 
 from shared import ngram
@@ -15,14 +18,16 @@ from shared.ablate import RECIPE
 from shared.errors import UserError
 from shared.results import __main__ as results
 from shared.results import pages
-from shared.results.excerpts import first_speeches, front_scores, front_table
+from shared.results.excerpts import first_speeches, front_scores, front_table, perplexities, runs_by_stage
 from shared.results.kept import file_name, kept_run, load_results, own_flags, shared_command, thin
+from shared.results.picture import FINDING
 from shared.results.samples import nats_in_windows
 from shared.results.tables import gpu_tables, tables
 from shared.run.language_modeling import COMMON
 from shared.run.records import differing_setting, write_json
+from shared.show.curves import gradient_figure
 from shared.show.tables import in_minutes, spread
-from shared.stages import ROOT, load_stage, model_class
+from shared.stages import ROOT, STAGES, load_stage, model_class, stage_title
 from shared.text.corpus import load_corpus
 from shared.text.tokenizer import TOKENIZERS
 
@@ -383,6 +388,67 @@ def test_counting_is_taken_as_the_ngram_command_writes_it(monkeypatch, tmp_path)
     best = written["orders"][written["best_order"] - 1]
     shown = cells(tables(*load_results(tmp_path)), "counting")
     assert shown[2] == f"{best['perplexity']:.1f}"
+
+
+# -------------------------------------------------------------------------------------------- the front page's picture
+
+
+def comparison(stages=tuple(STAGES), corpus="shakespeare", tokenizer="word"):
+    """Of the results.json of a comparison, what the picture needs."""
+    rows = [{"stage": stage, "title": stage_title(stage), "validation_perplexity": 60.0} for stage in stages]
+    norms = [{"stage": stage, "norms": [1.0, 0.5, 0.25]} for stage in stages]
+    return {
+        "command": "python -m shared.compare --checkpoints /home/me/one.pt /home/me/two.pt --out /home/me/out",
+        "corpus": {"name": corpus}, "tokenizer": {"name": tokenizer}, "machine": {"cores": 2},
+        "table": [{"stage": "counting", "title": "counting", "validation_perplexity": 104.0}, *rows],
+        "curves": {"gradient": {"distances": [0, 1, 2], "targets": 9, "stages": norms}},
+    }  # fmt: skip
+
+
+def test_a_comparisons_gradient_is_kept_and_drawn_without_a_path_of_this_machine(tmp_path):
+    write_json(tmp_path / "comparison" / "results.json", comparison())
+    assert results.keep(tmp_path / "comparison", "default", tmp_path) == tmp_path / "shared/results/gradient.png"
+    kept = json.loads(page(tmp_path, "shared/results/gradient.json"))
+    assert kept["command"] == "python -m shared.compare"
+    assert kept["gradient"] == comparison()["curves"]["gradient"]
+    assert list(kept["titles"]) == list(kept["validation_perplexity"]) == list(STAGES)
+    assert Image.open(tmp_path / "shared/results/gradient.png").text["Title"].replace("\n", " ") == FINDING
+
+
+@pytest.mark.parametrize(
+    "other", [comparison(stages=[STAGE]), comparison(corpus="mine.txt"), comparison(tokenizer="char")]
+)
+def test_the_front_pages_picture_is_of_all_stages_on_the_bundled_words(other, tmp_path):
+    write_json(tmp_path / "comparison" / "results.json", other)
+    with pytest.raises(UserError, match="all stages on the bundled words"):
+        results.keep(tmp_path / "comparison", "default", tmp_path)
+    assert not (tmp_path / "shared").exists()
+
+
+@pytest.mark.claims
+def test_the_front_pages_picture_is_of_runs_like_the_kept_ones():
+    reached = json.loads(page(ROOT, "shared/results/gradient.json"))["validation_perplexity"]
+    for stage, of_stage in runs_by_stage(load_results(ROOT)[0]).items():
+        assert reached[stage] == pytest.approx(mean(perplexities(of_stage)), rel=0.02)
+
+
+@pytest.mark.claims
+def test_the_front_pages_picture_is_drawn_from_what_is_kept():
+    kept = json.loads(page(ROOT, "shared/results/gradient.json"))
+    figure = gradient_figure(kept["gradient"], kept["titles"], FINDING, "words")
+    told = Image.open(ROOT / "shared" / "results" / "gradient.png").text
+    assert (told["Title"], told["Description"]) == (figure.get_suptitle(), figure.get_supxlabel().replace("\n", " "))
+
+
+@pytest.mark.claims
+def test_the_rnn_lets_go_the_lstm_fades_and_attention_keeps_its_whole_window():
+    """The title of the front page's picture, asked of the numbers that it is drawn from: shares of the nearest pull."""
+    kept = json.loads(page(ROOT, "shared/results/gradient.json"))["gradient"]["stages"]
+    rnn, lstm, attention, transformer = (np.array(stage["norms"]) / stage["norms"][0] for stage in kept)
+    assert rnn[64:].max() < 1 / 500
+    assert 1 / 1000 < lstm[200:].mean() < lstm[64:128].mean() < lstm[16:32].mean()
+    for windowed in (attention, transformer):  # a window of 64 words; layers reach further, but not for ever
+        assert windowed[16:64].min() > 1 / 50 and windowed[192:].max() < 1 / 1000
 
 
 # --------------------------------------------------------------------------------------------------------------- check

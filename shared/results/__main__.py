@@ -20,7 +20,7 @@ from shared.results.pages import check, check_preset, write
 from shared.results.picture import keep_gradient
 from shared.results.samples import WINDOW_LENGTH, nats_in_windows, write_sample
 from shared.run.cli import ArgumentParser, run_main
-from shared.run.generation import load_model
+from shared.run.restore import restore_language_model
 from shared.run.records import read_json, read_records, write_json
 from shared.stages import LABS, ROOT, model_class
 
@@ -60,7 +60,7 @@ def keep(out_dir: Path, preset: str, root: Path) -> Path:
 
     stage = summary["stage"]
     check_preset(summary | {"preset": preset}, f"the run in {out_dir}")
-    model, tokenizer = load_model(stage, model_class(stage), out_dir / "best.pt", "cpu")
+    model, tokenizer, _ = restore_language_model(out_dir / "best.pt")
     if tokenizer.name == "char" and summary["validation"]["tokens"] > WINDOW_LENGTH:
         summary["validation"]["nats_in_windows"] = nats_in_windows(model, tokenizer, summary)
     run = kept_run(summary, records, preset, tokenizer.vocab_size, write_sample(model, tokenizer))
