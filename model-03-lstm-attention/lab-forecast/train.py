@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from shared.errors import UserError
+from shared.model.language_model import num_parameters
 from shared.results.kept import shared_command
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.device import autocast
@@ -174,7 +175,7 @@ def introduce(run: Run, series: Series, windows: Windows, model: Forecaster, ste
     """Say what is going to happen before it does."""
     settings = run.settings
     minutes = max(0.1, settings["max_steps"] * step_seconds * 1.2 / 60)
-    row, parameters = MODELS[settings["model"]].row, sum(parameter.numel() for parameter in model.parameters())
+    row, parameters = MODELS[settings["model"]].row, num_parameters(model)
     log(f"{row} on {run.device}, {parameters:,} parameters, optimizer {settings['optimizer']}")
     several = f"{len(series.spans):,} series, " if len(series.spans) > 1 else ""
     log(f"series      {series.name}: {several}{len(series.values):,} rows of {', '.join(series.columns)}")

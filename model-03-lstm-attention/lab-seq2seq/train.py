@@ -12,6 +12,7 @@ sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared
 import torch
 
 from shared.errors import UserError
+from shared.model.language_model import num_parameters
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.experiment import Run, add_flag, add_training_flags, probe, start_run
 from shared.run.training import Task
@@ -109,7 +110,7 @@ def introduce(run: Run, model: Seq2Seq, seconds: float) -> None:
     settings = run.settings
     minutes = max(settings["max_steps"] * seconds * 1.15 / 60, 0.1)
     log(f"{run.name}, {settings['task']} on {run.device}, optimizer {settings['optimizer']}")
-    log(f"parameters  {sum(parameter.numel() for parameter in model.parameters()):,}")
+    log(f"parameters  {num_parameters(model):,}")
     log(f"training    {settings['max_steps']:,} steps of {settings['batch_size']} pairs: about {minutes:.1f} minutes")
 
 

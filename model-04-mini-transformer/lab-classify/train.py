@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shared.errors import UserError
+from shared.model.language_model import num_parameters
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.experiment import Run, add_flag, add_training_flags, start_run
 from shared.run.training import Task
@@ -248,7 +249,7 @@ def main() -> None:
         models = build_models(folds, settings).to(run.device)
     except ValueError as error:
         raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
-    parameters = sum(parameter.numel() for parameter in models[0].parameters())
+    parameters = num_parameters(models[0])
     log(f"lab-classify on {run.device}: {len(folds)} models of {parameters:,} parameters, {len(passages):,} passages")
     run.train(models, make_task(models, folds, settings, run.device), identity(folds, settings))
     finish(run, models, folds)

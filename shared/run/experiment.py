@@ -9,11 +9,13 @@ from argparse import Namespace
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from shared.errors import UserError
+from shared.model.language_model import num_parameters
 from shared.run.checkpoint import load_checkpoint
 from shared.run.cli import ArgumentParser, log, number, rebuilt_command
 from shared.run.device import (
@@ -100,14 +102,16 @@ PRESETS = {
 }
 
 
-def add_flag(parser: ArgumentParser, name: str, why: str, defaults: dict, **options) -> None:
+def add_flag(parser: ArgumentParser, name: str, why: str, defaults: dict, **options: Any) -> None:
     """A flag that is None where it is not given; its help ends with the default in brackets."""
     value = defaults.get(name.lstrip("-").replace("-", "_"))
     shown = "" if value is None else f" [{value}]"
     parser.add_argument(name, help=(why + shown).replace("%", "%%"), **options)
 
 
-def add_training_flags(parser: ArgumentParser, folder: Path, defaults: dict, presets: Iterable[str] = ("quick",)):
+def add_training_flags(
+    parser: ArgumentParser, folder: Path, defaults: dict, presets: Iterable[str] = ("quick",)
+) -> None:
     """The common flags that `defaults` has a value for, those of the presets, and those that say where a run goes."""
     for name, (why, options) in FLAGS.items():
         if name.lstrip("-").replace("-", "_") in defaults:
@@ -159,7 +163,7 @@ class Run:
         """Give the model the weights that did best on held-out data."""
         model.load_state_dict(load_checkpoint(self.out_dir / "best.pt", self.device)["weights"])
 
-    def finish(self, model: nn.Module, unit: str = NATS, **found) -> None:
+    def finish(self, model: nn.Module, unit: str = NATS, **found: Any) -> None:
         """Draw the learning curve, whose loss is in `unit`; write what was run, on what and what was `found` as JSON.
 
         A stage finds `corpus` and `validation`; a lab finds the `table` and `row` that it belongs to, and `scores`, a
@@ -172,7 +176,7 @@ class Run:
             "command": self.command,
             "stage": self.name,
             "settings": self.settings,
-            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "parameters": num_parameters(model),
             "training_tokens": records[-1]["tokens"],
             "training_seconds": round(records[-1]["seconds"], 1),
             "command_seconds": round(seconds_before + time.perf_counter() - self.began, 1),

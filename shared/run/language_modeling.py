@@ -12,14 +12,14 @@ from torch import Tensor
 
 from shared.errors import UserError
 from shared.measure.evaluation import Evaluation, evaluate
-from shared.model.language_model import LanguageModel
+from shared.model.language_model import LanguageModel, State, num_parameters
 from shared.model.sampling import generate
 from shared.run.cli import ArgumentParser, log, run_main
 from shared.run.device import autocast
 from shared.run.experiment import WHOLE, Run, add_flag, add_training_flags, probe, start_run
 from shared.run.optimizers import EPSILON
 from shared.run.training import Task
-from shared.text.batches import Lanes
+from shared.text.batches import Batch, Lanes
 from shared.text.corpus import Corpus, load_corpus
 from shared.text.tokenizer import TOKENIZERS, Tokenizer, tokenizer_from_dict, train_tokenizer
 
@@ -72,40 +72,39 @@ def train_stage(stage: Stage) -> None:
 
 
 def _train_stage(stage: Stage) -> None:
+    # What was asked for: defaults, changed by a preset, changed by flags; or, on --resume, what the saved run has.
     flags = parse_flags(stage)
     if flags.max_steps and flags.epochs:
         raise UserError("--max-steps and --epochs both say how long to train; give one of them")
     tokenizer_name = flags.tokenizer or COMMON["tokenizer"]
     run = start_run(stage.folder.name, flags, stage.settings(tokenizer_name), stage.presets(tokenizer_name))
-    settings = run.settings
-    device = run.device
+    settings, device = run.settings, run.device
+
+    # Text -> token ids -> batches.
     corpus, tokenizer = load_text(settings, run.saved)
-    train_ids, validation_ids = (torch.tensor(tokenizer.encode(text)) for text in (corpus.train, corpus.validation))
-    tokenizer.encode(corpus.test)  # complains now, and not in a comparison later, of a character that is new there
-    if len(validation_ids) < 2:
-        raise UserError(f"{corpus.name} leaves no validation text; use a longer file")
+    train_ids, validation_ids = encode_text(corpus, tokenizer)
     lanes = Lanes(train_ids, settings["batch_size"], settings["context_length"], settings["seed"])
     if settings["epochs"]:
         settings["max_steps"] = math.ceil(settings["epochs"] * lanes.steps_per_epoch)
 
-    torch.manual_seed(settings["seed"])
+    # The model, and what suits this machine: precision and optimizer are tried out.
     model_settings = {name: settings[name] for name in stage.model_settings} | {"vocab_size": tokenizer.vocab_size}
-    try:
-        model = stage.model(**model_settings).to(device)
-    except ValueError as error:
-        raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
+    model = make_model(stage, model_settings, settings["seed"]).to(device)
     step_seconds = probe(model, settings, device, trial_step(model, lanes, device))
-    if run.saved is None:
+    if run.saved is None:  # the optimizer that was chosen may bring a learning rate of its own
         changes = stage.by_optimizer.get(settings["optimizer"], {})
         settings |= {name: value for name, value in changes.items() if getattr(flags, name) is None}
-    introduce(run, corpus, tokenizer, lanes, model, validation_ids.tolist(), step_seconds)
 
+    # The training loop (shared/run/training.py).
+    introduce(run, corpus, tokenizer, lanes, model, validation_ids.tolist(), step_seconds)
     task = language_task(model, lanes, validation_ids, tokenizer, settings, device)
     text = {"name": corpus.name, "sha256": corpus.sha256}
     run.train(model, task, {"model_settings": model_settings, "tokenizer": tokenizer.to_dict(), "corpus": text})
+
+    # How good are the weights that did best? Scored once more: the whole validation split, in float32.
     run.load_best(model)
     characters = len(tokenizer.decode(validation_ids[1:].tolist())) if tokenizer.lossless else None
-    score = evaluate(model, validation_ids, settings["context_length"], characters)  # best.pt, whole split, float32
+    score = evaluate(model, validation_ids, settings["context_length"], characters)
     run.finish(model, corpus=text, validation=validation_summary(score))
     conclude(stage, run.out_dir, score)
 
@@ -142,6 +141,24 @@ def load_text(settings: dict, saved: dict | None) -> tuple[Corpus, Tokenizer]:
     return corpus, tokenizer_from_dict(saved["tokenizer"])
 
 
+def encode_text(corpus: Corpus, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
+    """The training and the validation text as ids. UserError where there is too little to validate on."""
+    train_ids, validation_ids = (torch.tensor(tokenizer.encode(text)) for text in (corpus.train, corpus.validation))
+    tokenizer.encode(corpus.test)  # complains now, and not in a comparison later, of a character that is new there
+    if len(validation_ids) < 2:
+        raise UserError(f"{corpus.name} leaves no validation text; use a longer file")
+    return train_ids, validation_ids
+
+
+def make_model(stage: Stage, model_settings: dict, seed: int) -> LanguageModel:
+    """The stage's model with new weights, which the seed fixes. UserError where its sizes do not fit together."""
+    torch.manual_seed(seed)
+    try:
+        return stage.model(**model_settings)
+    except ValueError as error:
+        raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
+
+
 def trial_step(model: LanguageModel, lanes: Lanes, device: torch.device) -> Callable[[str], None]:
     """A function of the precision that computes loss and gradients of the first batch, for timing."""
     batch = lanes.batch(0)
@@ -155,10 +172,18 @@ def trial_step(model: LanguageModel, lanes: Lanes, device: torch.device) -> Call
     return step
 
 
-def language_task(model, lanes: Lanes, validation_ids: Tensor, tokenizer: Tokenizer, settings: dict, device) -> Task:
+def language_task(
+    model: LanguageModel,
+    lanes: Lanes,
+    validation_ids: Tensor,
+    tokenizer: Tokenizer,
+    settings: dict,
+    device: torch.device,
+) -> Task:
     """Predict the next token: what the loop has to know of it."""
 
-    def step(batch, carry):
+    def step(batch: Batch, carry: State) -> tuple[Tensor, int, State]:
+        # A state belongs to the text just before. Where the text jumps, there is none.
         state = None if batch.restart else carry
         with autocast(device, settings["precision"]):
             nats, state = model.loss(batch.inputs.to(device), batch.targets.to(device), state)
@@ -175,10 +200,18 @@ def language_task(model, lanes: Lanes, validation_ids: Tensor, tokenizer: Tokeni
     return Task(lanes.batch, step, validate, describe, look, "tokens")
 
 
-def introduce(run: Run, corpus, tokenizer, lanes, model, validation_ids: list[int], step_seconds: float) -> None:
+def introduce(
+    run: Run,
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    lanes: Lanes,
+    model: LanguageModel,
+    validation_ids: list[int],
+    step_seconds: float,
+) -> None:
     """Say what is going to happen before it does."""
     settings = run.settings
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    parameters = num_parameters(model)
     unknown = ""
     if tokenizer.unk_id is not None:
         shares = [tokenizer.share_unknown(ids) for ids in (lanes.ids.tolist(), validation_ids)]
