@@ -247,7 +247,7 @@ def page(root, name):
 
 
 def test_a_row_has_the_mean_over_seeds_and_from_where_to_where_they_go(root):
-    row = cells(page(root, NOTEBOOK), f"[{STAGE}]")
+    row = cells(page(root, NOTEBOOK), "[RNN]")
     assert row[2:4] == ["62.0 (60.0 to 65.0)", f"{62 / 120:.2f}"]
     assert row[4:] == ["4.81 M", "5.0 min", "bfloat16, muon", "3"]
 
@@ -275,7 +275,7 @@ def test_an_ablation_that_is_kept_stands_beside_the_stages_runs_and_nowhere_else
 def test_counting_comes_first_with_its_best_order(root):
     text = page(root, NOTEBOOK)
     assert cells(text, "counting")[:4] == ["counting, up to 2 tokens", "", "120.0", "1"]
-    assert text.index("| counting") < text.index(f"| [{STAGE}]")
+    assert text.index("| counting") < text.index("| [RNN]")
     assert "17,000" in text and "3.1%" in text
 
 
@@ -314,10 +314,10 @@ def test_without_counting_the_front_page_shows_the_stages_alone():
 def test_lossless_tokenizers_show_nats_and_bits_per_character():
     text = tables([run(tokenizer="char", vocab_size=69)], [counting(tokenizer="char", vocab_size=69)])
     assert cells(text, "counting")[2:5] == ["1.750", "", "2.500"]
-    assert cells(text, f"[{STAGE}]")[2:5] == ["1.500", "", f"{1.5 / 0.6931:.3f}"]
+    assert cells(text, "[RNN]")[2:5] == ["1.500", "", f"{1.5 / 0.6931:.3f}"]
     with_windows = run(tokenizer="char")
     with_windows["validation"]["nats_in_windows"] = 1.625
-    assert cells(tables([with_windows], []), f"[{STAGE}]")[3] == "1.625"
+    assert cells(tables([with_windows], []), "[RNN]")[3] == "1.625"
     assert "perplexity" not in text and "<unk>" not in text
 
 
@@ -348,9 +348,9 @@ def test_a_gpus_runs_have_a_table_a_text_and_a_row_a_stage_and_its_flags(root):
     words, characters = page(root, NOTEBOOK).partition("shakespeare on a GPU")[2].split("**tinyshakespeare on a GPU")
     first, thorough, last = (line.strip("| ").split(" | ") for line in words.splitlines() if line.startswith("| ["))
     assert first[1:] == ["default", "62.0 (61.0 to 63.0)", "8.0 M", "400,000", "20 s", "30 s", "3"]
-    assert thorough[1:3] == ["`--thorough`", "50.0"] and last[0].startswith(f"[{LAST}]")
+    assert thorough[1:3] == ["`--thorough`", "50.0"] and last[0] == f"[Mini Transformer](../../{LAST}/README.md)"
     assert "NVIDIA H100, PyTorch 2.13.0+cu130, CUDA 13.0" in words
-    assert cells(characters, f"[{STAGE}]")[2] == "1.500"
+    assert cells(characters, "[RNN]")[2] == "1.500"
 
 
 def test_where_no_gpu_was_measured_none_is_shown(root, tmp_path):

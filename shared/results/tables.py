@@ -8,6 +8,7 @@ from shared.errors import UserError
 from shared.results.kept import PRESETS, best_order, file_name, label, own_flags
 from shared.run.records import differing_setting, read_json
 from shared.show.tables import cost_lines, in_minutes, markdown, spread
+from shared.stages import stage_title
 from shared.text.tokenizer import TOKENIZERS
 
 # ------------------------------------------------------------------------------------------------------ every kept run
@@ -82,8 +83,8 @@ def run_row(runs: list[dict], lossless: bool, counts: list[dict]) -> list[str]:
     computed = sorted({f"{run['settings']['precision']}, {run['settings']['optimizer']}" for run in runs})
     duration = in_minutes(mean(run["command_seconds"] for run in runs))
     return [
-        f"[{stage}](../../{stage}/README.md)", name, *measures, f"{runs[0]['parameters'] / 1e6:.2f} M", duration,
-        " or ".join(computed), str(len(runs)),
+        f"[{stage_title(stage)}](../../{stage}/README.md)", name, *measures, f"{runs[0]['parameters'] / 1e6:.2f} M",
+        duration, " or ".join(computed), str(len(runs)),
     ]  # fmt: skip
 
 
@@ -154,7 +155,7 @@ def gpu_table(corpus: str, tokenizer: str, runs: list[dict]) -> str:
         )
         score = spread([run["validation"][measure] for run in of_row], digits)
         rows.append([
-            f"[{stage}](../../{stage}/README.md)", f"`{flags}`" if flags else "default", score,
+            f"[{stage_title(stage)}](../../{stage}/README.md)", f"`{flags}`" if flags else "default", score,
             f"{tokens / 1e6:.1f} M", f"{tokens / seconds:,.0f}", in_minutes(seconds), in_minutes(whole),
             str(len(of_row)),
         ])  # fmt: skip
