@@ -91,7 +91,7 @@ def table_row(runs: list[Trained], texts: dict[str, HeldOut]) -> dict:
 
 
 def costs(run: Trained) -> dict:
-    """What training took, by the run's own notes; what generating takes here; and what has to be kept."""
+    """What training took, as the run recorded it; how fast it generates here; and the size of its checkpoint."""
     progress = run.saved["progress"]
     return {
         "training_tokens": progress["tokens"],
@@ -108,7 +108,7 @@ def generation_rate(model: LanguageModel) -> float:
     A window that is still filling has less to attend to, so the first tokens would look faster than the rest.
     """
     steps = generate(model, [0] * FILLED)
-    next(steps)
+    next(steps)  # reads the text; from now on each step reads the token just generated
     began = time.perf_counter()
     for _ in islice(steps, GENERATED):
         pass
@@ -131,7 +131,7 @@ def scores(run: Trained, texts: dict[str, HeldOut]) -> dict:
 
 @torch.no_grad()
 def carried_bytes(model: LanguageModel, length: int) -> int:
-    """The size of the state after so many tokens; which ones makes no difference."""
+    """The size of the state after so many tokens, in bytes; it depends on their number alone."""
     tokens = torch.zeros(1, length, dtype=torch.long, device=model.embedding.weight.device)
     return state_bytes(model.features(tokens, None, False)[1])
 
@@ -153,12 +153,13 @@ def learning_curve(run: Trained) -> dict:
 
 def context_curves(runs: list[Trained], ids: Tensor) -> dict:
     """The loss of the same targets, when the model was given the last 1, 2, 4, ... tokens before them."""
+    # At least half of the text must be left to predict.
     lengths = [length for length in CONTEXT_LENGTHS if length == 1 or length <= len(ids) // 2]
     targets = spread_targets(len(ids), lengths[-1], CONTEXT_TARGETS)
     curves = []
     for run in runs:
-        losses = context_losses(run.model, ids, targets, lengths)  # (L, K)
-        nats = losses.mean(-1)
+        losses = context_losses(run.model, ids, targets, lengths)  # (lengths, targets)
+        nats = losses.mean(-1)  # (lengths)
         curves.append({
             "stage": run.stage,
             "nats": nats,
@@ -177,6 +178,7 @@ def position_curve(run: Trained, ids: Tensor) -> dict:
 def gradient_curves(runs: list[Trained], ids: Tensor) -> dict:
     """The size of the gradient at the token read 0, 1, 2, ... places before the newest."""
     length = min(DISTANCES, len(ids) // 2)
+    # Some of the context curve's targets: a gradient takes a backward pass for each.
     targets = spread_targets(len(ids), length, CONTEXT_TARGETS)
     targets = targets[:: math.ceil(len(targets) / GRADIENT_TARGETS)]
     norms = [gradient_by_distance(run.model, ids, targets, length) for run in runs]
@@ -202,7 +204,7 @@ def prompt_maps(runs: list[Trained], tokenizer: Tokenizer, ids: list[int], valid
     run, tokens = runs[0], torch.tensor(ids[-MAP_TOKENS:])
     tokens = tokens.to(run.model.embedding.weight.device)
     attention = attention_map(run.model, tokens)
-    gates = {name: values.abs().mean(-1) for name, values in run.model.trace(tokens[None]).items()}
+    gates = {name: values.abs().mean(-1) for name, values in run.model.trace(tokens[None]).items()}  # name -> (T)
     return {
         "stage": run.stage,
         "title": run.title,
@@ -224,7 +226,7 @@ def attention_map(model: LanguageModel, tokens: Tensor) -> Tensor | None:
 def expectations(model: LanguageModel, tokenizer: Tokenizer, tokens: Tensor) -> dict:
     """After each token (T), the likeliest next ones, and how likely the one was that came; None after the last."""
     probabilities = model(tokens[None])[0][0].softmax(-1).cpu()  # (T, V)
-    values, likeliest = probabilities.topk(min(LIKELIEST, tokenizer.vocab_size))  # (T, k) both
+    values, likeliest = probabilities.topk(min(LIKELIEST, tokenizer.vocab_size))  # (T, LIKELIEST) both
     following = [
         [{"token": tokenizer.glyph(token), "probability": p} for token, p in zip(*row)]
         for row in zip(likeliest.tolist(), values.tolist())
