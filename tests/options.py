@@ -1,5 +1,8 @@
 """Every stage with every option that changes its arithmetic, small enough to test in milliseconds."""
 
+from collections.abc import Iterable
+
+import pytest
 import torch
 
 from shared.stages import model_class
@@ -28,6 +31,19 @@ OPTIONS |= {
     for positions in ("rotary", "sinusoidal", "learned")
 }
 WITH_ATTENTION = [name for name in OPTIONS if name[0] in "34"]
+
+# One option of each mechanism: recurrence, gates, attention over past states, self-attention, and positions that are
+# places in a window.
+MECHANISMS = ("1", "2-lstm-torch", "3-lstm-multi-head", "4-rotary", "4-learned")
+
+
+def by_mechanism(cases: Iterable[str | tuple]) -> list:
+    """Cases for a check that takes its time, each an option or a tuple that begins with one.
+
+    A mechanism is then tested once, by its option above; all other options are tried by `-m thorough`.
+    """
+    cases = [(case,) if isinstance(case, str) else case for case in cases]
+    return [pytest.param(*case, marks=[] if case[0] in MECHANISMS else pytest.mark.thorough) for case in cases]
 
 
 def build(name: str, dtype=torch.float64, seed: int = 0, window: int = WINDOW, **settings):

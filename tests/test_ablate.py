@@ -28,8 +28,9 @@ def text():
 
 
 def small(stage, **changes):
-    sizes = dict(hidden_size=8, batch_size=3, context_length=8, max_steps=4, eval_interval=100, num_heads=2)
-    return load_stage(stage).settings("word") | sizes | dict(precision="float32", optimizer="adamw") | changes
+    sizes = dict(hidden_size=8, num_layers=2, num_heads=2, batch_size=3, context_length=32)
+    known = dict(max_steps=4, eval_interval=100, precision="float32", optimizer="adamw")
+    return load_stage(stage).settings("word") | sizes | known | changes
 
 
 def test_a_locked_mask_is_the_same_at_every_step_and_another_for_every_text():
@@ -158,6 +159,7 @@ def test_characters_of_another_text_have_a_file_and_a_table_of_their_own(tmp_pat
     names = iter(name for name in VARIANTS if name in nats)
     monkeypatch.setattr(ablate, "fitting", lambda recipe: {name: VARIANTS[name] for name in nats})
     monkeypatch.setattr(ablate, "run_variant", lambda *given: nats[next(names)])
+    monkeypatch.setattr(ablate, "probe", choosing(dict(optimizer="adamw", precision="float32")))
     command = ["ablate", STAGE_2, "--data", str(mine), "--tokenizer", "char", "--seeds", "1"]
     monkeypatch.setattr(sys, "argv", command)
     ablate.main()

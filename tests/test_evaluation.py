@@ -1,11 +1,12 @@
 """Perplexity, and the lanes in which a text is scored: every token once, each after its own past."""
 
 import math
+from itertools import product
 
 import pytest
 import torch
 import torch.nn.functional as F
-from options import OPTIONS, VOCAB_SIZE, build, random_tokens
+from options import OPTIONS, VOCAB_SIZE, build, by_mechanism, random_tokens
 from torch import nn
 
 from shared.measure.evaluation import LANES, WARM_UP, Evaluation, evaluate, evaluate_in_windows, token_losses
@@ -87,14 +88,13 @@ def token_by_token(model, ids):
     return torch.stack(losses)
 
 
-@every_option
-@pytest.mark.parametrize("length", [2, 7, 33, 200])
+@pytest.mark.parametrize("name, length", [*product(OPTIONS, [2, 7, 33]), *by_mechanism(product(OPTIONS, [200]))])
 def test_a_text_that_the_warm_up_covers_is_scored_as_if_read_token_by_token(name, length):
     model, ids = build(name), random_tokens(length)
     torch.testing.assert_close(token_losses(model, ids, 10), token_by_token(model, ids), rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["1", "2-gru-torch", "3-rnn-multi-head", "4-rotary"])
+@pytest.mark.parametrize("name", by_mechanism(["1", "2-lstm-torch", "2-gru-torch", "3-rnn-multi-head", "4-rotary"]))
 def test_in_a_long_text_a_lanes_warm_up_is_as_good_as_all_that_was_before(name):
     """These small models, untrained, forget within the warm-up."""
     model, ids = build(name), random_tokens(LANES * 50)
@@ -115,7 +115,7 @@ def test_without_a_warm_up_lanes_would_start_from_nothing(monkeypatch):
     assert (token_losses(model, ids, 10) - token_by_token(model, ids)).abs().max() > 0.01
 
 
-@every_option
+@pytest.mark.parametrize("name", by_mechanism(OPTIONS))
 def test_a_score_depends_on_nothing_but_the_text(name):
     """Not on the mode, dropout, random numbers or what was scored before; and the model is left in eval mode."""
     ids = random_tokens(70)
@@ -142,7 +142,10 @@ def text():
 # The last one's windows start anew at other places in other lanes, which only a longer text evens out.
 @pytest.mark.parametrize(
     "name, length",
-    [("1", 4000), ("2-lstm-torch", 4000), ("3-gru-multi-head", 4000), ("4-rotary", 4000), ("4-learned", 15_900)],
+    [
+        *by_mechanism([("1", 4000), ("2-lstm-torch", 4000), ("3-gru-multi-head", 4000), ("4-rotary", 4000)]),
+        pytest.param("4-learned", 15_900, marks=pytest.mark.thorough),
+    ],
 )
 def test_one_lane_instead_of_many_gives_the_same_loss(name, length, text):
     model = build(name, torch.float32, window=CONTEXT_LENGTH, hidden_size=32, num_layers=1).train()

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from options import OPTIONS, VOCAB_SIZE, WITH_ATTENTION, build, random_tokens
+from options import OPTIONS, VOCAB_SIZE, WITH_ATTENTION, build, by_mechanism, random_tokens
 
 from shared.measure.influence import influence
 
@@ -47,7 +47,7 @@ def test_rows_sum_to_one_and_the_future_has_no_influence_at_all(name):
     assert (found.diagonal() > 0).all()
 
 
-@every_option
+@pytest.mark.parametrize("name", by_mechanism(OPTIONS))
 def test_the_last_rows_alone_are_the_last_rows_of_the_whole_map_however_many_are_computed_at_once(name):
     model, tokens = small(name), random_tokens(LENGTH)
     whole = influence(model, tokens)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from options import OPTIONS, build, random_tokens
+from options import OPTIONS, build, by_mechanism, random_tokens
 
 from shared.measure.evaluation import token_losses
 from shared.measure.reach import context_losses, gradient_by_distance, position_losses, spread_targets
@@ -39,7 +39,7 @@ def test_targets_are_spread_over_a_text_of_the_bundled_plays_length():
 
 
 # ------------------------------------------------------------------------------------------------------------- context
-@every_option
+@pytest.mark.parametrize("name", by_mechanism(OPTIONS))
 def test_with_so_many_tokens_of_context_exactly_those_were_read_and_from_nothing(name):
     model, ids = small(name), random_tokens(400)
     targets = spread_targets(len(ids), LENGTHS[-1], 8)
@@ -136,7 +136,7 @@ def test_the_positions_mean_weighted_by_tokens_is_the_total_loss(name):
 
 
 # ------------------------------------------------------------------------------------------------------------ gradient
-@every_option
+@pytest.mark.parametrize("name", by_mechanism(OPTIONS))
 def test_the_gradient_by_distance_is_what_one_backward_pass_a_text_gives(name):
     model, ids, length = small(name), random_tokens(120), 25
     targets = torch.tensor([25, 40, 77, 90, 91, 119] * 3)

@@ -10,7 +10,7 @@ from itertools import product
 
 import pytest
 import torch
-from options import OPTIONS, STAGE_3, STAGE_4, build
+from options import OPTIONS, STAGE_3, STAGE_4, build, by_mechanism
 
 from shared.measure.evaluation import evaluate
 from shared.stages import ROOT, load_module
@@ -44,17 +44,7 @@ def nats_on_fresh_noise(name):
     return evaluate(model, noise(8000, seed=2), CONTEXT_LENGTH).loss
 
 
-# One option of each mechanism that could let a token through: recurrence, gates, attention over past states,
-# self-attention, and positions that are places in a window. The other options are left to the thorough checks.
-MECHANISMS = ("1", "2-lstm-torch", "3-lstm-multi-head", "4-rotary", "4-learned")
-
-
-def options(cases):
-    """These cases, option first; those that are of no mechanism's option are marked as thorough."""
-    return [pytest.param(*case, marks=[] if case[0] in MECHANISMS else pytest.mark.thorough) for case in cases]
-
-
-@pytest.mark.parametrize("name", options((name,) for name in OPTIONS))
+@pytest.mark.parametrize("name", by_mechanism(OPTIONS))
 def test_no_stage_predicts_noise(name):
     assert nats_on_fresh_noise(name) > FLOOR - MARGIN
 
@@ -79,7 +69,7 @@ def one_too_many(attention, queries, keys, values, window, see_self=True, return
 
 @pytest.mark.parametrize(
     "name, leak",
-    options(
+    by_mechanism(
         list(product(["3-lstm-additive", "3-lstm-dot", "3-lstm-multi-head"], [last_state_asks_for_all, one_too_many]))
         + list(product(["4-rotary", "4-sinusoidal", "4-learned"], [no_mask, one_too_many]))
     ),
