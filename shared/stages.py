@@ -66,6 +66,6 @@ def load_folder(folder: Path, names: Sequence[str]) -> SimpleNamespace:
         sys.modules.update({name: module for name, module in before.items() if module is not None})
 
 
-def load_stage(stage: str) -> Any:  # noqa: ANN401  (a Stage of shared/run, of which this module knows nothing)
+def load_stage(stage: str) -> Any:  # a Stage of shared/run, of which this module knows nothing
     """What the stage's train.py says of it (its STAGE: defaults, presets, settings), by the name of its folder."""
     return load_folder(ROOT / stage, ("model", "train")).train.STAGE
