@@ -163,6 +163,7 @@ def test_ctrl_c_waits_for_the_training_to_save_and_then_stops(monkeypatch, text,
 
 def test_the_stages_own_train_py_takes_the_budget_as_it_is_given(text, tmp_path):
     """A real training of one step, whose own summary says that it was within the budget."""
+    text.write_text(text.read_text(encoding="utf-8")[:20_000], encoding="utf-8", newline="\n")
     stage, order = list(STAGES)[-1], asked(data=str(text), tokens=2048, tokenizer="char")
     vocab_size = len(set(load_corpus(str(text)).train))
     settings = budget_settings(order, vocab_size)[stage]

@@ -90,9 +90,11 @@ LENGTHS = [1, 2, 4, 8, 16, 32, 64]
 DISTANCES = 70
 
 
-def typed(*words):
-    """What the command does with this command line; less is measured than by default, so that tests are fast."""
+def typed(*words, pictures=False):
+    """What the command does with this command line; it measures less than by default, and draws only if asked to."""
     with pytest.MonkeyPatch.context() as patch:
+        if not pictures:
+            patch.setattr(compare, "figures_of", lambda results: {})
         patch.setattr(sys, "argv", ["compare.py", *map(str, words)])
         patch.setattr(comparison, "GENERATED", 3)
         patch.setattr(comparison, "CONTEXT_LENGTHS", LENGTHS)
@@ -106,7 +108,7 @@ def compared(runs, text, tmp_path_factory):
     """The files of one comparison, read back, and what is needed to compute its numbers again."""
     out = tmp_path_factory.mktemp("out") / "comparison"
     with contextlib.redirect_stdout(io.StringIO()) as stdout:
-        typed("--checkpoints", *runs, "--prompt", PROMPT, "--out", out, "--device", "cpu")
+        typed("--checkpoints", *runs, "--prompt", PROMPT, "--out", out, "--device", "cpu", pictures=True)
     results = json.loads((out / "results.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
     corpus = load_corpus(str(text), at_blank_line=True)
     tokenizer = train_tokenizer("word", corpus.train)
