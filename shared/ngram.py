@@ -49,16 +49,20 @@ def estimate_discounts(counts: np.ndarray) -> tuple[np.ndarray, str | None]:
     """What to take from counts of 0, 1, 2 and 3 or more, and a remark where the usual estimate fails.
 
     A rare n-gram was seen partly by luck: in another text of this length, those that were seen twice here would be seen
-    less than twice, on average. How much less is estimated from how many n-grams were seen once, twice, three and four
-    times (Chen and Goodman 1999). Where one of these numbers is 0, or a discount is no amount that can be taken from
-    its count, the same is taken from every count: absolute discounting.
+    less than twice, on average. How much less is estimated from n_i, the number of n-grams that were seen i times (Chen
+    and Goodman 1999):
+
+        D(i) = i - (i + 1) * Y * n_{i+1} / n_i  for i = 1, 2, 3        Y = n_1 / (n_1 + 2 n_2)
+
+    Where one of n_1 to n_4 is 0, or a D(i) is no amount that can be taken from i, Y is taken from every count. That is
+    absolute discounting.
 
     >>> estimate_discounts(np.array([1] * 10 + [2] * 5 + [3] * 3 + [4] * 2))[0].round(2).tolist()
     [0.0, 0.5, 1.1, 1.67]
     >>> estimate_discounts(np.array([1, 1, 2]))
     (array([0. , 0.5, 0.5, 0.5]), 'absolute discounting, 0.500 from every count')
     """
-    seen = np.bincount(np.minimum(counts, 5), minlength=6).astype(float)  # seen[i]: how many n-grams occur i times
+    seen = np.bincount(np.minimum(counts, 5), minlength=6).astype(float)  # seen[i]: n_i
     ratio = seen[1] / (seen[1] + 2 * seen[2]) if seen[1] and seen[2] else ABSOLUTE
     if seen[1:5].all():
         discounts = np.array([0.0] + [i - (i + 1) * ratio * seen[i + 1] / seen[i] for i in (1, 2, 3)])
@@ -68,7 +72,7 @@ def estimate_discounts(counts: np.ndarray) -> tuple[np.ndarray, str | None]:
 
 
 class Discounted:
-    """Counts of the n-grams of one length after discounting: one line of the recursion above.
+    """Counts of the n-grams of one length after discounting: one step of the recursion above.
 
     counts (grams)    how often each n-gram was seen, or how many tokens were seen before it
     contexts (grams)  the number of each n-gram's context, which is all of it but its last token
