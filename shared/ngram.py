@@ -54,8 +54,8 @@ def estimate_discounts(counts: np.ndarray) -> tuple[np.ndarray, str | None]:
 
         D(i) = i - (i + 1) * Y * n_{i+1} / n_i  for i = 1, 2, 3        Y = n_1 / (n_1 + 2 n_2)
 
-    Where one of n_1 to n_4 is 0, or a D(i) is no amount that can be taken from i, Y is taken from every count. That is
-    absolute discounting.
+    Where one of n_1 to n_4 is 0, or a D(i) is no amount that can be taken from i, the same is taken from every count,
+    namely Y, or a half where there is no Y. That is absolute discounting.
 
     >>> estimate_discounts(np.array([1] * 10 + [2] * 5 + [3] * 3 + [4] * 2))[0].round(2).tolist()
     [0.0, 0.5, 1.1, 1.67]

@@ -4,6 +4,8 @@ import math
 from collections.abc import Collection
 from statistics import mean
 
+# -------------------------------------------------------------------------------------------- what a benchmark measured
+
 # A column's title -> the figure it shows, and how.
 COLUMNS = {
     "training": ("training_tokens_per_second", "{:,.0f}"),
@@ -40,7 +42,10 @@ def cost_table(content: dict, earlier: dict | None = None) -> str:
 
 
 def cost_lines(usual: dict, narrow: dict) -> list[list[str]]:
-    """For a page: a line a stage. `narrow` is a benchmark of the same machine held to fewer instructions."""
+    """The table of costs as a page shows it: a line a stage, at its default settings.
+
+    usual, narrow: two benchmarks of one machine; in the second it was held to the instructions of an ordinary laptop.
+    """
     lines = [["model", "training", "in", "in float32", "of the best", "with AVX2 only", "writing", "64 at once", "MiB"]]
     for row in (row for row in usual["rows"] if row["variant"] == "default"):
         of_stage = {each["variant"]: each for each in usual["rows"] if each["stage"] == row["stage"]}
@@ -67,7 +72,7 @@ def ratios(title: str, row: dict, reference: dict) -> list[str]:
 
 
 def differences(content: dict, earlier: dict) -> list[str]:
-    """What besides speed differs from the earlier benchmark, so that nobody takes a ratio for what it is not."""
+    """What differs from the earlier benchmark besides speed, machine or settings: then a ratio is not the code's doing."""
     notes = [f"earlier: {name} {earlier['machine'][name]}" for name, value in content["machine"].items()
              if earlier["machine"][name] != value]  # fmt: skip
     for row in content["rows"]:
@@ -108,6 +113,8 @@ def scaling_tables(points: list[dict]) -> str:
     return "\n\n".join(parts)
 
 
+# ------------------------------------------------------------------------------------------- what a comparison measured
+
 # A comparison's measures, one a line of its table -> where in a stage's row the figure is, and how it is shown.
 MEASURES = {
     "perplexity, validation": (("validation_perplexity",), "{:.1f}"),
@@ -144,6 +151,9 @@ def figure_at(row: dict, path: tuple[str | int, ...]) -> float | None:
     for step in path:
         row = None if row is None else row[step]
     return row
+
+
+# ------------------------------------------------------------------------------------------------ any table, any number
 
 
 def markdown(lines: list[list[str]], left: Collection[int] = (0,)) -> str:
