@@ -72,7 +72,7 @@ def ratios(title: str, row: dict, reference: dict) -> list[str]:
 
 
 def differences(content: dict, earlier: dict) -> list[str]:
-    """What differs from the earlier benchmark besides speed, machine or settings: then a ratio is not the code's doing."""
+    """How machine and settings differ from the earlier benchmark's; where they do, a ratio says little of the code."""
     notes = [f"earlier: {name} {earlier['machine'][name]}" for name, value in content["machine"].items()
              if earlier["machine"][name] != value]  # fmt: skip
     for row in content["rows"]:
