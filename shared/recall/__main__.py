@@ -12,7 +12,7 @@ Every stage trains for the same number of steps on the same kind of questions, a
 1 to 3 have one layer, the transformer as many blocks as the puzzle takes: one, or two for associative recall. In
 training, distances rise: short ones are learned first. Then come fresh questions. The table says which share of them is
 answered rightly at which distance and, where there is attention, which share of it lies on the place of the answer (in
-the layer that looks there most, chosen on questions of its own). Windows are longer than all distances.
+the layer that looks there most, chosen on other questions). Windows are longer than all distances.
 
 The stage with a cell and attention has stage 1's plain cell here, so that attention is all that it has beyond stage 1.
 With an LSTM it does not learn to look in so few steps (try --cell lstm).

@@ -13,7 +13,7 @@ from shared.run.optimizers import make_optimizers
 from shared.run.training import LoopSettings, Task, train
 from shared.stages import load_stage, model_class
 
-PARAMETERS = 100_000  # about as many has every model
+PARAMETERS = 100_000  # every model has about as many
 WIDTHS = range(16, 257, 4)
 NUM_HEADS = 1
 VALIDATION_BATCHES = 2
