@@ -1,6 +1,5 @@
 """Text to ids and back: what every tokenizer promises, and each one's own rules."""
 
-import doctest
 import json
 import re
 from collections import Counter
@@ -54,11 +53,6 @@ def stream(streamer, ids):
 
 
 # -------------------------------------------------------------------------------------------------- every tokenizer
-
-
-def test_the_worked_examples_in_the_docstrings_are_right():
-    result = doctest.testmod(module)
-    assert result.attempted >= 12 and result.failed == 0
 
 
 def test_ids_run_from_zero_to_the_vocabulary_size(trained):
