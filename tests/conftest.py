@@ -1,6 +1,7 @@
-"""What holds for all tests: where `shared` lies, and one thread of arithmetic."""
+"""What holds for all tests: where `shared` lies, one thread of arithmetic, and a line for each reason to skip some."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -10,3 +11,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 # The models are so small that a second thread costs more than it saves, most of all where other programs are busy too;
 # and sums come out the same whatever the number of cores.
 torch.set_num_threads(1)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say once why tests were skipped; pytest itself would say it for each of them."""
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"{count} skipped: {reason.removeprefix('Skipped: ')}")
