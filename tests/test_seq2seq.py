@@ -1033,8 +1033,10 @@ def test_lengths_are_compared_between_runs_of_one_task_only(call, copying, train
     assert "cannot be compared" in refused and refused.count("\n") == 1
 
 
-@pytest.mark.parametrize("flags", [["--num-layers", 2], ["--own-vocabularies"]])
-def test_layers_and_vocabularies_of_its_own_can_be_asked_for_and_are_used(flags, call, tmp_path, monkeypatch):
+@pytest.mark.parametrize("flags", [["--num-layers", 2], ["--own-vocabularies"], ["--no-bidirectional"]])
+def test_layers_directions_and_vocabularies_can_be_chosen_and_are_what_the_model_has(
+    flags, call, tmp_path, monkeypatch
+):
     monkeypatch.setattr(lab.tasks, "read_pairs", lambda: {"train": LINES, "validation": LINES, "test": LINES})
     call(lab.train, *SMALL, *flags, "--out-dir", tmp_path)
     model, vocabularies, _ = lab.tasks.load_model(tmp_path / "best.pt")
@@ -1042,6 +1044,9 @@ def test_layers_and_vocabularies_of_its_own_can_be_asked_for_and_are_used(flags,
     if "--num-layers" in flags:
         assert model.num_layers == model.encoder.lstm.num_layers == len(model.decoder.cells) == 2
         assert summary["row"] == "additive, one neighbour, 2 layers"
+    elif "--no-bidirectional" in flags:
+        assert not model.encoder.lstm.bidirectional
+        assert summary["row"] == "additive, one neighbour, one direction"
     else:
         assert model.target_embedding.num_embeddings == model.output.out_features == vocabularies.target.vocab_size
         assert summary["row"] == "additive, one neighbour, own vocabularies"

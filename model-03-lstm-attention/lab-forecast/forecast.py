@@ -12,6 +12,7 @@ from torch import Tensor
 from shared.errors import UserError
 from shared.run.checkpoint import load_checkpoint
 from shared.run.cli import ArgumentParser, log, make_folder, number, run_main
+from shared.run.restore import rebuild_model
 from shared.show.figures import save_figure
 
 from csv_files import NOTHING
@@ -32,12 +33,11 @@ def load_forecaster(path: Path, data: str | None = None) -> tuple[Forecaster, st
     saved = load_checkpoint(path, stage="lab-forecast")
     settings = saved["settings"] | ({"data": data} if data else {})
     choice = MODELS[settings["model"]]
-    model = choice.model_class(**saved["model_settings"])
-    model.load_state_dict(saved["weights"])
+    model = rebuild_model(saved, choice.model_class)
     series = series_of(settings)
     if series.values.size(1) != model.past_size:
         raise UserError(f"{series.name} has other columns than the model was trained on; name that file with --data")
-    return model.eval(), choice.row, series.rescaled(**saved["scale"]), settings
+    return model, choice.row, series.rescaled(**saved["scale"]), settings
 
 
 def parse_flags() -> Namespace:

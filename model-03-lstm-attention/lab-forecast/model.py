@@ -295,6 +295,9 @@ class WeightedBlock(nn.Module):
         return past, future, weights
 
 
+NUM_STACKED = 3  # blocks in the form that circulates
+
+
 class StackedAttentionLSTM(Forecaster):
     """[LSTM, LSTM, attention] three times, over past and future as one sequence.
 
@@ -305,10 +308,10 @@ class StackedAttentionLSTM(Forecaster):
 
     def __init__(
         self, past_size: int, future_size: int, num_targets: int,
-        hidden_size: int = 32, num_blocks: int = 3, literal: bool = False, **shared: Any,
+        hidden_size: int = 32, literal: bool = False, **shared: Any,
     ):  # fmt: skip
         super().__init__(past_size, future_size, num_targets, hidden_size, **shared)
-        sizes = [past_size] + [hidden_size] * num_blocks
+        sizes = [past_size] + [hidden_size] * NUM_STACKED
         self.blocks = nn.ModuleList(WeightedBlock(*pair, literal) for pair in zip(sizes[:-1], sizes[1:]))
 
     def features(

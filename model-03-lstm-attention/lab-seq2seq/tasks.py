@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from shared.run.checkpoint import load_checkpoint
+from shared.run.restore import rebuild_model
 
 from examples import (
     LETTERS,
@@ -97,6 +98,7 @@ def row_name(settings: dict, *more: str) -> str:
     attention = settings["attention"]
     parts = ["no attention" if attention == "none" else attention, *more]
     parts += [f"{settings['num_layers']} layers"] * (settings["num_layers"] > 1)
+    parts += ["one direction"] * (not settings["bidirectional"])
     parts += ["own vocabularies"] * settings["own_vocabularies"]
     return ", ".join(parts)
 
@@ -109,6 +111,4 @@ def make_task(settings: dict) -> StringTask | SpellingTask:
 def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[Seq2Seq, Vocabularies, dict]:
     """A trained model in eval mode, its vocabularies and its settings, from a checkpoint of this lab."""
     saved = load_checkpoint(path, device, NAME)
-    model = Seq2Seq(**saved["model_settings"]).to(device)
-    model.load_state_dict(saved["weights"])
-    return model.eval(), vocabularies_of(saved["settings"]), saved["settings"]
+    return rebuild_model(saved, Seq2Seq, device), vocabularies_of(saved["settings"]), saved["settings"]

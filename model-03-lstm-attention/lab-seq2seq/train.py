@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from argparse import Namespace
+from argparse import BooleanOptionalAction, Namespace
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,17 @@ DEFAULTS = dict(
     # what is learned
     task="spelling", context=1, longest=20, own_vocabularies=False,
     # the model
-    attention="additive", num_heads=4, hidden_size=128, embedding_size=64, num_layers=1, dropout=0.1,
+    attention="additive", num_heads=4, bidirectional=True, hidden_size=128, embedding_size=64, num_layers=1,
+    dropout=0.1,
     # how it learns
     max_steps=1300, batch_size=256, learning_rate=0.01, warmup_steps=50, decay_share=0.6, gradient_clip=1.0,
     optimizer="muon", weight_decay=0.01, seed=1, device="auto", precision="float32", eval_interval=None,
 )  # fmt: skip
 STRINGS = dict(max_steps=800, batch_size=128, hidden_size=64, dropout=0.0)
 QUICK = dict(max_steps=250)
-MODEL_SETTINGS = ("hidden_size", "embedding_size", "num_layers", "attention", "num_heads", "dropout")
+MODEL_SETTINGS = (
+    "hidden_size", "embedding_size", "num_layers", "attention", "num_heads", "bidirectional", "dropout",
+)  # fmt: skip
 SHOWN = 5  # outputs, at each evaluation
 
 
@@ -52,6 +55,8 @@ def parse_flags() -> Namespace:
     why = "how the decoder looks back; none leaves it the encoder's last state, to see what attention is worth"
     flag("--attention", why, choices=tuple(ATTENTION))
     flag("--num-heads", "heads of multi-head attention; must divide --hidden-size", type=number(int, low=1))
+    why = "the encoder reads from both ends; else from the first symbol to the last alone"
+    flag("--bidirectional", why, action=BooleanOptionalAction)
     why = "source and target each with symbols and an embedding of its own; by default they share"
     flag("--own-vocabularies", why, action="store_true", default=None)
     why = "spelling: words read with a word on either side, to tell then from than"
