@@ -289,6 +289,7 @@ def test_the_front_page_has_counting_and_the_default_runs_and_nothing_else(root)
         f"[RNN]({STAGE}/README.md)", "62.0 (60.0 to 65.0)", f"{62 / 120:.2f}", "4.81 M", "5.0 min"
     ]  # fmt: skip
     assert len([line for line in text.splitlines() if line.startswith("|")]) == 4
+    assert "Means over 3 seeds" in text and "trained on 2 cores." in text
     assert "33.0" in page(root, NOTEBOOK) and "1.100" in page(root, NOTEBOOK)
 
 

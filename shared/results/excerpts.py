@@ -1,5 +1,6 @@
 """Kept results -> what the front page and the chapters show of them: the default runs on the bundled words."""
 
+from collections.abc import Iterable
 from statistics import mean
 
 from shared.results.kept import best_order, default_runs
@@ -26,7 +27,7 @@ def front_scores(runs: list[dict], counts: list[dict]) -> str:
 
 
 def front_table(runs: list[dict], counts: list[dict]) -> str:
-    """Counting and the default runs, a row each."""
+    """Counting and the default runs, a row each, and how they were made."""
     by_stage = runs_by_stage(runs)
     if not by_stage:
         return ""
@@ -41,7 +42,9 @@ def front_table(runs: list[dict], counts: list[dict]) -> str:
         rows.append(
             [f"[{stage_title(stage)}]({stage}/README.md)", spread(reached, 1), *(shares or [""]), size, duration]
         )
-    return markdown(rows)
+    seeds = distinct(len(of_stage) for of_stage in by_stage.values())
+    cores = distinct(run["machine"]["cores"] for run in default_runs(runs))
+    return f"{markdown(rows)}\n\nMeans over {seeds} seeds, least and most in parentheses; trained on {cores} cores."
 
 
 def chapter(runs: list[dict], counts: list[dict]) -> str:
@@ -73,6 +76,15 @@ def default_counts(counts: list[dict]) -> list[dict]:
 def perplexities(runs: list[dict]) -> list[float]:
     """On the validation text, one a run."""
     return [run["validation"]["perplexity"] for run in runs]
+
+
+def distinct(values: Iterable[int]) -> str:
+    """What there is among some numbers.
+
+    >>> distinct([3, 3, 1])
+    '1 or 3'
+    """
+    return " or ".join(map(str, sorted(set(values))))
 
 
 def first_speeches(text: str, lines: int) -> str:

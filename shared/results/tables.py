@@ -79,7 +79,7 @@ def run_row(runs: list[dict], lossless: bool, counts: list[dict]) -> list[str]:
     stage, name = runs[0]["stage"], label(runs[0])
     name = f"`{name}`" if runs[0]["preset"] == "flags" else name
     scores = [run["validation"] for run in runs]
-    measures = measures_in_nats(scores) if lossless else [*measures_in_words(scores, counts)]
+    measures = measures_in_nats(scores) if lossless else measures_in_words(scores, counts)
     computed = sorted({f"{run['settings']['precision']}, {run['settings']['optimizer']}" for run in runs})
     duration = in_minutes(mean(run["command_seconds"] for run in runs))
     return [
