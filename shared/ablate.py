@@ -35,7 +35,7 @@ from shared.measure.evaluation import evaluate
 from shared.model.language_model import LanguageModel
 from shared.model.output import TiedOutput
 from shared.run.cli import ArgumentParser, log, number, run_main
-from shared.run.device import choose_device
+from shared.run.device import choose_device, prepare_process
 from shared.run.experiment import loop_settings, probe
 from shared.run.language_modeling import Stage, language_task, trial_step
 from shared.run.optimizers import optimizers_for
@@ -213,6 +213,7 @@ def settle(stage: Stage, text: Text, whole: bool, chosen: dict) -> dict:
     """The recipe's settings, with the precision and the optimizer of all variants: `chosen`, or found by a probe."""
     settings = stage.settings(text.tokenizer.name) | {"data": text.corpus} | chosen
     device = choose_device("cpu")
+    prepare_process(device)
     lanes = Lanes(text.training, settings["batch_size"], settings["context_length"], seed=1)
     model = new_model(stage, Variant(), settings, text)
     probe(model, settings, device, trial_step(model, lanes, device))

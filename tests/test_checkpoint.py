@@ -5,12 +5,15 @@ import os
 import pickle
 import warnings
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
 
 from shared.errors import UserError
-from shared.run.checkpoint import load_checkpoint, save_checkpoint
+from shared.model.sampling import generate
+from shared.run.checkpoint import FORMAT, load_checkpoint, save_checkpoint
+from shared.run.restore import restore_language_model
 
 
 def content(**more) -> dict:
@@ -33,7 +36,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
     saved = content(carry=state, progress={"best_loss": float("inf"), "step": 3})
     save_checkpoint(tmp_path / "new" / "folder" / "last.pt", saved)
     loaded = load_checkpoint(tmp_path / "new" / "folder" / "last.pt")
-    assert loaded.keys() == saved.keys()
+    assert loaded.keys() == saved.keys() | {"format"}
     assert loaded["settings"] == saved["settings"] and loaded["progress"] == saved["progress"]
     assert all(torch.equal(loaded["weights"][name], saved["weights"][name]) for name in saved["weights"])
     (tensor, number), nothing = loaded["carry"]
@@ -176,6 +179,22 @@ def test_a_checkpoint_of_another_stage_is_refused_where_the_stage_matters(tmp_pa
     assert load_checkpoint(tmp_path / "best.pt", stage="model-01-rnn")["stage"] == "model-01-rnn"
     message = complaint(tmp_path / "best.pt", stage="model-02-lstm")
     assert "model-01-rnn" in message and "model-02-lstm" in message
+
+
+def test_a_checkpoint_from_before_there_was_a_format_number_still_writes_text():
+    """tests/kept/format-1.pt: stage 3 after four steps, by an older version of this course."""
+    path = Path(__file__).parent / "kept" / "format-1.pt"
+    assert "format" not in torch.load(path, weights_only=True)
+    model, tokenizer, saved = restore_language_model(path)
+    steps = generate(model, tokenizer.encode("To be"), temperature=0.0)
+    assert saved["stage"] == "model-03-lstm-attention"
+    assert tokenizer.decode([next(steps).item() for _ in range(8)]) == "yyyyyyyy"  # so the older version went on
+
+
+@pytest.mark.parametrize("number", [FORMAT + 1, 0, "2", None])
+def test_a_checkpoint_of_an_unknown_format_is_refused(tmp_path, number):
+    torch.save(content(format=number), tmp_path / "later.pt")
+    assert "newer version" in complaint(tmp_path / "later.pt")
 
 
 class Trap:

@@ -27,6 +27,7 @@ from shared.run.checkpoint import load_checkpoint
 from shared.run.experiment import RUN_FILES, make_room
 from shared.run.generation import generate_stage
 from shared.run.language_modeling import train_stage
+from shared.run.restore import restore_language_model
 from shared.stages import ROOT, STAGES, load_stage, model_class
 from shared.text.corpus import load_corpus
 from shared.text.tokenizer import tokenizer_from_dict
@@ -606,9 +607,7 @@ def test_generation_flags_that_cannot_be_followed_are_refused_before_any_text(
 
 def test_maps_of_a_long_prompt_read_its_end_only(monkeypatch, trained, tmp_path):
     """A map of all of it would need memory with the square of its length."""
-    model, tokenizer = generation.load_model(
-        STAGE_4, model_class(STAGE_4), trained(STAGE_4).folder / "checkpoints" / "best.pt", "cpu"
-    )
+    model, tokenizer, _ = restore_language_model(trained(STAGE_4).folder / "checkpoints" / "best.pt")
     drawn = {}
 
     def note(weights, glyphs, prompt_length, title):

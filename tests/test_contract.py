@@ -10,7 +10,7 @@ from options import HIDDEN_SIZE, OPTIONS, VOCAB_SIZE, WINDOW, WITH_ATTENTION, bu
 
 from shared.model import output
 from shared.model.language_model import map_tensors, state_bytes
-from shared.run.device import autocast, choose_device
+from shared.run.device import autocast, choose_device, prepare_process
 
 LENGTH = 150  # many windows, and more than one of sliding_window's blocks
 every_option = pytest.mark.parametrize("name", OPTIONS)
@@ -147,7 +147,7 @@ def banded(monkeypatch):
 @torch.no_grad()
 def test_the_probabilities_of_a_banded_vocabulary_are_those_of_the_formula(banded):
     features = torch.randn(3, 5, HIDDEN_SIZE, dtype=torch.float64)
-    log_probabilities = banded.logits(features)
+    log_probabilities = banded.output(features)
     torch.testing.assert_close(
         log_probabilities.exp().sum(-1), torch.ones(3, 5, dtype=torch.float64), rtol=0, atol=1e-12
     )
@@ -376,6 +376,7 @@ def test_on_a_gpu_asking_for_attention_changes_no_logit_and_a_token_without_a_pa
 @pytest.mark.parametrize("length", [64, 65, 192])
 def test_on_a_gpu_training_in_bfloat16_has_finite_gradients_at_lengths_that_have_failed(length):
     device = choose_device("cuda")
+    prepare_process(device)
     for name in WITH_ATTENTION:
         model, tokens = build(name, torch.float32).to(device).train(), random_tokens(2, length + 1).to(device)
         with autocast(device, "bfloat16"):

@@ -78,9 +78,9 @@ def test_a_device_asked_for_by_name_is_taken(monkeypatch):
 
 TAKE_AND_FREE = """
 import resource, sys, torch
-from shared.run.device import choose_device
-if sys.argv[1] == "chosen":
-    choose_device("cpu")
+from shared.run.device import prepare_process
+if sys.argv[1] == "prepared":
+    prepare_process(torch.device("cpu"))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for mib in range(8, 25):
     torch.ones(mib, 2**18)
@@ -94,7 +94,7 @@ def test_memory_that_one_tensor_has_freed_serves_the_next():
         command = [sys.executable, "-c", TAKE_AND_FREE, how]
         return int(subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout)
 
-    assert 2 * faults("chosen") < faults("left alone")
+    assert 2 * faults("prepared") < faults("left alone")
 
 
 # Precision

@@ -12,7 +12,7 @@ from shared.benchmark.timing import median_seconds, peak_mib
 from shared.model.language_model import LanguageModel, num_parameters
 from shared.model.sampling import generate
 from shared.run.averaging import WeightAverage
-from shared.run.device import autocast, choose_device
+from shared.run.device import autocast, choose_device, prepare_process
 from shared.run.experiment import probe
 from shared.run.language_modeling import COMMON, trial_step
 from shared.run.optimizers import optimizers_for
@@ -63,6 +63,7 @@ class Case:
 def training_cost(case: Case) -> dict:
     """What training costs: tokens a second, the process's peak memory (start-up probe included), operations a token."""
     device, settings = choose_device(case.device), case.settings
+    prepare_process(device)
     model, lanes = case.model().to(device).train(), case.lanes()
     probe(model, settings, device, trial_step(model, lanes, device))
     seconds = median_seconds(training_steps(model, lanes, settings, device), device)
@@ -101,6 +102,7 @@ def training_steps(model: LanguageModel, lanes: Lanes, settings: dict, device: t
 def generation_cost(case: Case, batch_sizes: tuple[int, ...] = (1, 64), text_length: int = FILLED) -> dict:
     """Tokens a second, all texts of a batch together, when each already has `text_length` tokens."""
     device, rates = choose_device(case.device), {}
+    prepare_process(device)
     model, prompt = case.model().to(device).eval(), case.tokens(text_length).tolist()
     for size in batch_sizes:
         rates[f"generation_{size}_tokens_per_second"] = size / median_seconds(generate(model, prompt, size), device)

@@ -25,7 +25,7 @@ from shared.compare.measures import plain
 from shared.compare.runs import Trained, check_comparable, load_trained
 from shared.errors import UserError
 from shared.run.cli import ArgumentParser, log, make_folder, number, rebuilt_command, run_main
-from shared.run.device import DEVICES, choose_device
+from shared.run.device import DEVICES, choose_device, prepare_process
 from shared.run.generation import encode_prompt
 from shared.run.records import machine, write_json, write_text
 from shared.show.curves import (
@@ -57,6 +57,7 @@ def main() -> None:
     flags = parse_flags()
     make_folder(flags.out, "--out")  # first of all: better now than after minutes of work, if it cannot be
     device = choose_device(flags.device)
+    prepare_process(device)
     runs = [load_trained(path, device) for path in find_checkpoints(flags)]
     check_comparable(runs)
     corpus, tokenizer = load_corpus_of(runs, flags.data), tokenizer_from_dict(runs[0].saved["tokenizer"])
@@ -141,6 +142,7 @@ def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, flags: ar
     texts = {name: measures.held_out(tokenizer, getattr(corpus, name)) for name in ("validation", "test")}
     validation = texts["validation"].ids
     prompt = encode_prompt(tokenizer, flags.prompt)
+    # The runs of each stage that has one. Several seeds give one row; curves and maps are of the first.
     stages = [[run for run in runs if run.stage == stage] for stage in STAGES]
     stages = [of_stage for of_stage in stages if of_stage]
     firsts = [of_stage[0] for of_stage in stages]
@@ -185,15 +187,15 @@ def write_all(results: dict, folder: Path) -> None:
 
 
 def caption(results: dict) -> str:
-    """The text, the tokenizer, what it lacks and the machine: without them the table means nothing."""
+    """The text, the tokenizer, its share of <unk> and the machine: without them the table means nothing."""
     corpus, tokenizer = results["corpus"], results["tokenizer"]
     shares = [tokenizer[f"share_unknown_{name}"] for name in ("validation", "test")]
     unknown = ["{} {:.1%}".format(*pair) for pair in zip(("validation", "test"), shares) if pair[1] is not None]
-    machine = "{cores} cores ({cpu}), {system}, Python {python}, PyTorch {torch}".format(**results["machine"])
+    measured_on = "{cores} cores ({cpu}), {system}, Python {python}, PyTorch {torch}".format(**results["machine"])
     return (
         f"{corpus['name']}, tokens: {tokenizer['name']}, a vocabulary of {tokenizer['vocab_size']:,}"
         + (f"; <unk> is {', '.join(unknown)} of the text" if unknown else "")
-        + f". Measured on {machine}; training as each run noted it, until its best.pt was written."
+        + f". Measured on {measured_on}; training as each run noted it, until its best.pt was written."
     )
 
 

@@ -1,6 +1,5 @@
 """The trained runs that a comparison lays side by side: loading them, and refusing what cannot be compared."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +7,9 @@ import torch
 
 from shared.errors import UserError
 from shared.model.language_model import LanguageModel
-from shared.run.checkpoint import load_checkpoint
 from shared.run.records import differing_setting, read_records
-from shared.stages import STAGES, model_class
+from shared.run.restore import restore_language_model
+from shared.stages import stage_title
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Trained:
     @property
     def title(self) -> str:
         """The model's name in words: "Mini Transformer"."""
-        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", STAGES[self.stage])
+        return stage_title(self.stage)
 
     @property
     def context_length(self) -> int:
@@ -37,12 +36,8 @@ class Trained:
 def load_trained(path: Path, device: torch.device) -> Trained:
     """The run whose best.pt (or whose folder) this is. UserError: no checkpoint, or one of no stage."""
     path = path / "best.pt" if path.is_dir() else path
-    saved = load_checkpoint(path, device)
-    if saved["stage"] not in STAGES:
-        raise UserError(f"{path} holds {saved['stage']}, which is none of the stages; name one of {', '.join(STAGES)}")
-    model = model_class(saved["stage"])(**saved["model_settings"]).to(device)
-    model.load_state_dict(saved["weights"])
-    return Trained(saved["stage"], path, saved, model.eval(), read_records(path.with_name("metrics.jsonl")))
+    model, _, saved = restore_language_model(path, device)
+    return Trained(saved["stage"], path, saved, model, read_records(path.with_name("metrics.jsonl")))
 
 
 def check_comparable(runs: list[Trained]) -> None:

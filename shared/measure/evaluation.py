@@ -53,7 +53,7 @@ def token_losses(model: LanguageModel, ids: Tensor, context_length: int, lanes: 
     return losses.flatten()[: len(ids) - 1]
 
 
-def _stretch_losses(model, ids: Tensor, starts: Tensor, warm_up: int, length: int, chunk: int) -> Tensor:
+def _stretch_losses(model: LanguageModel, ids: Tensor, starts: Tensor, warm_up: int, length: int, chunk: int) -> Tensor:
     """Losses (rows, length) of the targets that follow `warm_up` tokens read from each start."""
     device = model.embedding.weight.device
     positions = starts[:, None] + torch.arange(warm_up + length + 1)

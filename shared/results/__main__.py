@@ -20,9 +20,9 @@ from shared.results.pages import check, check_preset, write
 from shared.results.picture import keep_gradient
 from shared.results.samples import WINDOW_LENGTH, nats_in_windows, write_sample
 from shared.run.cli import ArgumentParser, run_main
-from shared.run.restore import restore_language_model
 from shared.run.records import read_json, read_records, write_json
-from shared.stages import LABS, ROOT, model_class
+from shared.run.restore import restore_language_model
+from shared.stages import LABS, ROOT
 
 
 def main() -> None:

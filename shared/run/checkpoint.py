@@ -8,14 +8,21 @@ import torch
 
 from shared.errors import UserError
 
+# Written into every checkpoint, and raised when what it holds changes. 1: before there was such a number; 2: this one.
+FORMAT = 2
+REQUIRED = {"stage", "settings", "weights"}
+
 
 def save_checkpoint(path: Path, content: dict) -> None:
-    """Write next to the goal, then rename: a crash or a full disk leaves the older checkpoint as it was."""
+    """Write next to the goal, then rename: a crash or a full disk leaves the older checkpoint as it was.
+
+    UserError where it cannot be written.
+    """
     temporary = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
-            torch.save(content, file)
+            torch.save({"format": FORMAT} | content, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -30,7 +37,8 @@ def save_checkpoint(path: Path, content: dict) -> None:
 def load_checkpoint(path: Path, device: str | torch.device = "cpu", stage: str | None = None) -> dict:
     """Read a checkpoint, of this stage if one is named, onto a device.
 
-    Only tensors and plain Python values are accepted (`weights_only`), and the file's checksums must be right.
+    Only tensors and plain Python values are accepted (`weights_only`), and the file's checksums must be right. Older
+    formats are read as well: they hold the same, but for the number. UserError for any other file.
     """
     if not path.is_file():
         raise UserError(f"there is no checkpoint at {path}; train first: python train.py (or: python train.py --quick)")
@@ -41,8 +49,10 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu", stage: str |
         content = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # what a damaged file makes the reader stumble over can be anything
         raise UserError(f"{path} is damaged or not a checkpoint; train again or name another") from error
-    if not isinstance(content, dict) or not {"stage", "settings", "weights"} <= content.keys():
+    if not isinstance(content, dict) or not REQUIRED <= content.keys():
         raise UserError(f"{path} was not written by this course's train.py; name another checkpoint")
+    if content.get("format", 1) not in range(1, FORMAT + 1):
+        raise UserError(f"{path} was written by a newer version of this course; update the course, or train again")
     if stage not in (None, content["stage"]):
         raise UserError(f"{path} holds a model of {content['stage']}, not of {stage}; run that folder's programs")
     return content

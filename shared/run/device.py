@@ -17,18 +17,22 @@ WORTH_IT = 1.3  # bfloat16 has to be so many times faster before it is chosen
 
 
 def choose_device(name: str) -> torch.device:
-    """The device asked for; `auto` takes a GPU if there is one."""
+    """The device asked for; `auto` takes a GPU if there is one. UserError where PyTorch finds none of its kind."""
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = next(candidate for candidate in ("cuda", "mps", "cpu") if available[candidate])
     if not available[name]:
         raise UserError(f"PyTorch finds no {name} device here; use --device cpu, or leave --device away")
-    if name == "cpu":
+    return torch.device(name)
+
+
+def prepare_process(device: torch.device) -> None:
+    """Set, for all of this process, what makes computing on the device fast and right."""
+    if device.type == "cpu":
         keep_freed_memory()
-    if name == "cuda":
+    if device.type == "cuda":
         # With a mask, cuDNN's attention has NaN gradients at some lengths (github.com/pytorch/pytorch/issues/196678).
         torch.backends.cuda.enable_cudnn_sdp(False)
-    return torch.device(name)
 
 
 def keep_freed_memory() -> None:

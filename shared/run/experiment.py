@@ -9,7 +9,6 @@ from argparse import Namespace
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -23,6 +22,7 @@ from shared.run.device import (
     PRECISIONS,
     choose_device,
     choose_precision,
+    prepare_process,
     random_state,
     set_random_state,
 )
@@ -102,7 +102,7 @@ PRESETS = {
 }
 
 
-def add_flag(parser: ArgumentParser, name: str, why: str, defaults: dict, **options: Any) -> None:
+def add_flag(parser: ArgumentParser, name: str, why: str, defaults: dict, **options: object) -> None:
     """A flag that is None where it is not given; its help ends with the default in brackets."""
     value = defaults.get(name.lstrip("-").replace("-", "_"))
     shown = "" if value is None else f" [{value}]"
@@ -163,7 +163,7 @@ class Run:
         """Give the model the weights that did best on held-out data."""
         model.load_state_dict(load_checkpoint(self.out_dir / "best.pt", self.device)["weights"])
 
-    def finish(self, model: nn.Module, unit: str = NATS, **found: Any) -> None:
+    def finish(self, model: nn.Module, unit: str = NATS, **found: object) -> None:
         """Draw the learning curve, whose loss is in `unit`; write what was run, on what and what was `found` as JSON.
 
         A stage finds `corpus` and `validation`; a lab finds the `table` and `row` that it belongs to, and `scores`, a
@@ -188,7 +188,7 @@ class Run:
 def start_run(name: str, flags: Namespace, defaults: dict, presets: dict[str, dict]) -> Run:
     """The run that these flags ask for: the defaults, changed by a preset, changed by the flags that were given.
 
-    With --resume the saved run's settings count instead.
+    With --resume the saved run's settings count instead. Prepares this process for computing on the run's device.
     """
     given = {name: value for name, value in vars(flags).items() if value is not None}
     out_dir, resume = Path(given.pop("out_dir")).resolve(), given.pop("resume")
@@ -197,8 +197,11 @@ def start_run(name: str, flags: Namespace, defaults: dict, presets: dict[str, di
         preset = {name: value for name, value in preset.items() if name != "max_steps"}
     if resume:
         saved = load_checkpoint(out_dir / "last.pt", stage=name)
-        return Run(name, resumed_settings(saved, preset | given), out_dir, saved)
-    return Run(name, defaults | preset | given, out_dir)
+        run = Run(name, resumed_settings(saved, preset | given), out_dir, saved)
+    else:
+        run = Run(name, defaults | preset | given, out_dir)
+    prepare_process(run.device)
+    return run
 
 
 def resumed_settings(saved: dict, given: dict) -> dict:

@@ -1,6 +1,7 @@
 """What a stage's generate.py calls: checkpoint and prompt -> text, and pictures of what the model looked at."""
 
 import sys
+from argparse import Namespace
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -11,12 +12,12 @@ from shared.errors import UserError
 from shared.measure.influence import influence
 from shared.model.language_model import LanguageModel
 from shared.model.sampling import generate
-from shared.run.checkpoint import load_checkpoint
 from shared.run.cli import ArgumentParser, log, make_folder, number, run_main
-from shared.run.device import DEVICES, choose_device
+from shared.run.device import DEVICES, choose_device, prepare_process
+from shared.run.restore import restore_language_model
 from shared.show.figures import save_figure
 from shared.show.maps import attention_figure, influence_figure
-from shared.text.tokenizer import Tokenizer, tokenizer_from_dict
+from shared.text.tokenizer import Tokenizer
 
 MAP_TOKENS = 40  # as many as stay readable on a phone
 MAP_MEMORY = 1000  # tokens that are read for a map, whose size grows with their square
@@ -31,7 +32,9 @@ def _generate_stage(folder: Path, model_class: type[LanguageModel]) -> None:
     flags = parse_flags(folder)
     if flags.visualize is not None:
         make_folder(Path(flags.visualize), "--visualize")  # before the work of generating
-    model, tokenizer = load_model(folder.name, model_class, Path(flags.checkpoint), choose_device(flags.device))
+    device = choose_device(flags.device)
+    prepare_process(device)
+    model, tokenizer, _ = restore_language_model(Path(flags.checkpoint), device, folder.name, model_class)
     if flags.interactive:
         converse(model, tokenizer, flags)
         return
@@ -41,62 +44,37 @@ def _generate_stage(folder: Path, model_class: type[LanguageModel]) -> None:
         draw_maps(model, tokenizer, prompt, samples[0], Path(flags.visualize), folder.name)
 
 
-def parse_flags(folder: Path):
+def parse_flags(folder: Path) -> Namespace:
     """The flags of generate.py."""
     parser = ArgumentParser(description=f"Write text with the trained {folder.name}, one token at a time.")
     add = parser.add_argument
     add("--prompt", default="", help="the text to go on from; an empty one starts on a new line")
-    add(
-        "--max-new-tokens",
-        type=number(int, low=1),
-        default=100,
-        help="how much to write; 100 words take less than a second [100]",
-    )
-    add(
-        "--temperature",
-        type=number(float, low=0),
-        default=0.8,
-        help="below 1 plays safe, above 1 dares, 0 takes the likeliest; 0.8 is readable [0.8]",
-    )
-    add("--top-k", type=number(int, low=1), help="choose among the k likeliest tokens only; by default among all")
-    add(
-        "--top-p",
-        type=number(float, above=0, high=1),
-        help="choose among the likeliest tokens that together reach this probability; by default among all",
-    )
-    add(
-        "--seed",
-        type=number(int, low=0, high=1e9),
-        default=1,
-        help="the same seed gives the same text; change it for another [1]",
-    )
-    add("--num-samples", type=number(int, low=1), default=1, help="how many texts to write side by side [1]")
+    why = "how much to write; 100 words take less than a second [100]"
+    add("--max-new-tokens", type=number(int, low=1), default=100, help=why)
+    add_sampling_flags(parser)
     add("--checkpoint", default=str(folder / "checkpoints" / "best.pt"), help="the model to use [checkpoints/best.pt]")
-    add(
-        "--device", choices=DEVICES, default="cpu", help="one token at a time is too little work for a GPU to pay [cpu]"
-    )
+    why = "one token at a time is too little work for a GPU to pay [cpu]"
+    add("--device", choices=DEVICES, default="cpu", help=why)
     one_of = parser.add_mutually_exclusive_group()  # the maps are of one text
-    one_of.add_argument(
-        "--interactive",
-        action="store_true",
-        help="ask for prompts until an end of file (Ctrl-D; on Windows Ctrl-Z and Enter) or Ctrl-C",
-    )
-    one_of.add_argument(
-        "--visualize",
-        nargs="?",
-        const=".",
-        metavar="PATH",
-        help="draw the maps into the folder PATH, by default this one",
-    )
+    why = "ask for prompts until an end of file (Ctrl-D; on Windows Ctrl-Z and Enter) or Ctrl-C"
+    one_of.add_argument("--interactive", action="store_true", help=why)
+    why = "draw the maps into the folder PATH, by default this one"
+    one_of.add_argument("--visualize", nargs="?", const=".", metavar="PATH", help=why)
     return parser.parse_args()
 
 
-def load_model(stage: str, model_class: type[LanguageModel], path: Path, device) -> tuple[LanguageModel, Tokenizer]:
-    """The trained model, in eval mode, and its tokenizer."""
-    saved = load_checkpoint(path, device, stage)
-    model = model_class(**saved["model_settings"]).to(device)
-    model.load_state_dict(saved["weights"])
-    return model.eval(), tokenizer_from_dict(saved["tokenizer"])
+def add_sampling_flags(parser: ArgumentParser) -> None:
+    """How the next token is chosen from its probabilities."""
+    add = parser.add_argument
+    why = "below 1 plays safe, above 1 dares, 0 takes the likeliest; 0.8 is readable [0.8]"
+    add("--temperature", type=number(float, low=0), default=0.8, help=why)
+    why = "choose among the k likeliest tokens only; by default among all"
+    add("--top-k", type=number(int, low=1), help=why)
+    why = "choose among the likeliest tokens that together reach this probability; by default among all"
+    add("--top-p", type=number(float, above=0, high=1), help=why)
+    why = "the same seed gives the same text; change it for another [1]"
+    add("--seed", type=number(int, low=0, high=1e9), default=1, help=why)
+    add("--num-samples", type=number(int, low=1), default=1, help="how many texts to write side by side [1]")
 
 
 def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
@@ -108,7 +86,7 @@ def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
     return ids or [tokenizer.newline_id]
 
 
-def write_samples(model: LanguageModel, tokenizer: Tokenizer, prompt: list[int], flags) -> list[list[int]]:
+def write_samples(model: LanguageModel, tokenizer: Tokenizer, prompt: list[int], flags: Namespace) -> list[list[int]]:
     """Generate and print: one text streams as it grows, several come one after the other. -> their new ids."""
     generator = torch.Generator().manual_seed(flags.seed)
     tokens = generate(
@@ -142,7 +120,7 @@ def stream_text(tokenizer: Tokenizer, prompt: list[int], tokens: Iterable[int]) 
     return written
 
 
-def converse(model: LanguageModel, tokenizer: Tokenizer, flags) -> None:
+def converse(model: LanguageModel, tokenizer: Tokenizer, flags: Namespace) -> None:
     """A prompt, a text, and again, until there is no more input."""
     log("type the beginning of a text; Ctrl-D ends (on Windows Ctrl-Z and Enter)")
     while True:
@@ -156,21 +134,26 @@ def converse(model: LanguageModel, tokenizer: Tokenizer, flags) -> None:
             log(f"error: {error}")
 
 
-def draw_maps(model, tokenizer: Tokenizer, prompt: list[int], written: list[int], folder: Path, title: str) -> None:
+def draw_maps(
+    model: LanguageModel, tokenizer: Tokenizer, prompt: list[int], written: list[int], folder: Path, title: str
+) -> None:
     """attention.png, where the model has attention, and influence.png, of the prompt and what followed it first."""
     # The end of a long prompt and the beginning of the continuation, so that both are seen.
     ids = (prompt + written)[: max(MAP_TOKENS, len(prompt) + MAP_TOKENS // 2)]
     ids, left_out = ids[-MAP_MEMORY:], max(0, len(ids) - MAP_MEMORY)
     prompt_length, shown = len(prompt) - left_out, min(len(ids), MAP_TOKENS)
     glyphs = [tokenizer.glyph(token) for token in ids]
-    tokens = torch.tensor(ids)
-    device = model.embedding.weight.device
+    tokens = torch.tensor(ids)  # (T)
+
+    # Where the model looked, if it can look: one forward pass tells.
     with torch.no_grad():
-        _, _, attention = model(tokens[None].to(device), return_attention=True)
+        _, _, attention = model(tokens[None].to(model.embedding.weight.device), return_attention=True)
     figures = {}
-    if attention is not None:
+    if attention is not None:  # (1, layers, heads, T, T)
         figures["attention.png"] = attention_figure(attention[0].float().cpu().numpy(), glyphs, prompt_length, title)
-    rows = torch.zeros(len(ids), len(ids))
+
+    # What mattered to it, which any model can be asked: a backward pass a row, so only the rows that are shown.
+    rows = torch.zeros(len(ids), len(ids))  # (T, T)
     rows[-shown:] = influence(model, tokens, num_rows=shown)
     figures["influence.png"] = influence_figure(rows.numpy(), glyphs, prompt_length, title)
     for name, figure in figures.items():

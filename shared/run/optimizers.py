@@ -13,7 +13,7 @@ MUON_SHARE = 0.75  # Muon is chosen if its own work adds at most this share to a
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
-    """The weight matrices but those of embeddings and of an output tied to one: Muon is made for maps, not tables."""
+    """The hidden weight matrices: those but of embeddings and of an output tied to one, which stay with AdamW."""
     tables = [module for module in model.modules() if isinstance(module, nn.Embedding | TiedOutput)]
     excluded = {id(parameter) for table in tables for parameter in table.parameters()}
     return [parameter for parameter in model.parameters() if parameter.ndim == 2 and id(parameter) not in excluded]
@@ -24,9 +24,9 @@ def make_optimizers(
 ) -> list[Optimizer]:
     """`muon` or `adamw` -> the optimizers that together own all parameters.
 
-    Muon (Jordan et al. 2024) makes every update of a matrix nearly orthogonal, so that no direction is left behind.
-    Its step is scaled to the size of AdamW's, and one learning rate serves both. AdamW divides a weight's step by the
-    size of its recent gradients plus `epsilon`.
+    AdamW (Loshchilov & Hutter 2019) divides each weight's step by the size of its recent gradients plus `epsilon`. Muon
+    (Jordan et al. 2024) replaces each matrix's update by the nearest orthogonal one, so that weak directions learn as
+    fast as strong ones. Its step is scaled to the size of AdamW's, so that one learning rate serves both.
     """
     adamw = dict(lr=learning_rate, betas=(0.9, 0.98), eps=epsilon, weight_decay=weight_decay, fused=True)
     if kind == "adamw":

@@ -1,0 +1,37 @@
+"""From a checkpoint back to a model that can be used: the one way for everything that needs a trained model."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from shared.errors import UserError
+from shared.model.language_model import LanguageModel
+from shared.run.checkpoint import load_checkpoint
+from shared.stages import STAGES, model_class
+from shared.text.tokenizer import Tokenizer, tokenizer_from_dict
+
+
+def rebuild_model(saved: dict, kind: type[nn.Module], device: str | torch.device = "cpu") -> nn.Module:
+    """The model that a checkpoint's content describes, with its weights, in eval mode."""
+    model = kind(**saved["model_settings"]).to(device)
+    model.load_state_dict(saved["weights"])
+    return model.eval()
+
+
+def restore_language_model(
+    path: Path,
+    device: str | torch.device = "cpu",
+    stage: str | None = None,
+    kind: type[LanguageModel] | None = None,
+) -> tuple[LanguageModel, Tokenizer, dict]:
+    """A stage's trained model, its tokenizer, and all else that the checkpoint says.
+
+    `stage` is the one that it has to be of, by default any; `kind` its model's class, by default found by the stage's
+    name. UserError: no checkpoint, or not one of a stage.
+    """
+    saved = load_checkpoint(path, device, stage)
+    if kind is None and saved["stage"] not in STAGES:
+        raise UserError(f"{path} holds {saved['stage']}, which is none of the stages; name one of {', '.join(STAGES)}")
+    model = rebuild_model(saved, kind or model_class(saved["stage"]), device)
+    return model, tokenizer_from_dict(saved["tokenizer"]), saved
