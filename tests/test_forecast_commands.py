@@ -235,5 +235,14 @@ def test_a_mistake_is_told_in_one_line(line, trained, capsys, monkeypatch):
     assert MISTAKES[line] in told.err and len(told.err.strip().splitlines()) == 1
 
 
+def test_a_checkpoint_of_an_older_version_is_told_in_one_line(trained, capsys, monkeypatch):
+    monkeypatch.chdir(trained)
+    saved = torch.load("checkpoints/best.pt", weights_only=True)
+    saved["weights"]["score.weight"] = saved["weights"].pop("head.weight")
+    torch.save(saved, "old.pt")
+    told = called(lab.forecast, "forecast.py --checkpoint old.pt", capsys, monkeypatch, code=2)
+    assert "train it again" in told.err and len(told.err.strip().splitlines()) == 1
+
+
 def test_a_mistake_ends_a_command_with_status_2_and_no_traceback(folder):
     assert "cannot read none.csv" in typed(folder, "python train.py --data none.csv", code=2).err

@@ -1009,6 +1009,14 @@ def test_a_missing_checkpoint_is_one_line_of_advice(call, tmp_path):
     assert "train first" in error and error.count("\n") == 1
 
 
+def test_a_checkpoint_of_an_older_version_is_one_line_of_advice(call, trained, tmp_path):
+    saved = torch.load(trained.path, weights_only=True)
+    saved["model_settings"]["vocab_size"] = saved["model_settings"].pop("source_vocab_size")
+    torch.save(saved, tmp_path / "old.pt")
+    error = call(lab.translate, "x", "--checkpoint", tmp_path / "old.pt", code=2).err
+    assert "train it again" in error and error.count("\n") == 1
+
+
 def test_a_string_is_copied_by_a_model_of_strings_and_other_signs_are_refused(call, copying):
     path = ["--checkpoint", copying / "multi-head" / "best.pt"]
     done = call(lab.translate, "abc", *path, "--visualize", copying / "string.png")

@@ -13,10 +13,16 @@ from shared.text.tokenizer import Tokenizer, tokenizer_from_dict
 
 
 def rebuild_model(saved: dict, kind: type[nn.Module], device: str | torch.device = "cpu") -> nn.Module:
-    """The model that a checkpoint's content describes, with its weights, in eval mode."""
-    model = kind(**saved["model_settings"]).to(device)
-    model.load_state_dict(saved["weights"])
-    return model.eval()
+    """The model that a checkpoint's content describes, with its weights, in eval mode.
+
+    UserError where the class has changed since: it takes other settings, or names its parameters in another way.
+    """
+    try:
+        model = kind(**saved["model_settings"])
+        model.load_state_dict(saved["weights"])
+    except (TypeError, RuntimeError) as error:
+        raise UserError(f"this {kind.__name__} was saved by an older version of the course; train it again") from error
+    return model.to(device).eval()
 
 
 def restore_language_model(
