@@ -1,45 +1,25 @@
-"""What keeps the course readable: imports run one way, files stay short, and nothing tells of one person's machine."""
+"""What keeps the course readable: imports run one way, functions stay short, nothing tells of one person's machine."""
 
 import ast
-import fnmatch
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from repository import FILES, SHARED
 
 from shared.stages import ROOT, STAGES
 
 TEXT_KINDS = {".py", ".md", ".txt", ".csv", ".json", ".jsonl", ".html", ".ini", ".toml", ".sh", ""}
 EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u26ff\u2705\u2728\u274c\u2764\u2b50\ufe0f]")
+LONGEST_FUNCTION = 40  # lines
 # Joined here, so that this file does not contain what it looks for.
 MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:" + "|".join(["work", "tmp", "root", "home", "Users"]) + r")/")
 
 
-def repository_files() -> list[Path]:
-    """Every file that belongs to the repository, by git or, in a copy without it, by walking and .gitignore."""
-    if shutil.which("git") and (ROOT / ".git").exists():
-        command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-        names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode("utf-8").split("\0")
-        return [ROOT / name for name in names if name and (ROOT / name).is_file()]
-    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").split()] + [".git"]
-    return [path for path in ROOT.rglob("*") if path.is_file() and not is_ignored(path.relative_to(ROOT), ignored)]
-
-
-def is_ignored(path: Path, patterns: list[str]) -> bool:
-    names = [*path.parts, *(parent.as_posix() for parent in path.parents)]
-    return any(fnmatch.fnmatch(name, pattern) for name in names for pattern in patterns)
-
-
-FILES = repository_files()
-SHARED = [path for path in FILES if path.is_relative_to(ROOT / "shared") and path.suffix == ".py"]
-
-
 def of(name: str) -> list[Path]:
-    """The modules of one of shared's packages."""
-    return [path for path in SHARED if path.is_relative_to(ROOT / "shared" / name)]
+    """The modules of one of shared's packages, or the one module of that name."""
+    return [path for path in SHARED if path.relative_to(ROOT / "shared").parts[0] in (name, f"{name}.py")]
 
 
 def imports(path: Path) -> set[str]:
@@ -80,24 +60,59 @@ def test_there_is_something_to_check():
 # Imports run one way
 
 
-@pytest.mark.parametrize(
-    "package, never",
-    [("text", ["model", "run", "show"]), ("model", ["text", "run", "show"]), ("show", ["text", "model", "run"])],
-)
-def test_text_model_and_show_know_nothing_of_each_other_or_of_run(package, never):
-    assert importers(of(package), *(f"shared.{name}" for name in never)) == set()
+# A floor of the house -> what it may import of shared. Whatever is not named here is a command, and may import all.
+FLOORS = {
+    "errors": set(),
+    "stages": set(),
+    "text": {"errors"},
+    "model": {"errors"},
+    "measure": {"errors", "text", "model"},
+    "show": {"errors"},
+    "run": {"errors", "stages", "text", "model", "measure", "show"},
+}
+PARTS = {path.relative_to(ROOT / "shared").parts[0].removesuffix(".py") for path in SHARED} - {"__init__"}
+COMMANDS = sorted(PARTS - set(FLOORS))
+
+
+def parts_imported(paths: list[Path]) -> set[str]:
+    """The parts of shared that some files import: "text" for shared.text.corpus."""
+    names = {name for path in paths for name in imports(path)}
+    return {name.split(".")[1] for name in names if name.startswith("shared.")} & PARTS
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_a_floor_imports_only_what_lies_below_it(floor):
+    assert parts_imported(of(floor)) <= FLOORS[floor] | {floor}
+
+
+def test_no_floor_stands_on_one_that_stands_on_it():
+    """The table of floors itself allows no circle: in its order, each names only what came before."""
+    seen = set()
+    for floor, below in FLOORS.items():
+        assert below <= seen
+        seen.add(floor)
+
+
+def test_commands_import_each_other_in_no_circle():
+    used = {command: parts_imported(of(command)) & set(COMMANDS) - {command} for command in COMMANDS}
+    while free := [command for command in used if not used[command]]:
+        used = {command: others - set(free) for command, others in used.items() if command not in free}
+    assert used == {}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_is_no_floor_can_be_run(command):
+    """Every other part of shared is a command, and says how to type it: python -m shared.NAME"""
+    main = next(path for path in of(command) if path.stem in ("__main__", command))
+    text = main.read_text(encoding="utf-8")
+    assert f"python -m shared.{command}" in text and '__name__ == "__main__"' in text
 
 
 def test_a_wrong_import_would_be_seen(tmp_path):
     (tmp_path / "wrong.py").write_text("def late():\n    from shared import run\n", encoding="utf-8")
     assert "shared.run" in imports(tmp_path / "wrong.py")
+    assert parts_imported([tmp_path / "wrong.py"]) == {"run"}
     assert importers([ROOT / "shared" / "run" / "training.py"], "shared.run")
-
-
-def test_packages_never_import_the_commands_that_stand_on_them():
-    commands = {f"shared.{path.stem}" for path in SHARED if path.parent == ROOT / "shared"}
-    commands -= {"shared.__init__", "shared.errors", "shared.stages"}
-    assert importers(of("text") + of("model") + of("run") + of("show"), *commands) == set()
 
 
 def test_only_stages_names_the_stages():
@@ -111,7 +126,44 @@ def test_a_model_imports_torch_and_shared_and_no_other_stage(stage):
     assert roots <= {"torch", "shared"} | sys.stdlib_module_names
 
 
-# Files
+# Files and functions
+
+
+def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """All functions and methods of a file, those inside others as well."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+
+
+def lines_without_docstring(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """From the line with `def` to the last one."""
+    first = function.body[0]
+    prose = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    return function.end_lineno - function.lineno + 1 - prose * (first.end_lineno - first.lineno + 1)
+
+
+def test_no_function_is_longer_than_a_screen():
+    """Comments count, so the cure for a long function is a second one, whose name says what the lines do."""
+    programs = [path for path in FILES if path.suffix == ".py" and path.parent != ROOT / "tests"]
+    lengths = {
+        f"{path.relative_to(ROOT).as_posix()}: {function.name}": lines_without_docstring(function)
+        for path in programs
+        for function in functions(path)
+    }
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
+
+
+def test_a_functions_length_is_counted_without_its_docstring(tmp_path):
+    lines = ["def f():", '    """One.', "", "    Two.", '    """', "    # why", "    return 1"]
+    (tmp_path / "module.py").write_text("\n".join(lines), encoding="utf-8")
+    assert [lines_without_docstring(function) for function in functions(tmp_path / "module.py")] == [3]
+
+
+def test_markdown_tables_are_written_in_one_place():
+    """A second writer would align, escape or join in its own way."""
+    programs = [path for path in FILES if path.suffix == ".py" and path.parent != ROOT / "tests"]
+    writing = {path.relative_to(ROOT).as_posix() for path in programs if {"---:", " | "} & set(strings(path))}
+    assert writing == {"shared/show/tables.py"}
 
 
 def test_every_module_says_in_its_first_line_what_it_is_for():
