@@ -1,16 +1,15 @@
 """What holds for all tests: where `shared` lies, one thread of arithmetic, and a line for each reason to skip some."""
 
+import os
 import sys
 from collections import Counter
 from pathlib import Path
 
-import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 # The models are so small that a second thread costs more than it saves, most of all where other programs are busy too;
-# and sums come out the same whatever the number of cores.
-torch.set_num_threads(1)
+# and sums come out the same whatever the number of cores. PyTorch reads it when it is imported, here and in what the
+# tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -57,7 +57,7 @@ def started(folder: Path, line: str, stdin: str = "", code: int = 0, **environme
         capture_output=True,
         encoding="utf-8",
         errors="replace",
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        env=os.environ | environment,
     )
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr and "Warning" not in done.stderr, done.stderr

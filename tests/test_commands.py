@@ -222,7 +222,6 @@ def test_ctrl_c_ends_a_training_that_says_how_to_go_on(course, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     before = []
     while "step 3: validation" not in "".join(before[-2:]):
