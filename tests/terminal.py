@@ -29,7 +29,7 @@ SILENT = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, Resource
 
 def copy_folder(name: str | Path, root: Path, *left_out: str) -> Path:
     """Copy a folder of the course to the same place below `root`, without what running it made and what is left out."""
-    made_later = shutil.ignore_patterns("checkpoints", "__pycache__", "*.png", "answers.py", *left_out)
+    made_later = shutil.ignore_patterns("checkpoints", "*.png", "answers.py", *left_out)
     return Path(shutil.copytree(ROOT / name, root / name, ignore=made_later))
 
 
