@@ -32,20 +32,20 @@ class RNNLayer(nn.Module):
         # An orthogonal matrix keeps the length of what it multiplies: the first gradients neither vanish nor explode.
         nn.init.orthogonal_(self.weight_hh_l0)
 
-    def cell(self, x_t: Tensor, h: Tensor) -> Tensor:
+    def cell(self, input_share: Tensor, h: Tensor) -> Tensor:
         """One step: the input's share W_ih x_t + b_ih (B, H), the last hidden state (B, H) -> the next (B, H)."""
-        return torch.tanh(x_t + F.linear(h, self.weight_hh_l0, self.bias_hh_l0))
+        return torch.tanh(input_share + F.linear(h, self.weight_hh_l0, self.bias_hh_l0))
 
     def forward(self, x: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
         """x (B, T, E), h (B, H) or None for zeros -> hidden states (B, T, H), the last one (B, H)."""
         # The input's share needs no memory: one large product for all steps instead of T small ones.
-        x = F.linear(x, self.weight_ih_l0, self.bias_ih_l0)  # (B, T, H)
+        input_shares = F.linear(x, self.weight_ih_l0, self.bias_ih_l0)  # (B, T, H)
         if h is None:
-            h = x.new_zeros(x.size(0), x.size(2))
+            h = torch.zeros_like(input_shares[:, 0])  # (B, H)
         # The memory's share has to wait for the step before: the loop over time that makes the network recurrent.
         hidden = []
-        for x_t in x.unbind(1):
-            h = self.cell(x_t, h)  # (B, H)
+        for input_share in input_shares.unbind(1):
+            h = self.cell(input_share, h)  # (B, H)
             hidden.append(h)
         return torch.stack(hidden, dim=1), h
 

@@ -39,11 +39,11 @@ class GatedLayer(nn.Module):
     def forward(self, x: Tensor, state: tuple[Tensor, ...] | None):
         """x (B, T, E), state of vectors (B, H) or None for zeros -> hidden states (B, T, H), the last state."""
         # As in stage 1: the input's share of all gates at once, then the loop over time.
-        x = F.linear(x, self.weight_ih_l0, self.bias_ih_l0)  # (B, T, gates * H)
+        input_shares = F.linear(x, self.weight_ih_l0, self.bias_ih_l0)  # (B, T, gates * H)
         state = state or (x.new_zeros(x.size(0), self.hidden_size),) * self.num_states
         hidden = []
-        for x_t in x.unbind(1):
-            state = self.cell(x_t, *state)  # h and, in an LSTM, c: (B, H) each
+        for input_share in input_shares.unbind(1):
+            state = self.cell(input_share, *state)  # h and, in an LSTM, c: (B, H) each
             hidden.append(state[0])
         return torch.stack(hidden, dim=1), state
 
@@ -51,9 +51,9 @@ class GatedLayer(nn.Module):
         """What the gates do and what the memory holds after each token of one text: x (T, E) -> arrays (T, H)."""
         state = (x.new_zeros(self.hidden_size),) * self.num_states
         steps = []
-        for x_t in F.linear(x, self.weight_ih_l0, self.bias_ih_l0):
-            gates = self.gates(x_t, state[0])
-            state = self.cell(x_t, *state)
+        for input_share in F.linear(x, self.weight_ih_l0, self.bias_ih_l0):
+            gates = self.gates(input_share, state[0])
+            state = self.cell(input_share, *state)
             steps.append(torch.stack([*gates, state[-1]]))
         return dict(zip(self.traced, torch.stack(steps, dim=1)))  # (T, H) each
 
@@ -64,15 +64,15 @@ class LSTMLayer(GatedLayer):
     num_gates, num_states = 4, 2
     traced = ("input", "forget", "candidate", "output", "cell")
 
-    def gates(self, x_t: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    def gates(self, input_share: Tensor, h: Tensor) -> tuple[Tensor, ...]:
         """The input's share (B, 4 H) and the last hidden state (B, H) -> i, f, g, o, each (B, H)."""
-        i, f, g, o = (x_t + F.linear(h, self.weight_hh_l0, self.bias_hh_l0)).chunk(4, dim=-1)
+        i, f, g, o = (input_share + F.linear(h, self.weight_hh_l0, self.bias_hh_l0)).chunk(4, dim=-1)
         # A sigmoid lies between 0, shut, and 1, open. The candidate g is what may be written: tanh, so of either sign.
         return torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
 
-    def cell(self, x_t: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    def cell(self, input_share: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """c_t = f * c + i * g and h_t = o * tanh(c_t), all (B, H)."""
-        i, f, g, o = self.gates(x_t, h)
+        i, f, g, o = self.gates(input_share, h)
         c = f * c + i * g  # keep a part of the old, write a part of the new
         h = o * torch.tanh(c)  # show a part of the memory
         return h, c
@@ -87,17 +87,17 @@ class GRULayer(GatedLayer):
     num_gates, num_states = 3, 1
     traced = ("reset", "update", "candidate", "hidden")
 
-    def gates(self, x_t: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    def gates(self, input_share: Tensor, h: Tensor) -> tuple[Tensor, ...]:
         """The input's share (B, 3 H) and the last hidden state (B, H) -> r, z, n, each (B, H)."""
-        x_r, x_z, x_n = x_t.chunk(3, dim=-1)  # (B, H) each
+        x_r, x_z, x_n = input_share.chunk(3, dim=-1)  # (B, H) each
         h_r, h_z, h_n = F.linear(h, self.weight_hh_l0, self.bias_hh_l0).chunk(3, dim=-1)
         r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
         # r decides how much of the old state the candidate n may see.
         return r, z, torch.tanh(x_n + r * h_n)
 
-    def cell(self, x_t: Tensor, h: Tensor) -> tuple[Tensor]:
+    def cell(self, input_share: Tensor, h: Tensor) -> tuple[Tensor]:
         """h_t = (1 - z) * n + z * h, all (B, H)."""
-        _, z, n = self.gates(x_t, h)
+        _, z, n = self.gates(input_share, h)
         # One gate for both: what is kept and what is written add up to 1.
         return ((1 - z) * n + z * h,)
 

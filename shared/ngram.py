@@ -1,4 +1,4 @@
-"""Rung 0, counting: how well do n-grams predict the text, before any network has been trained?
+"""Counting, the rung below stage 1: how well do n-grams predict the text, before any network has been trained?
 
     python -m shared.ngram                            the bundled corpus, words
     python -m shared.ngram --tokenizer char --order 8

@@ -26,7 +26,7 @@ def causal_mask(
     """Which keys each query may see: the last query up to the last key, the query before it up to the one before that.
 
     -> (Tq, Tk) bool. There may be more keys than queries: the earlier ones come from a cache, and the mask is shifted
-    by their number. `window` bounds how many keys a query sees.
+    by their number. With fewer, the first queries see nothing. `window` bounds how many keys a query sees.
 
     >>> causal_mask(2, 4, window=2).int().tolist()
     [[0, 1, 1, 0], [0, 0, 1, 1]]
@@ -66,8 +66,8 @@ def attend(
     queries (..., Tq, D), keys (..., Tk, D), values (..., Tk, Dv), mask broadcastable to (..., Tq, Tk)
     -> context (..., Tq, Dv), weights (..., Tq, Tk) before dropout.
     """
-    # A product of D random numbers each way has the variance D. Divided by its root, scores start at about 1 in size,
-    # where softmax still has a gradient.
+    # The dot product of two vectors of D independent numbers, each of variance 1, has variance D. Divided by the root
+    # of D, scores start at about 1 in size, where softmax still has a gradient.
     scores = queries / math.sqrt(queries.size(-1)) @ keys.transpose(-2, -1)  # (..., Tq, Tk)
     weights = masked_softmax(scores, mask)
     kept = weights if dropout is None else dropout(weights)
@@ -84,7 +84,7 @@ class DotAttention(nn.Module):
 
 
 class AdditiveAttention(nn.Module):
-    """A small network scores each pair: v' tanh(W q + U k) (Bahdanau et al. 2015, appendix A.1.2)."""
+    """A small network scores each pair: w . tanh(W q + U k) (Bahdanau et al. 2015, appendix A.1.2)."""
 
     def __init__(self, query_size: int, key_size: int, attention_size: int):
         super().__init__()
@@ -100,8 +100,8 @@ class AdditiveAttention(nn.Module):
     def forward(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Mask = None) -> Attended:
         """(B, Tq, query_size), (B, Tk, key_size), (B, Tk, Dv) -> context (B, Tq, Dv), weights (B, 1 head, Tq, Tk)."""
         queries, keys = self.query(queries), self.key(keys)  # (B, Tq, A), (B, Tk, A)
-        # The tanh of all pairs is by far the largest tensor of any attention here. It is not kept for the backward
-        # pass, but computed a second time there.
+        # Gradient checkpointing: the tanh of all pairs, by far the largest tensor of any attention here, is not kept
+        # for the backward pass, but computed a second time there.
         scores = checkpoint(self.pair_scores, queries, keys, use_reentrant=False)
         weights = masked_softmax(scores, mask)
         return weights.to(values.dtype) @ values, weights[:, None]

@@ -28,9 +28,9 @@ def map_tensors(function: Callable[[Tensor], Tensor], state: State) -> State:
 
 def state_bytes(state: State) -> int:
     """The memory that a state's tensors need, in bytes."""
-    sizes = []
-    map_tensors(lambda tensor: sizes.append(tensor.numel() * tensor.element_size()) or tensor, state)
-    return sum(sizes)
+    if isinstance(state, Tensor):
+        return state.numel() * state.element_size()
+    return sum(map(state_bytes, state)) if isinstance(state, tuple) else 0
 
 
 def num_parameters(model: nn.Module) -> int:
@@ -64,7 +64,10 @@ class LanguageModel(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def features(self, tokens: Tensor, state: State, return_attention: bool) -> tuple[Tensor, State, Tensor | None]:
-        """tokens (B, T), state -> features (B, T, E), new state, attention or None. What a stage has to write."""
+        """tokens (B, T), state -> features (B, T, E), new state, attention or None. What a stage has to write.
+
+        Tokens have to enter through `self.embedding`, in one call: that is where influence is measured.
+        """
         raise NotImplementedError
 
     def forward(

@@ -1,4 +1,5 @@
-"""A window that slides along the text: attention whose memory grows with the text's length, not with its square.
+"""A window that slides along the text: what attention needs of the computer's memory grows with the text's length, and
+not with its square.
 
 B batch, Tq queries, Tk keys, D their size
 """
@@ -13,7 +14,8 @@ from torch.utils.checkpoint import checkpoint
 
 from shared.model.attention import attend, causal_mask
 
-# With fewer keys, writing the weights out is faster on a CPU than the fused kernel.
+# PyTorch's fused kernel computes scores, softmax and mixture in one go, a piece at a time, and never holds the weights.
+# With fewer keys than this, writing the weights out is faster on a CPU.
 FUSED_FROM = 512
 
 
@@ -57,7 +59,8 @@ def sliding_window(
     contexts, all_weights = [], []
     for start in range(0, num_queries, block_size):
         stop = min(start + block_size, num_queries)
-        # A block is shown only those keys that one of its queries may see: the band of the big matrix that is not 0.
+        # A block is shown only those keys that one of its queries may see. With a window of 3, queries 4 and 5 see keys
+        # 2 to 4 and 3 to 5: so first = 2, and last, the first that is left out, = 6.
         last = newest - num_queries + stop
         first = max(0, last - (stop - start) - (window - 1))
         # A single query may see all that it is shown.

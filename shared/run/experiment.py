@@ -77,7 +77,8 @@ FLAGS = {
         dict(type=POSITIVE),
     ),
     "--seed": (
-        "fixes initialisation, data order and dropout; for the very same run name, too, what auto would choose",
+        "fixes initialisation, data order and dropout; for the very same numbers on a CPU also give --precision and "
+        "--optimizer, which auto chooses by timing",
         dict(type=number(int, low=0, high=1e9)),
     ),
     "--device": ("auto takes a GPU if PyTorch finds one", dict(choices=DEVICES)),

@@ -216,7 +216,7 @@ def introduce(
     if tokenizer.unk_id is not None:
         shares = [tokenizer.share_unknown(ids) for ids in (lanes.ids.tolist(), validation_ids)]
         unknown = "; <unk> is {:.1%} of training, {:.1%} of validation".format(*shares)
-    minutes = settings["max_steps"] * step_seconds * 1.15 / 60
+    minutes = settings["max_steps"] * step_seconds * 1.15 / 60  # evaluations and saving take some more
     optimizer = f"optimizer {settings['optimizer']}, learning rate {settings['learning_rate']:g}"
     log(f"{run.name} on {run.device} in {settings['precision']}, {optimizer}")
     log(f"corpus      {corpus.name}: {len(lanes.ids):,} training tokens, {len(validation_ids):,} validation tokens")

@@ -65,7 +65,7 @@ class LoopSettings:
 
 @dataclass
 class Progress:
-    """Where a run stands; saved with last.pt, and all that a resumed run needs to know of the past but its tensors."""
+    """Where a run stands; saved with every checkpoint, since a resumed run has to know it."""
 
     step: int = 0
     tokens: int = 0
@@ -102,7 +102,7 @@ def train(
             if evaluation_due:
                 loop.evaluate_and_keep_best()
             elif loop.progress.step % LOG_INTERVAL == 0:
-                loop.write_record(loop.training_record())
+                loop.write_record(loop.end_interval())
 
             # Save what a resumed run needs. Ctrl-C waits for the step at hand, so that nothing is half done here.
             if evaluation_due or stop.requested or loop.save_due():
@@ -129,11 +129,12 @@ class Loop:
         self.average = WeightAverage(model, settings.average_share * settings.max_steps)
         self.progress = Progress()
         self.carry = None  # what the next step starts from: the state of a recurrent model, say
+        self.learning_rate = 0.0  # of the last step; the schedule sets it
         # Summed loss and number of terms since the last record. The sum stays where the model is: `.item()` waits until
         # a GPU has done all that was asked of it, so the loss is fetched for a record only.
         self.device = next(model.parameters()).device
         self.interval_loss, self.interval_count = torch.zeros((), device=self.device), 0
-        self.started = self.saved = self.interval_started = time.perf_counter()
+        self.started = self.last_save = self.interval_started = time.perf_counter()
         self.seconds_before = 0.0  # of a run that is resumed, until it was stopped
 
     # -------------------------------------------------------------------------------------------------------- a step
@@ -147,8 +148,9 @@ class Loop:
         )
         set_learning_rate(self.optimizers, self.learning_rate)
 
-        # Forward: the loss of this batch, and the carry, which is cut off from the gradients of the past. A recurrent
-        # model thus learns by truncated backpropagation through time.
+        # Forward. The task calls the model (for the stages: `language_task` in language_modeling.py), and gives the
+        # loss of this batch and the carry, cut off from the gradients of the past. A recurrent model thus learns by
+        # truncated backpropagation through time.
         loss, count, self.carry = self.task.step(self.task.batch(step), self.carry)
         # Backward. The mean, so that the size of a batch does not change the size of a step.
         (loss / count).backward()
@@ -156,11 +158,11 @@ class Loop:
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
         for optimizer in self.optimizers:
             optimizer.step()
-            optimizer.zero_grad()
+            optimizer.zero_grad()  # else the next backward pass would add to these gradients
         self.average.update()
 
         self.progress.step += 1
-        self.progress.tokens += count
+        self.progress.tokens += count  # or whatever the terms are
         self.interval_loss, self.interval_count = self.interval_loss + loss.detach(), self.interval_count + count
         self.bar.update()
 
@@ -171,8 +173,8 @@ class Loop:
         step = self.progress.step
         return step == self.settings.max_steps or step % self.settings.eval_interval == 0
 
-    def training_record(self) -> dict:
-        """Mean training loss since the last record, and the learning rate. Begins a new interval."""
+    def end_interval(self) -> dict:
+        """A record of the steps since the last one: their mean loss, and the learning rate. Begins a new interval."""
         record = {"train_loss": self.interval_loss.item() / self.interval_count, "learning_rate": self.learning_rate}
         speed = self.interval_count / (time.perf_counter() - self.interval_started)
         self.bar.set_postfix_str(f"{self.task.describe(record['train_loss'])}, {speed:,.0f} {self.task.unit}/s")
@@ -182,7 +184,7 @@ class Loop:
 
     def evaluate_and_keep_best(self) -> None:
         """Score the model on held-out data, and write best.pt if it has never been better."""
-        record, progress = self.training_record(), self.progress
+        record, progress = self.end_interval(), self.progress
         # Where there is a moving average of the weights, that is what is scored and kept: so best.pt may hold averaged
         # weights. The model goes on learning from its own, so last.pt never does.
         with self.average.in_use():
@@ -223,7 +225,7 @@ class Loop:
 
     def save_due(self) -> bool:
         """Would a crash lose much by now?"""
-        return time.perf_counter() - self.saved > SAVE_SECONDS
+        return time.perf_counter() - self.last_save > SAVE_SECONDS
 
     def save_last(self) -> None:
         """Write last.pt: all that a resumed run needs to go on exactly as if it had never been stopped."""
@@ -240,7 +242,7 @@ class Loop:
                 "random": random_state(self.device),  # what dropout draws next
             },
         )
-        self.saved = time.perf_counter()
+        self.last_save = time.perf_counter()
 
     def checkpoint(self) -> dict:
         """What best.pt and last.pt both hold: who the model is, its weights and how far it came."""
