@@ -12,6 +12,7 @@ from shared.errors import UserError
 from shared.run.checkpoint import load_checkpoint
 from shared.stages import ROOT, STAGES, load_stage, model_class
 from shared.text.corpus import load_corpus
+from shared.text.tokenizer import train_tokenizer
 
 # As many entries as these tokenizers have on the bundled text.
 VOCABULARIES = {"word": 17_706, "char": 85, "bpe": 1024}
@@ -164,8 +165,8 @@ def test_ctrl_c_waits_for_the_training_to_save_and_then_stops(monkeypatch, text,
 def test_the_stages_own_train_py_takes_the_budget_as_it_is_given(text, tmp_path):
     """A real training of one step, whose own summary says that it was within the budget."""
     text.write_text(text.read_text(encoding="utf-8")[:20_000], encoding="utf-8", newline="\n")
-    stage, order = list(STAGES)[-1], asked(data=str(text), tokens=2048, tokenizer="char")
-    vocab_size = len(set(load_corpus(str(text)).train))
+    stage, order = list(STAGES)[-1], asked(data=str(text), tokens=2048)
+    vocab_size = train_tokenizer("word", load_corpus(str(text), at_blank_line=True).train).vocab_size
     settings = budget_settings(order, vocab_size)[stage]
     run_training(stage, settings | {"hidden_size": 8}, order, tmp_path / "run")
     summary = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))

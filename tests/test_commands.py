@@ -48,7 +48,7 @@ def course(tmp_path_factory):
     root = tmp_path_factory.mktemp("course")
     for name in (*STAGES, "shared", "data"):
         copy_folder(name, root)
-    text = (ROOT / "data" / "shakespeare.txt").read_text(encoding="utf-8")[:40_000]
+    text = (ROOT / "data" / "shakespeare.txt").read_text(encoding="utf-8")[:20_000]
     (root / "short.txt").write_text(text, encoding="utf-8", newline="\n")
     return root
 

@@ -222,7 +222,7 @@ def test_tokens_are_written_as_they_are_apart_from_long_ones_and_unknown_glyphs(
     assert labels(large.xaxis) == [*tokens[:6], "□", "honorificabil…"]
 
 
-@pytest.mark.parametrize("layers, heads", [(1, 1), (1, 4), (4, 4)])
+@pytest.mark.parametrize("layers, heads", [pytest.param(1, 1, marks=pytest.mark.thorough), (1, 4), (4, 4)])
 @pytest.mark.parametrize("length", [1, pytest.param(24, marks=pytest.mark.thorough), 60])
 @pytest.mark.parametrize("token", ["a", "honorificabilitudinitatibus"])
 def test_nothing_is_drawn_beyond_the_edge_of_the_picture_or_over_something_else(layers, heads, length, token):
