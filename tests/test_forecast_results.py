@@ -41,6 +41,7 @@ def test_every_kept_run_is_what_its_command_gives_today(result, monkeypatch):
     monkeypatch.setattr("sys.argv", result["command"].split()[1:])
     flags = {name: value for name, value in vars(lab.train.parse_flags()).items() if value is not None}
     settings = lab.train.defaults_for(flags.get("data")) | flags
+    settings["pad"] = settings["lengths"] is not None  # what training settles where the flag is not given
     settings = {name: settings[name] for name in result["settings"].keys() - FREE}
     assert settings == {name: value for name, value in result["settings"].items() if name not in FREE}
     assert re.search(r"--seed (\d)", result["command"])[1] == str(result["settings"]["seed"])
@@ -50,6 +51,11 @@ def test_every_kept_run_is_what_its_command_gives_today(result, monkeypatch):
 @pytest.mark.parametrize("row", ["QueryAttention", "AttentionLSTM"])
 def test_attention_comes_within_a_fifth_of_the_noise_at_every_lag(lag, row):
     assert len(found := errors(f"flow-pressure, lag {lag}", row)) == 3 and max(found) < 1.2
+
+
+def test_series_too_short_for_a_whole_window_teach_the_same_rule():
+    found = errors("flow-pressure, lag 5, series of 24 to 72 steps", "AttentionLSTM")
+    assert len(found) == 3 and max(found) < 1.2
 
 
 def test_at_lag_60_the_last_state_alone_is_not_enough():
