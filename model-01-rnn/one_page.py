@@ -1,0 +1,104 @@
+"""Stage 1 on one page: an Elman RNN. All that it remembers is one vector, rewritten at every character.
+
+`python one_page.py` teaches it Shakespeare, character by character. The four pages differ in the model alone, so `diff
+model-01-rnn/one_page.py model-02-lstm/one_page.py` is a lesson. The big sister is model.py (with shared/): the same, and
+all that a serious run needs. B batch, T time, H hidden size, V vocabulary.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+WINDOW, BATCH, STEPS, LEARNING_RATE = 64, 32, 1000, 1e-2  # T characters are read at a time, from B places in the text
+
+
+# ---------------------------------------------------------------------------------------------- the model
+class Model(nn.Module):
+    """ids (B, T) -> logits (B, T, V)."""
+
+    def __init__(self, vocab_size: int, hidden_size: int = 128):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, hidden_size)
+        self.input = nn.Linear(hidden_size, hidden_size)
+        self.recurrent = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.output = nn.Linear(hidden_size, vocab_size)
+        # An orthogonal matrix keeps the length of what it multiplies: the first gradients neither vanish nor explode.
+        nn.init.orthogonal_(self.recurrent.weight)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.embedding(ids)  # (B, T, H)
+        h = torch.zeros_like(x[:, 0])  # (B, H): where a window begins, nothing is remembered
+        states = []
+        for x_t in self.input(x).unbind(dim=1):  # T times (B, H): all inputs' share is one large product
+            h = torch.tanh(x_t + self.recurrent(h))  # what is read, and what is remembered, make the new memory
+            states.append(h)
+        x = torch.stack(states, dim=1)  # (B, T, H)
+        return self.output(x)  # (B, T, V)
+
+
+# ----------------------------------------------------------------------------- the same on all four pages
+def plays(part: str) -> str:
+    """The plays that are set aside for "train" or "validation", one after the other."""
+    text = (DATA / "shakespeare.txt").read_text(encoding="utf-8")
+    rows = [line.rsplit(",", 3) for line in (DATA / "works.csv").read_text(encoding="utf-8").splitlines()]
+    return "\n".join(text[int(start) : int(end)] for _, split, start, end in rows if split == part)
+
+
+def train(model: nn.Module, ids: Tensor, steps: int) -> None:
+    """Show the model windows of a text (N), and after each batch change its weights so that it is less surprised."""
+    optimizer, began = torch.optim.AdamW(model.parameters()), time.perf_counter()
+    for step in range(1, steps + 1):
+        # Small steps while all is random, then long ones, then ever finer.
+        optimizer.param_groups[0]["lr"] = LEARNING_RATE * min(step / 100, 1 - step / (steps + 1))
+        starts = torch.randint(len(ids) - WINDOW, (BATCH, 1))
+        windows = ids[starts + torch.arange(WINDOW + 1)]  # (B, T + 1): T characters to read, and T that follow them
+        logits = model(windows[:, :-1])  # (B, T, V): after each character, a score for whatever may follow
+        loss = F.cross_entropy(
+            logits.flatten(0, 1), windows[:, 1:].flatten()
+        )  # in nats: mean of -ln p(what did follow)
+        optimizer.zero_grad()  # else backward would add to the gradients of the step before
+        loss.backward()
+        # Back through T steps a gradient may grow without bound, and one leap would undo many good steps.
+        nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
+        optimizer.step()
+        if step % 100 == 0 or step in (10, steps):
+            left = (time.perf_counter() - began) / step * (steps - step)
+            print(f"step {step} of {steps}: loss {loss.item():.3f}, {left:.0f} seconds to go", flush=True)
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, ids: Tensor) -> float:
+    """Nats a character of a text (N): each is scored once, and the sum is divided once."""
+    windows, nats = ids.unfold(0, WINDOW + 1, WINDOW), 0.0  # (N / T, T + 1): each begins where the last one ended
+    for batch in windows.split(BATCH):
+        logits = model(batch[:, :-1])  # (B, T, V)
+        nats += F.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten(), reduction="sum").item()
+    return nats / windows[:, 1:].numel()
+
+
+def main() -> None:
+    """Learn from the training plays, measure on plays that were held out, and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"batches to learn from (default {STEPS})")
+    steps = parser.parse_args().steps
+    torch.manual_seed(0)
+    texts = plays("train"), plays("validation")
+    vocabulary = "".join(sorted(set(texts[0])))  # V characters; the id of each is its place here
+    train_ids, validation_ids = (torch.tensor([vocabulary.index(c) for c in text]) for text in texts)
+    model = Model(len(vocabulary))
+    train(model, train_ids, steps)
+    print(f"validation loss {evaluate(model, validation_ids):.4f} nats a character\n")
+    text = "HAMLET:\n"
+    for _ in range(400):  # draw one of the characters that may follow, each as often as its probability says
+        ids = torch.tensor([[vocabulary.index(c) for c in text[-WINDOW:]]])  # (1, T)
+        text += vocabulary[torch.multinomial(model(ids)[0, -1].softmax(dim=-1), 1)]
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
