@@ -1,8 +1,7 @@
 """Stage 1 on one page: an Elman RNN. All that it remembers is one vector, rewritten at every character.
 
-`python one_page.py` teaches it Shakespeare, character by character. The four pages differ in the model alone, so `diff
-model-01-rnn/one_page.py model-02-lstm/one_page.py` is a lesson. The big sister is model.py (with shared/): the same, and
-all that a serious run needs. B batch, T time, H hidden size, V vocabulary.
+`python one_page.py` teaches it Shakespeare, character by character. The four pages differ in the model alone: diff two.
+The big sister is model.py (with shared/): all that a serious run needs. B batch, T time, H hidden size, V vocabulary.
 """
 
 import argparse
