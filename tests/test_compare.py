@@ -21,10 +21,9 @@ from shared.compare.budget import Budget
 from shared.compare.measures import WINDOW, held_out, plain
 from shared.compare.runs import load_trained
 from shared.errors import UserError
-from shared.measure.faithfulness import map_correlation
+from shared.measure.faithfulness import map_correlation, uniform_attention
 from shared.measure.influence import influence
 from shared.measure.reach import spread_targets
-from shared.measure.faithfulness import uniform_attention
 from shared.ngram import score
 from shared.run.checkpoint import load_checkpoint, save_checkpoint
 from shared.show import curves, figures
