@@ -21,7 +21,7 @@ FLOOR = math.log(SYMBOLS)
 MARGIN = 0.01  # nats; chance and too short a training stay well within it
 CONTEXT_LENGTH = 8
 BATCH_SIZE = 32
-STEPS = 300
+STEPS = 400
 
 
 def noise(count, seed):
