@@ -120,6 +120,7 @@ def take_modules(root: Path) -> dict:
     ours, others = f"{root}{os.sep}", (f"{root / 'tests'}{os.sep}", f"{sys.prefix}{os.sep}")
     taken = {}
     for name, module in list(sys.modules.items()):
+        # Not getattr(module, "__file__"): some of PyTorch's modules make up an answer, or fail, whatever is asked.
         file = str(getattr(module, "__dict__", {}).get("__file__"))
         if name.partition(".")[0] == "shared" or (file.startswith(ours) and not file.startswith(others)):
             taken[name] = sys.modules.pop(name)
