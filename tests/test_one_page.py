@@ -162,7 +162,7 @@ def test_a_page_beats_counting_of_order_three(stage, monkeypatch):
     page, corpus = load(stage), load_corpus()
     tokenizer = train_tokenizer("char", corpus.train)
     train, validation = tokenizer.encode(corpus.train), tokenizer.encode(corpus.validation)
-    counted = score(train, validation, tokenizer.vocab_size, order=3).plain[2].loss
+    counted = score(train, validation, tokenizer.vocab_size, order=3).orders[2].loss
     monkeypatch.setattr("builtins.print", lambda *words, **options: None)
     torch.manual_seed(0)
     model = page.Model(tokenizer.vocab_size)
