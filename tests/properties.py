@@ -22,14 +22,7 @@ except ModuleNotFoundError:
         __or__ = __call__
 
     def given(*_, **__):
-        def decorate(test):
-            def skipped():
-                pytest.skip("needs hypothesis: python -m pip install -r tests/requirements.txt")
-
-            skipped.__name__ = test.__name__
-            return skipped
-
-        return decorate
+        return pytest.mark.skip(reason="needs hypothesis: python -m pip install -r tests/requirements.txt")
 
     def settings(**_):
         return lambda test: test
