@@ -66,6 +66,7 @@ def named_passages():
     return lab.data.read_passages(speakers=True)
 
 
+@pytest.mark.claims
 def test_with_speakers_the_names_are_there_to_leak(passages, named_passages):
     unnamed, named = (sum(passage.tokens.count("horatio") for passage in kind) for kind in (passages, named_passages))
     assert named > 3 * unnamed > 0

@@ -1,6 +1,6 @@
 """train.py and generate.py as a learner types them, in a copy of the course, from nothing to text and pictures.
 
-Each stage is trained, and writes its first text, in processes of its own; what is asked of it then, within this one.
+Each stage is trained, and writes its first text, in processes of its own; all else is asked within this one.
 """
 
 import json
@@ -53,28 +53,39 @@ def course(tmp_path_factory):
     return root
 
 
-@pytest.fixture(scope="session")
-def trained(course):
+@pytest.fixture(scope="module", autouse=True)
+def at_work(course, request):
+    """Stage -> what its training prints, and what the command prints that it names as the next one, once they are done.
+
+    They run beside this module's first tests, which do without them.
+    """
+
+    def train_and_write(stage):
+        training = started(course / stage, f"python train.py --data ../short.txt {SMALL}")
+        return training, started(course / stage, next_command(training.out))
+
+    wanted = any("trained" in item.fixturenames for item in request.session.items if item.module is request.module)
+    pool = ThreadPoolExecutor(max_workers=2)
+    yield {stage: pool.submit(train_and_write, stage) for stage in STAGES if wanted}
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture(scope="module")
+def trained(course, at_work):
     """stage -> its folder in the copy, what training printed, and what is in best.pt."""
 
-    def train(stage):
-        shown = started(course / stage, f"python train.py --data ../short.txt {SMALL}")
+    def get(stage):
+        shown, _ = at_work[stage].result()
         best = load_checkpoint(course / stage / "checkpoints" / "best.pt")
         return SimpleNamespace(folder=course / stage, best=best, **vars(shown))
 
-    return on_two_cores(train).get
+    return get
 
 
-@pytest.fixture(scope="session")
-def first_text(trained):
+@pytest.fixture(scope="module")
+def first_text(at_work):
     """stage -> what the command that training names as the next one prints."""
-    return on_two_cores(lambda stage: started(trained(stage).folder, next_command(trained(stage).out))).get
-
-
-def on_two_cores(start) -> dict:
-    """Stage -> what `start(stage)` gives, which waits for a process; two of these run at a time."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        return dict(zip(STAGES, pool.map(start, STAGES)))
+    return lambda stage: at_work[stage].result()[1]
 
 
 def next_command(stdout: str) -> str:
@@ -106,44 +117,40 @@ def whole_text(best: dict, prompt: str, count: int = 100, seed: int = 1) -> str:
     return tokenizer.decode(ids + [step.item() for step in islice(steps, count)])
 
 
+@pytest.fixture
+def answered(monkeypatch, capsys):
+    """stage, line -> exit status, stdout and stderr of the command, run here."""
+
+    def run(stage, line):
+        _, program, *words = split(line)
+        monkeypatch.setattr(sys, "argv", [program, *words])
+        code = 0
+        try:
+            if program == "train.py":
+                train_stage(load_stage(stage))
+            else:
+                generate_stage(ROOT / stage, model_class(stage))
+        except SystemExit as end:
+            code = end.code
+        shown = capsys.readouterr()
+        return SimpleNamespace(code=code, out=shown.out, err=shown.err)
+
+    return run
+
+
+@pytest.fixture
+def refused(answered):
+    """stage, line -> the one line with which it is refused."""
+
+    def run(stage, line):
+        shown = answered(stage, line)
+        assert shown.code == 2 and shown.out == "" and shown.err.count("\n") == 1, shown.err
+        return shown.err
+
+    return run
+
+
 # Training
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_training_first_says_what_it_is_going_to_do(trained, course, stage):
-    run, corpus = trained(stage), load_corpus(str(course / "short.txt"))
-    model, tokenizer = restored(run.best)
-    before = run.err[: run.err.index("step 3: validation")]
-    train_ids, validation_ids = tokenizer.encode(corpus.train), tokenizer.encode(corpus.validation)
-    assert f"{stage} on cpu in {run.best['settings']['precision']}" in before
-    assert f"short.txt: {len(train_ids):,} training tokens, {len(validation_ids):,} validation tokens" in before
-    assert f"{tokenizer.vocab_size:,} tokens (word)" in before
-    shares = (train_ids.count(0) / len(train_ids), validation_ids.count(0) / len(validation_ids))
-    assert "<unk> is {:.1%} of training, {:.1%} of validation".format(*shares) in before
-    assert f"parameters  {sum(parameter.numel() for parameter in model.parameters()):,}," in before
-    assert re.search(r"6 steps of 4 x 128 tokens.*about \d+\.\d minutes", before)
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_training_leaves_both_checkpoints_the_curve_and_the_numbers(trained, stage):
-    out_dir = trained(stage).folder / "checkpoints"
-    assert {path.name for path in out_dir.iterdir()} == set(RUN_FILES)
-    assert (out_dir / "learning_curve.png").read_bytes().startswith(PNG)
-    records = [json.loads(line) for line in (out_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [record["step"] for record in records if "validation_loss" in record] == [3, 6]
-    assert load_checkpoint(out_dir / "last.pt")["progress"]["step"] == 6
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_the_reported_perplexity_is_that_of_the_saved_model_on_the_whole_validation_text(trained, course, stage):
-    run = trained(stage)
-    nats, count = whole_text_loss(run.best, load_corpus(str(course / "short.txt")).validation)
-    summary = json.loads((run.folder / "checkpoints" / "summary.json").read_text(encoding="utf-8"))["validation"]
-    assert summary["tokens"] == count
-    assert summary["nats_per_token"] == pytest.approx(nats / count, abs=0.002)
-    assert summary["perplexity"] == pytest.approx(math.exp(summary["nats_per_token"]))
-    first = run.out.splitlines()[0]
-    assert f"perplexity {summary['perplexity']:.2f}, {summary['nats_per_token']:.4f} nats per token" in first
 
 
 @pytest.mark.parametrize("tokenizer", ["char", "bpe"])
@@ -178,17 +185,6 @@ def test_bfloat16_trains_and_is_scored_in_float32(course, tmp_path):
     assert {weight.dtype for weight in best["weights"].values()} == {torch.float32}
     nats, count = whole_text_loss(best, load_corpus(str(course / "short.txt")).validation)
     assert float(re.search(r"([\d.]+) nats per token", run.out)[1]) == pytest.approx(nats / count, abs=0.002)
-
-
-def test_a_second_run_moves_the_first_to_previous(course, trained, tmp_path):
-    shutil.copytree(trained(STAGE_1).folder / "checkpoints", tmp_path / "run")
-    before = {name: (tmp_path / "run" / name).read_bytes() for name in RUN_FILES}
-    line = f"python train.py --data ../short.txt {SMALL} --seed 2 --out-dir {tmp_path / 'run'}"
-    run = typed(course / STAGE_1, line)
-    assert str(tmp_path / "run" / "previous") in run.err
-    assert {name: (tmp_path / "run" / "previous" / name).read_bytes() for name in RUN_FILES} == before
-    assert (tmp_path / "run" / "best.pt").read_bytes() != before["best.pt"]
-    assert load_checkpoint(tmp_path / "run" / "best.pt")["settings"]["seed"] == 2
 
 
 def test_previous_never_mixes_the_files_of_two_runs(tmp_path):
@@ -281,6 +277,244 @@ def test_a_second_ctrl_c_before_the_first_save_promises_nothing(tmp_path, monkey
     assert capsys.readouterr().err == "stopped, before there was anything to save\n"
 
 
+# Flags, and what cannot be done
+
+
+@pytest.mark.parametrize(
+    "flags, reason",
+    [
+        ("--data {tmp}/none.txt", "none.txt"),
+        ("--data {tmp}", "is a folder"),
+        ("--data {tmp}/tiny.txt", "needs at least"),
+        ("--data {tmp}/latin.txt", "UTF-8"),
+        ("--data {short} --batch-size 5000", "--batch-size"),
+        ("--data {short} --tokenizer char --vocab-size 5", "different characters"),
+        ("--data {short} --max-steps 0", "at least 1"),
+        ("--data {short} --learning-rate nan", "more than 0"),
+        ("--data {short} --seed 99999999999999999999", "at most"),
+        ("--resume --out-dir {tmp}/nothing", "python train.py"),
+        ("--max-step 5", "--max-step"),
+    ],
+)
+def test_training_flags_that_cannot_be_followed_are_refused(refused, course, tmp_path, flags, reason):
+    (tmp_path / "tiny.txt").write_text("To be, or not to be.\n" * 10, encoding="utf-8")
+    (tmp_path / "latin.txt").write_bytes("Il était une fois\n".encode("latin-1") * 300)
+    out_dir = "" if "--out-dir" in flags else f" --out-dir {tmp_path}/run"
+    line = "python train.py " + flags.format(tmp=tmp_path, short=course / "short.txt") + out_dir
+    assert reason in refused(STAGE_1, line)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("stage", sorted(ATTENTIVE))
+def test_heads_that_do_not_divide_the_hidden_size_are_refused(refused, course, tmp_path, stage):
+    line = f"python train.py --data {course}/short.txt {SMALL} --num-heads 3 --out-dir {tmp_path}"
+    message = refused(stage, line)
+    assert "hidden_size 16" in message or "query_size 16" in message
+    assert "--num-heads" in message
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_learning_rate_that_blows_the_model_up_ends_in_one_line(answered, course, tmp_path, optimizer):
+    flags = f"{SMALL} --eval-interval 1 --learning-rate 1e30 --precision float32 --optimizer {optimizer}"
+    shown = answered(STAGE_1, f"python train.py --data {course}/short.txt {flags} --out-dir {tmp_path}")
+    assert shown.code == 2 and "lower --learning-rate" in shown.err.splitlines()[-1]
+
+
+def test_what_is_kept_and_reported_is_the_best_model_and_not_the_last(answered, course, tmp_path):
+    flags = f"{SMALL} {FIXED} --eval-interval 1 --learning-rate 9"
+    line = f"python train.py --data {course}/short.txt {flags} --out-dir {tmp_path}"
+    assert answered(STAGE_1, line).code == 0
+    validation = load_corpus(str(course / "short.txt")).validation
+    best, last = (load_checkpoint(tmp_path / name) for name in ("best.pt", "last.pt"))
+    assert last["progress"]["best_step"] < 6  # so rough a rate that training made it worse
+    (nats, count), (nats_of_last, _) = whole_text_loss(best, validation), whole_text_loss(last, validation)
+    reported = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["validation"]["nats_per_token"]
+    assert reported == pytest.approx(nats / count, abs=0.002) and nats < nats_of_last
+
+
+def unwritable(tmp_path, how) -> Path:
+    if how == "below a file":
+        (tmp_path / "file").write_text("not a folder", encoding="utf-8")
+        return tmp_path / "file" / "run"
+    if how == "a file":
+        (tmp_path / "file").write_text("not a folder", encoding="utf-8")
+        return tmp_path / "file"
+    if how == "in the way":
+        (tmp_path / "run" / "metrics.jsonl").mkdir(parents=True)
+        return tmp_path / "run"
+    (tmp_path / "run").mkdir(mode=0o500)
+    if os.access(tmp_path / "run", os.W_OK):
+        pytest.skip("this user may write everywhere")
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("how", ["below a file", "a file", "in the way", "read-only"])
+def test_a_folder_that_cannot_be_written_to_is_refused_before_training(answered, course, tmp_path, how):
+    line = f"python train.py --data {course}/short.txt {SMALL} --out-dir {unwritable(tmp_path, how)}"
+    shown = answered(STAGE_1, line)
+    assert shown.code == 2 and "step 3" not in shown.err
+    assert "another --out-dir" in shown.err.splitlines()[-1]
+
+
+def test_a_run_goes_on_in_another_precision_where_its_own_does_not_work(answered, course, tmp_path):
+    """Its machine had bfloat16, say, and this one refuses it."""
+    line = f"python train.py --data {course}/short.txt {SMALL} --out-dir {tmp_path}/run --precision bfloat16"
+    assert answered(STAGE_1, line).code == 0
+    summary = tmp_path / "run" / "summary.json"
+    assert json.loads(summary.read_text(encoding="utf-8"))["settings"]["precision"] == "bfloat16"
+    resumed = line.replace("bfloat16", "float32") + " --resume"
+    assert answered(STAGE_1, resumed).code == 0
+    assert json.loads(summary.read_text(encoding="utf-8"))["settings"]["precision"] == "float32"
+
+
+@pytest.mark.parametrize(
+    "flags, rate",
+    [
+        ("--optimizer muon", 0.009),
+        ("--optimizer adamw", 0.003),  # whoever lacks bfloat16 gets AdamW, and the rate that suits it
+        ("--optimizer adamw --learning-rate 0.004", 0.004),
+    ],
+)
+def test_the_optimizer_brings_its_learning_rate_unless_one_is_given(answered, course, tmp_path, flags, rate):
+    line = f"python train.py {SMALL} --max-steps 2 --num-layers 1 {flags}"
+    shown = answered(STAGE_4, f"{line} --data {course}/short.txt --out-dir {tmp_path}")
+    assert shown.code == 0 and f"learning rate {rate:g}\n" in shown.err
+    assert load_checkpoint(tmp_path / "last.pt")["settings"]["learning_rate"] == rate
+    resumed = answered(STAGE_4, f"python train.py --resume --out-dir {tmp_path}")
+    assert resumed.code == 0 and f"learning rate {rate:g}\n" in resumed.err
+
+
+def test_a_character_that_only_the_test_text_has_is_found_before_training(refused, course, tmp_path):
+    text = (course / "short.txt").read_text(encoding="utf-8")
+    (tmp_path / "own.txt").write_text(text + "\N{SNOWMAN}\n", encoding="utf-8", newline="\n")
+    line = f"python train.py --tokenizer char --data {tmp_path}/own.txt --out-dir {tmp_path}/run"
+    assert "\N{SNOWMAN}" in refused(STAGE_1, line)
+
+
+def test_a_preset_says_nothing_on_steps_where_epochs_do(answered, course, tmp_path):
+    line = f"python train.py --quick --epochs 0.01 --hidden-size 8 --data {course}/short.txt --out-dir {tmp_path}"
+    assert answered(STAGE_1, line).code == 0
+    assert load_checkpoint(tmp_path / "last.pt")["settings"]["max_steps"] == 1
+    assert answered(STAGE_1, f"{line} --resume").code == 0
+
+
+def test_a_quick_run_is_resumed_by_the_command_it_was_started_with(answered, course, tmp_path):
+    line = f"python train.py --quick --max-steps 2 {SIZES} --data {course}/short.txt --out-dir {tmp_path}"
+    assert answered(STAGE_1, line).code == 0
+    assert answered(STAGE_1, line + " --resume").code == 0
+
+
+def test_quick_and_thorough_are_not_asked_for_at_once(refused):
+    assert "not allowed with" in refused(STAGE_1, "python train.py --quick --thorough")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["python train.py --max-steps 5 --epochs 1", 'python generate.py --prompt "To be" --interactive --visualize'],
+)
+def test_two_flags_that_exclude_each_other_are_refused(refused, line):
+    complaint = refused(STAGE_1, line)
+    assert "give one of them" in complaint or "not allowed with" in complaint
+
+
+def test_generating_before_training_names_what_to_run_first(tmp_path):
+    for name in (STAGE_1, "shared"):
+        copy_folder(name, tmp_path)
+    shown = typed(tmp_path / STAGE_1, "python generate.py", code=2)
+    assert shown.out == "" and shown.err.count("\n") == 1
+    assert "python train.py" in shown.err
+
+
+def test_help_is_there_for_both_programs(course):
+    for program in ("train.py", "generate.py"):
+        shown = typed(course / STAGE_3, f"python {program} --help")
+        assert shown.out.startswith(f"usage: {program}") and shown.err == ""
+
+
+# A finished run of each stage
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_training_first_says_what_it_is_going_to_do(trained, course, stage):
+    run, corpus = trained(stage), load_corpus(str(course / "short.txt"))
+    model, tokenizer = restored(run.best)
+    before = run.err[: run.err.index("step 3: validation")]
+    train_ids, validation_ids = tokenizer.encode(corpus.train), tokenizer.encode(corpus.validation)
+    assert f"{stage} on cpu in {run.best['settings']['precision']}" in before
+    assert f"short.txt: {len(train_ids):,} training tokens, {len(validation_ids):,} validation tokens" in before
+    assert f"{tokenizer.vocab_size:,} tokens (word)" in before
+    shares = (train_ids.count(0) / len(train_ids), validation_ids.count(0) / len(validation_ids))
+    assert "<unk> is {:.1%} of training, {:.1%} of validation".format(*shares) in before
+    assert f"parameters  {sum(parameter.numel() for parameter in model.parameters()):,}," in before
+    assert re.search(r"6 steps of 4 x 128 tokens.*about \d+\.\d minutes", before)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_training_leaves_both_checkpoints_the_curve_and_the_numbers(trained, stage):
+    out_dir = trained(stage).folder / "checkpoints"
+    assert {path.name for path in out_dir.iterdir()} == set(RUN_FILES)
+    assert (out_dir / "learning_curve.png").read_bytes().startswith(PNG)
+    records = [json.loads(line) for line in (out_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [record["step"] for record in records if "validation_loss" in record] == [3, 6]
+    assert load_checkpoint(out_dir / "last.pt")["progress"]["step"] == 6
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_reported_perplexity_is_that_of_the_saved_model_on_the_whole_validation_text(trained, course, stage):
+    run = trained(stage)
+    nats, count = whole_text_loss(run.best, load_corpus(str(course / "short.txt")).validation)
+    summary = json.loads((run.folder / "checkpoints" / "summary.json").read_text(encoding="utf-8"))["validation"]
+    assert summary["tokens"] == count
+    assert summary["nats_per_token"] == pytest.approx(nats / count, abs=0.002)
+    assert summary["perplexity"] == pytest.approx(math.exp(summary["nats_per_token"]))
+    first = run.out.splitlines()[0]
+    assert f"perplexity {summary['perplexity']:.2f}, {summary['nats_per_token']:.4f} nats per token" in first
+
+
+def test_a_second_run_moves_the_first_to_previous(course, trained, tmp_path):
+    shutil.copytree(trained(STAGE_1).folder / "checkpoints", tmp_path / "run")
+    before = {name: (tmp_path / "run" / name).read_bytes() for name in RUN_FILES}
+    line = f"python train.py --data ../short.txt {SMALL} --seed 2 --out-dir {tmp_path / 'run'}"
+    run = typed(course / STAGE_1, line)
+    assert str(tmp_path / "run" / "previous") in run.err
+    assert {name: (tmp_path / "run" / "previous" / name).read_bytes() for name in RUN_FILES} == before
+    assert (tmp_path / "run" / "best.pt").read_bytes() != before["best.pt"]
+    assert load_checkpoint(tmp_path / "run" / "best.pt")["settings"]["seed"] == 2
+
+
+@pytest.mark.parametrize(
+    "flags, reason",
+    [
+        ("--hidden-size 32", "--hidden-size 16, not 32"),
+        ("--seed 7", "--seed 1, not 7"),
+        ("--quick", "--max-steps 6, not"),
+        ("--data {other}", "is not the text that the saved run read"),
+    ],
+)
+def test_a_flag_that_contradicts_the_saved_run_is_refused(refused, course, trained, tmp_path, flags, reason):
+    other = tmp_path / "other.txt"
+    other.write_text((course / "short.txt").read_text(encoding="utf-8") + "Exeunt.\n", encoding="utf-8")
+    out_dir = trained(STAGE_1).folder / "checkpoints"
+    data = "" if "--data" in flags else f"--data {course}/short.txt "
+    assert reason in refused(STAGE_1, f"python train.py --resume --out-dir {out_dir} {data}{flags.format(other=other)}")
+
+
+def test_a_resumed_run_takes_the_same_flags_again_and_its_text_from_another_place(answered, course, trained, tmp_path):
+    shutil.copytree(trained(STAGE_1).folder / "checkpoints", tmp_path / "run")
+    shutil.copy(course / "short.txt", tmp_path / "moved.txt")
+    flags = f"{SMALL} --precision auto --optimizer auto --data {tmp_path}/moved.txt --out-dir {tmp_path}/run"
+    shown = answered(STAGE_1, f"python train.py --resume {flags}")
+    assert shown.code == 0
+    assert shown.out.splitlines()[0] == trained(STAGE_1).out.splitlines()[0]
+
+
+def test_a_checkpoint_of_another_stage_is_refused_by_both_programs(refused, trained):
+    out_dir = trained(STAGE_2).folder / "checkpoints"
+    for line in (f"python generate.py --checkpoint {out_dir}/best.pt", f"python train.py --resume --out-dir {out_dir}"):
+        message = refused(STAGE_1, line)
+        assert STAGE_1 in message and STAGE_2 in message
+
+
 # Generating
 
 
@@ -368,217 +602,6 @@ def test_a_reader_that_has_seen_enough_ends_the_writing_without_complaint(traine
     process.stderr.close()
 
 
-def test_generating_before_training_names_what_to_run_first(tmp_path):
-    for name in (STAGE_1, "shared"):
-        copy_folder(name, tmp_path)
-    shown = typed(tmp_path / STAGE_1, "python generate.py", code=2)
-    assert shown.out == "" and shown.err.count("\n") == 1
-    assert "python train.py" in shown.err
-
-
-def test_help_is_there_for_both_programs(course):
-    for program in ("train.py", "generate.py"):
-        shown = typed(course / STAGE_3, f"python {program} --help")
-        assert shown.out.startswith(f"usage: {program}") and shown.err == ""
-
-
-# Mistakes: these run in this process, which saves the time to start one
-
-
-@pytest.fixture
-def answered(monkeypatch, capsys):
-    """stage, line -> exit status, stdout and stderr of the command, run here."""
-
-    def run(stage, line):
-        _, program, *words = split(line)
-        monkeypatch.setattr(sys, "argv", [program, *words])
-        code = 0
-        try:
-            if program == "train.py":
-                train_stage(load_stage(stage))
-            else:
-                generate_stage(ROOT / stage, model_class(stage))
-        except SystemExit as end:
-            code = end.code
-        shown = capsys.readouterr()
-        return SimpleNamespace(code=code, out=shown.out, err=shown.err)
-
-    return run
-
-
-@pytest.fixture
-def refused(answered):
-    """stage, line -> the one line with which it is refused."""
-
-    def run(stage, line):
-        shown = answered(stage, line)
-        assert shown.code == 2 and shown.out == "" and shown.err.count("\n") == 1, shown.err
-        return shown.err
-
-    return run
-
-
-@pytest.mark.parametrize(
-    "flags, reason",
-    [
-        ("--data {tmp}/none.txt", "none.txt"),
-        ("--data {tmp}", "is a folder"),
-        ("--data {tmp}/tiny.txt", "needs at least"),
-        ("--data {tmp}/latin.txt", "UTF-8"),
-        ("--data {short} --batch-size 5000", "--batch-size"),
-        ("--data {short} --tokenizer char --vocab-size 5", "different characters"),
-        ("--data {short} --max-steps 0", "at least 1"),
-        ("--data {short} --learning-rate nan", "more than 0"),
-        ("--data {short} --seed 99999999999999999999", "at most"),
-        ("--resume --out-dir {tmp}/nothing", "python train.py"),
-        ("--max-step 5", "--max-step"),
-    ],
-)
-def test_training_flags_that_cannot_be_followed_are_refused(refused, course, tmp_path, flags, reason):
-    (tmp_path / "tiny.txt").write_text("To be, or not to be.\n" * 10, encoding="utf-8")
-    (tmp_path / "latin.txt").write_bytes("Il était une fois\n".encode("latin-1") * 300)
-    out_dir = "" if "--out-dir" in flags else f" --out-dir {tmp_path}/run"
-    line = "python train.py " + flags.format(tmp=tmp_path, short=course / "short.txt") + out_dir
-    assert reason in refused(STAGE_1, line)
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize("stage", sorted(ATTENTIVE))
-def test_heads_that_do_not_divide_the_hidden_size_are_refused(refused, course, tmp_path, stage):
-    line = f"python train.py --data {course}/short.txt {SMALL} --num-heads 3 --out-dir {tmp_path}"
-    message = refused(stage, line)
-    assert "hidden_size 16" in message or "query_size 16" in message
-    assert "--num-heads" in message
-
-
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_a_learning_rate_that_blows_the_model_up_ends_in_one_line(answered, course, tmp_path, optimizer):
-    flags = f"{SMALL} --eval-interval 1 --learning-rate 1e30 --precision float32 --optimizer {optimizer}"
-    shown = answered(STAGE_1, f"python train.py --data {course}/short.txt {flags} --out-dir {tmp_path}")
-    assert shown.code == 2 and "lower --learning-rate" in shown.err.splitlines()[-1]
-
-
-def test_what_is_kept_and_reported_is_the_best_model_and_not_the_last(answered, course, tmp_path):
-    flags = f"{SMALL} {FIXED} --eval-interval 1 --learning-rate 9"
-    line = f"python train.py --data {course}/short.txt {flags} --out-dir {tmp_path}"
-    assert answered(STAGE_1, line).code == 0
-    validation = load_corpus(str(course / "short.txt")).validation
-    best, last = (load_checkpoint(tmp_path / name) for name in ("best.pt", "last.pt"))
-    assert last["progress"]["best_step"] < 6  # so rough a rate that training made it worse
-    (nats, count), (nats_of_last, _) = whole_text_loss(best, validation), whole_text_loss(last, validation)
-    reported = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["validation"]["nats_per_token"]
-    assert reported == pytest.approx(nats / count, abs=0.002) and nats < nats_of_last
-
-
-def unwritable(tmp_path, how) -> Path:
-    if how == "below a file":
-        (tmp_path / "file").write_text("not a folder", encoding="utf-8")
-        return tmp_path / "file" / "run"
-    if how == "a file":
-        (tmp_path / "file").write_text("not a folder", encoding="utf-8")
-        return tmp_path / "file"
-    if how == "in the way":
-        (tmp_path / "run" / "metrics.jsonl").mkdir(parents=True)
-        return tmp_path / "run"
-    (tmp_path / "run").mkdir(mode=0o500)
-    if os.access(tmp_path / "run", os.W_OK):
-        pytest.skip("this user may write everywhere")
-    return tmp_path / "run"
-
-
-@pytest.mark.parametrize("how", ["below a file", "a file", "in the way", "read-only"])
-def test_a_folder_that_cannot_be_written_to_is_refused_before_training(answered, course, tmp_path, how):
-    line = f"python train.py --data {course}/short.txt {SMALL} --out-dir {unwritable(tmp_path, how)}"
-    shown = answered(STAGE_1, line)
-    assert shown.code == 2 and "step 3" not in shown.err
-    assert "another --out-dir" in shown.err.splitlines()[-1]
-
-
-@pytest.mark.parametrize(
-    "flags, reason",
-    [
-        ("--hidden-size 32", "--hidden-size 16, not 32"),
-        ("--seed 7", "--seed 1, not 7"),
-        ("--quick", "--max-steps 6, not"),
-        ("--data {other}", "is not the text that the saved run read"),
-    ],
-)
-def test_a_flag_that_contradicts_the_saved_run_is_refused(refused, course, trained, tmp_path, flags, reason):
-    other = tmp_path / "other.txt"
-    other.write_text((course / "short.txt").read_text(encoding="utf-8") + "Exeunt.\n", encoding="utf-8")
-    out_dir = trained(STAGE_1).folder / "checkpoints"
-    data = "" if "--data" in flags else f"--data {course}/short.txt "
-    assert reason in refused(STAGE_1, f"python train.py --resume --out-dir {out_dir} {data}{flags.format(other=other)}")
-
-
-def test_a_resumed_run_takes_the_same_flags_again_and_its_text_from_another_place(answered, course, trained, tmp_path):
-    shutil.copytree(trained(STAGE_1).folder / "checkpoints", tmp_path / "run")
-    shutil.copy(course / "short.txt", tmp_path / "moved.txt")
-    flags = f"{SMALL} --precision auto --optimizer auto --data {tmp_path}/moved.txt --out-dir {tmp_path}/run"
-    shown = answered(STAGE_1, f"python train.py --resume {flags}")
-    assert shown.code == 0
-    assert shown.out.splitlines()[0] == trained(STAGE_1).out.splitlines()[0]
-
-
-def test_a_run_goes_on_in_another_precision_where_its_own_does_not_work(answered, course, tmp_path):
-    """Its machine had bfloat16, say, and this one refuses it."""
-    line = f"python train.py --data {course}/short.txt {SMALL} --out-dir {tmp_path}/run --precision bfloat16"
-    assert answered(STAGE_1, line).code == 0
-    summary = tmp_path / "run" / "summary.json"
-    assert json.loads(summary.read_text(encoding="utf-8"))["settings"]["precision"] == "bfloat16"
-    resumed = line.replace("bfloat16", "float32") + " --resume"
-    assert answered(STAGE_1, resumed).code == 0
-    assert json.loads(summary.read_text(encoding="utf-8"))["settings"]["precision"] == "float32"
-
-
-@pytest.mark.parametrize(
-    "flags, rate",
-    [
-        ("--optimizer muon", 0.009),
-        ("--optimizer adamw", 0.003),  # whoever lacks bfloat16 gets AdamW, and the rate that suits it
-        ("--optimizer adamw --learning-rate 0.004", 0.004),
-    ],
-)
-def test_the_optimizer_brings_its_learning_rate_unless_one_is_given(answered, course, tmp_path, flags, rate):
-    line = f"python train.py {SMALL} --max-steps 2 --num-layers 1 {flags}"
-    shown = answered(STAGE_4, f"{line} --data {course}/short.txt --out-dir {tmp_path}")
-    assert shown.code == 0 and f"learning rate {rate:g}\n" in shown.err
-    assert load_checkpoint(tmp_path / "last.pt")["settings"]["learning_rate"] == rate
-    resumed = answered(STAGE_4, f"python train.py --resume --out-dir {tmp_path}")
-    assert resumed.code == 0 and f"learning rate {rate:g}\n" in resumed.err
-
-
-def test_a_character_that_only_the_test_text_has_is_found_before_training(refused, course, tmp_path):
-    text = (course / "short.txt").read_text(encoding="utf-8")
-    (tmp_path / "own.txt").write_text(text + "\N{SNOWMAN}\n", encoding="utf-8", newline="\n")
-    line = f"python train.py --tokenizer char --data {tmp_path}/own.txt --out-dir {tmp_path}/run"
-    assert "\N{SNOWMAN}" in refused(STAGE_1, line)
-
-
-def test_a_preset_says_nothing_on_steps_where_epochs_do(answered, course, tmp_path):
-    line = f"python train.py --quick --epochs 0.01 --hidden-size 8 --data {course}/short.txt --out-dir {tmp_path}"
-    assert answered(STAGE_1, line).code == 0
-    assert load_checkpoint(tmp_path / "last.pt")["settings"]["max_steps"] == 1
-    assert answered(STAGE_1, f"{line} --resume").code == 0
-
-
-def test_a_quick_run_is_resumed_by_the_command_it_was_started_with(answered, course, tmp_path):
-    line = f"python train.py --quick --max-steps 2 {SIZES} --data {course}/short.txt --out-dir {tmp_path}"
-    assert answered(STAGE_1, line).code == 0
-    assert answered(STAGE_1, line + " --resume").code == 0
-
-
-def test_quick_and_thorough_are_not_asked_for_at_once(refused):
-    assert "not allowed with" in refused(STAGE_1, "python train.py --quick --thorough")
-
-
-def test_a_checkpoint_of_another_stage_is_refused_by_both_programs(refused, trained):
-    out_dir = trained(STAGE_2).folder / "checkpoints"
-    for line in (f"python generate.py --checkpoint {out_dir}/best.pt", f"python train.py --resume --out-dir {out_dir}"):
-        message = refused(STAGE_1, line)
-        assert STAGE_1 in message and STAGE_2 in message
-
-
 @pytest.mark.parametrize(
     "flags, reason",
     [
@@ -623,12 +646,3 @@ def test_the_folder_for_the_maps_is_made_where_it_is_missing(answered, trained, 
     line = f'python generate.py --checkpoint {best} --prompt "{PROMPT}" --max-new-tokens 4 --visualize {folder}'
     assert answered(STAGE_4, line).code == 0
     assert {path.name for path in folder.iterdir()} == {"attention.png", "influence.png"}
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["python train.py --max-steps 5 --epochs 1", 'python generate.py --prompt "To be" --interactive --visualize'],
-)
-def test_two_flags_that_exclude_each_other_are_refused(refused, line):
-    complaint = refused(STAGE_1, line)
-    assert "give one of them" in complaint or "not allowed with" in complaint

@@ -203,7 +203,7 @@ def test_no_line_is_drawn_where_prompt_or_continuation_is_out_of_sight(length, p
     assert "Red" not in all_text(figure)
 
 
-@pytest.mark.parametrize("length", [1, 2, 40])
+@pytest.mark.parametrize("length", [1, pytest.param(2, marks=pytest.mark.thorough), 40])
 @pytest.mark.parametrize("own_token", [True, False])
 def test_short_texts_zero_rows_and_hostile_tokens_draw_without_a_warning(length, own_token):
     hostile = ["$\\frac{$", "$", "a_b^c", "\\x", "{", "%", "#", "中文", "\n", "\t", "", "\ud800", "␣", "⏎", "w" * 500]
