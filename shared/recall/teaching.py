@@ -37,10 +37,11 @@ def build(stage: str, vocab_size: int, settings: dict, seed: int) -> LanguageMod
     """A stage's own model, at the width that brings it nearest to PARAMETERS."""
 
     def make(hidden_size: int) -> LanguageModel:
-        torch.manual_seed(seed)
         return model_class(stage)(vocab_size, hidden_size=hidden_size, **settings)
 
-    return min(map(make, WIDTHS), key=lambda model: abs(num_parameters(model) - PARAMETERS))
+    nearest = min(WIDTHS, key=lambda width: abs(num_parameters(make(width)) - PARAMETERS))
+    torch.manual_seed(seed)
+    return make(nearest)
 
 
 def reach_at(step: int, max_steps: int, reaches: tuple[int, ...], generator: Generator) -> int:
