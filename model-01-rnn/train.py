@@ -5,13 +5,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository's root, for `shared`
 
-from shared.run.language_modeling import Stage, train_stage
-
-from model import RNN
+from shared.run.stage import Stage, train_stage
 
 STAGE = Stage(
     folder=Path(__file__).resolve().parent,
-    model=RNN,
     model_settings=("hidden_size", "num_layers", "dropout"),
     defaults=dict(
         max_steps=6000,

@@ -5,9 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository's root, for `shared`
 
-from shared.run.language_modeling import Stage, train_stage
-
-from model import LSTM
+from shared.run.stage import Stage, train_stage
 
 
 def add_flags(parser) -> None:
@@ -21,7 +19,6 @@ def add_flags(parser) -> None:
 
 STAGE = Stage(
     folder=Path(__file__).resolve().parent,
-    model=LSTM,
     model_settings=("hidden_size", "num_layers", "dropout", "cell", "implementation"),
     defaults=dict(
         max_steps=6000, batch_size=32, context_length=40, hidden_size=128, num_layers=2, dropout=0.1,

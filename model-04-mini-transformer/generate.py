@@ -5,9 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository's root, for `shared`
 
-from shared.run.generation import generate_stage
-
-from model import MiniTransformer
+from shared.run.stage import generate_stage
 
 if __name__ == "__main__":
-    generate_stage(Path(__file__).resolve().parent, MiniTransformer)
+    generate_stage(Path(__file__).resolve().parent)

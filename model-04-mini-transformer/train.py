@@ -6,9 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository's root, for `shared`
 
 from shared.run.cli import number
-from shared.run.language_modeling import Stage, train_stage
-
-from model import MiniTransformer
+from shared.run.stage import Stage, train_stage
 
 
 def add_flags(parser) -> None:
@@ -24,7 +22,6 @@ def add_flags(parser) -> None:
 
 STAGE = Stage(
     folder=Path(__file__).resolve().parent,
-    model=MiniTransformer,
     model_settings=("hidden_size", "num_layers", "dropout", "context_length", "positions", "num_heads"),
     defaults=dict(
         max_steps=1600, batch_size=32, context_length=64, hidden_size=128, num_layers=4, dropout=0.0,

@@ -37,9 +37,10 @@ from shared.model.output import TiedOutput
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.device import choose_device, prepare_process
 from shared.run.experiment import loop_settings, probe
-from shared.run.language_modeling import Stage, language_task, trial_step
+from shared.run.language_modeling import language_task, trial_step
 from shared.run.optimizers import optimizers_for
 from shared.run.records import differing_setting, machine, read_json, slug, write_json
+from shared.run.stage import Stage
 from shared.run.training import Task, train
 from shared.show.tables import markdown, spread
 from shared.stages import ROOT, STAGES, load_stage

@@ -68,4 +68,4 @@ def load_folder(folder: Path, names: Sequence[str]) -> SimpleNamespace:
 
 def load_stage(stage: str) -> Any:  # a Stage of shared/run, of which this module knows nothing
     """What the stage's train.py says of it (its STAGE: defaults, presets, settings), by the name of its folder."""
-    return load_folder(ROOT / stage, ("model", "train")).train.STAGE
+    return load_module(ROOT / stage / "train.py").STAGE

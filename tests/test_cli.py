@@ -11,9 +11,7 @@ import torch
 
 from shared.errors import UserError
 from shared.run.cli import ArgumentParser, log, number, rebuilt_command, run_main
-from shared.run.generation import parse_flags as parse_generation_flags
-from shared.run.language_modeling import Stage
-from shared.run.language_modeling import parse_flags as parse_training_flags
+from shared.run.stage import Stage, generation_flags, training_flags
 from shared.stages import ROOT, STAGES, load_stage
 
 TRAINING_FLAGS = (
@@ -230,13 +228,13 @@ def flags_of(parse, monkeypatch) -> list[argparse.Action]:
 
 
 def test_every_flag_of_train_has_a_help_text(stage, monkeypatch):
-    actions = flags_of(lambda: parse_training_flags(stage), monkeypatch)
+    actions = flags_of(lambda: training_flags(stage), monkeypatch)
     assert all(action.help and len(action.help) > 15 for action in actions)
     assert set(TRAINING_FLAGS) <= {name for action in actions for name in action.option_strings}
 
 
 def test_every_flag_of_generate_has_a_help_text(stage, monkeypatch):
-    actions = flags_of(lambda: parse_generation_flags(stage.folder), monkeypatch)
+    actions = flags_of(lambda: generation_flags(stage.folder), monkeypatch)
     assert all(action.help and len(action.help) > 15 for action in actions)
     assert set(GENERATION_FLAGS) <= {name for action in actions for name in action.option_strings}
 
@@ -245,7 +243,7 @@ def test_every_flag_of_generate_has_a_help_text(stage, monkeypatch):
 def test_help_lists_all_flags(stage, program, flags, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [f"{program}.py", "--help"])
     with pytest.raises(SystemExit) as caught:
-        parse_training_flags(stage) if program == "train" else parse_generation_flags(stage.folder)
+        training_flags(stage) if program == "train" else generation_flags(stage.folder)
     shown = capsys.readouterr()
     assert caught.value.code == 0 and shown.err == ""
     assert set(flags) <= set(shown.out.replace(",", " ").split())
@@ -253,7 +251,7 @@ def test_help_lists_all_flags(stage, program, flags, monkeypatch, capsys):
 
 
 def test_help_shows_every_default_of_a_stage(stage, monkeypatch):
-    actions = flags_of(lambda: parse_training_flags(stage), monkeypatch)
+    actions = flags_of(lambda: training_flags(stage), monkeypatch)
     texts = {action.dest: action.help for action in actions}
     for name, value in stage.defaults.items():
         assert name in texts and f"[{value}]" in texts[name].replace("%%", "%"), name
@@ -269,7 +267,6 @@ def test_every_setting_of_a_models_constructor_is_known_to_its_train(stage):
 def test_tokenizer_preset_and_optimizer_change_the_defaults_in_this_order():
     stage = Stage(
         folder=Path("stage"),
-        model=None,
         model_settings=(),
         defaults=dict(max_steps=1, hidden_size=1, dropout=0.1, learning_rate=0.1),
         by_tokenizer={"char": dict(max_steps=2, hidden_size=2, dropout=0.2)},

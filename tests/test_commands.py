@@ -26,9 +26,8 @@ from shared.model.sampling import generate
 from shared.run import experiment, generation
 from shared.run.checkpoint import load_checkpoint
 from shared.run.experiment import RUN_FILES, make_room
-from shared.run.generation import generate_stage
-from shared.run.language_modeling import train_stage
 from shared.run.restore import restore_language_model
+from shared.run.stage import generate_stage, train_stage
 from shared.stages import ROOT, STAGES, load_stage, model_class
 from shared.text.corpus import load_corpus
 from shared.text.tokenizer import tokenizer_from_dict
@@ -129,7 +128,7 @@ def answered(monkeypatch, capsys):
             if program == "train.py":
                 train_stage(load_stage(stage))
             else:
-                generate_stage(ROOT / stage, model_class(stage))
+                generate_stage(ROOT / stage)
         except SystemExit as end:
             code = end.code
         shown = capsys.readouterr()

@@ -11,8 +11,6 @@ from torch import nn
 from shared.errors import UserError
 from shared.run import device, optimizers
 from shared.run.device import (
-    DEVICES,
-    PRECISIONS,
     autocast,
     choose_device,
     choose_precision,
@@ -21,6 +19,7 @@ from shared.run.device import (
     set_random_state,
 )
 from shared.run.experiment import probe
+from shared.run.flags import DEVICES, PRECISIONS
 from shared.run.language_modeling import trial_step
 from shared.run.optimizers import choose_optimizer
 from shared.stages import ROOT, STAGES, model_class

@@ -23,8 +23,8 @@ from shared.results.kept import file_name, kept_run, load_results, own_flags, sh
 from shared.results.picture import FINDING
 from shared.results.samples import nats_in_windows
 from shared.results.tables import gpu_tables, tables
-from shared.run.language_modeling import COMMON
 from shared.run.records import differing_setting, write_json
+from shared.run.stage import COMMON
 from shared.show.curves import gradient_figure
 from shared.show.tables import in_minutes, spread
 from shared.stages import ROOT, STAGES, load_stage, model_class, stage_title

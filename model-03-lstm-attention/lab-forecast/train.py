@@ -16,7 +16,8 @@ from shared.model.language_model import num_parameters
 from shared.results.kept import shared_command
 from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.device import autocast
-from shared.run.experiment import Run, add_flag, add_training_flags, probe, start_run
+from shared.run.experiment import Run, probe, start_run
+from shared.run.flags import add_flag, add_training_flags
 from shared.run.training import Task
 
 from losses import quantile_error, squared_error

@@ -14,7 +14,8 @@ import torch
 from shared.errors import UserError
 from shared.model.language_model import num_parameters
 from shared.run.cli import ArgumentParser, log, number, run_main
-from shared.run.experiment import Run, add_flag, add_training_flags, probe, start_run
+from shared.run.experiment import Run, probe, start_run
+from shared.run.flags import add_flag, add_training_flags
 from shared.run.training import Task
 
 from examples import Batch, Examples, Vocabularies

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from shared.errors import UserError
 from shared.run.cli import ArgumentParser, log, number, run_main
-from shared.run.device import DEVICES, choose_device
+from shared.run.device import choose_device
+from shared.run.flags import DEVICES
 from shared.show.figures import save_figure
 from shared.show.maps import alignment_figure
 

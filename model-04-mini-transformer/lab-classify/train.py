@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from shared.errors import UserError
 from shared.model.language_model import num_parameters
 from shared.run.cli import ArgumentParser, log, number, run_main
-from shared.run.experiment import Run, add_flag, add_training_flags, start_run
+from shared.run.experiment import Run, start_run
+from shared.run.flags import add_flag, add_training_flags
 from shared.run.training import Task
 from shared.show.figures import save_figure
 

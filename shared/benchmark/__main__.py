@@ -20,7 +20,7 @@ from shared.benchmark.costs import Case, generation_cost, training_cost
 from shared.benchmark.timing import in_fresh_process, matmul_rate
 from shared.errors import UserError
 from shared.run.cli import ArgumentParser, log, rebuilt_command, run_main
-from shared.run.device import DEVICES
+from shared.run.flags import DEVICES
 from shared.run.records import machine, read_json, write_json
 from shared.show.tables import cost_table, scaling_tables
 from shared.stages import STAGES

@@ -14,8 +14,9 @@ from shared.model.sampling import generate
 from shared.run.averaging import WeightAverage
 from shared.run.device import autocast, choose_device, prepare_process
 from shared.run.experiment import probe
-from shared.run.language_modeling import COMMON, trial_step
+from shared.run.language_modeling import trial_step
 from shared.run.optimizers import optimizers_for
+from shared.run.stage import COMMON
 from shared.stages import load_stage
 from shared.text.batches import Lanes
 

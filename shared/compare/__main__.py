@@ -25,7 +25,8 @@ from shared.compare.measures import plain
 from shared.compare.runs import Trained, check_comparable, load_trained
 from shared.errors import UserError
 from shared.run.cli import ArgumentParser, log, make_folder, number, rebuilt_command, run_main
-from shared.run.device import DEVICES, choose_device, prepare_process
+from shared.run.device import choose_device, prepare_process
+from shared.run.flags import DEVICES
 from shared.run.generation import encode_prompt
 from shared.run.records import machine, write_json, write_text
 from shared.show.curves import (

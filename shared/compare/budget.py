@@ -13,8 +13,8 @@ from shared.errors import UserError
 from shared.model.language_model import num_parameters
 from shared.run.cli import log
 from shared.run.interrupts import StopSignal
-from shared.run.language_modeling import Stage
 from shared.run.records import differing_setting, read_json
+from shared.run.stage import Stage
 from shared.stages import STAGES, load_stage
 from shared.text.corpus import NAMES, load_corpus, user_path
 from shared.text.tokenizer import train_tokenizer

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from tqdm import tqdm
@@ -116,11 +117,30 @@ def lacks_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(words in str(error) for words in complaints)
 
 
+def read_flags(parse_flags: Callable[[], argparse.Namespace]) -> argparse.Namespace:
+    """The command line's flags, read before PyTorch is imported: so --help and a wrong flag are answered at once.
+
+    From here until `run_main`, while modules are imported, Ctrl-C ends the process on the spot. As an exception, as
+    which Python reports it, it could get lost: PyTorch takes any that interrupts its start for a broken NumPy.
+    """
+    flags = parse_flags()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, end_at_once)
+    return flags
+
+
+def end_at_once(number: int, frame: FrameType | None) -> NoReturn:
+    """End the process with the exit status of a signal, by custom 128 and its number."""
+    os._exit(128 + number)
+
+
 def run_main(main: Callable[[], None]) -> None:
     """Call a program's main function; turn what a user can mend into one line and an exit status.
 
-    Exit status 2 is for mistakes, 130 for Ctrl-C (by custom 128 and the number of the signal).
+    Exit status 2 is for mistakes, 130 for Ctrl-C.
     """
+    if signal.getsignal(signal.SIGINT) is end_at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
         # Whatever the terminal's encoding, a character that it lacks is not worth a traceback.
         if hasattr(stream, "reconfigure"):

@@ -11,8 +11,6 @@ import torch
 from shared.errors import UserError
 from shared.run.cli import lacks_memory
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("auto", "float32", "bfloat16")
 WORTH_IT = 1.3  # bfloat16 has to be so many times faster before it is chosen
 
 

@@ -12,8 +12,8 @@ from shared.errors import UserError
 from shared.measure.influence import influence
 from shared.model.language_model import LanguageModel
 from shared.model.sampling import generate
-from shared.run.cli import ArgumentParser, log, make_folder, number, run_main
-from shared.run.device import DEVICES, choose_device, prepare_process
+from shared.run.cli import log, make_folder
+from shared.run.device import choose_device, prepare_process
 from shared.run.restore import restore_language_model
 from shared.show.figures import save_figure
 from shared.show.maps import attention_figure, influence_figure
@@ -23,18 +23,13 @@ MAP_TOKENS = 40  # as many as stay readable on a phone
 MAP_MEMORY = 1000  # tokens that are read for a map, whose size grows with their square
 
 
-def generate_stage(folder: Path, model_class: type[LanguageModel]) -> None:
+def write_text(folder: Path, flags: Namespace) -> None:
     """The whole of generate.py, for the stage in `folder`."""
-    run_main(lambda: _generate_stage(folder, model_class))
-
-
-def _generate_stage(folder: Path, model_class: type[LanguageModel]) -> None:
-    flags = parse_flags(folder)
     if flags.visualize is not None:
         make_folder(Path(flags.visualize), "--visualize")  # before the work of generating
     device = choose_device(flags.device)
     prepare_process(device)
-    model, tokenizer, _ = restore_language_model(Path(flags.checkpoint), device, folder.name, model_class)
+    model, tokenizer, _ = restore_language_model(Path(flags.checkpoint), device, folder.name)
     if flags.interactive:
         converse(model, tokenizer, flags)
         return
@@ -42,39 +37,6 @@ def _generate_stage(folder: Path, model_class: type[LanguageModel]) -> None:
     samples = write_samples(model, tokenizer, prompt, flags)
     if flags.visualize is not None:
         draw_maps(model, tokenizer, prompt, samples[0], Path(flags.visualize), folder.name)
-
-
-def parse_flags(folder: Path) -> Namespace:
-    """The flags of generate.py."""
-    parser = ArgumentParser(description=f"Write text with the trained {folder.name}, one token at a time.")
-    add = parser.add_argument
-    add("--prompt", default="", help="the text to go on from; an empty one starts on a new line")
-    why = "how much to write; 100 words take less than a second [100]"
-    add("--max-new-tokens", type=number(int, low=1), default=100, help=why)
-    add_sampling_flags(parser)
-    add("--checkpoint", default=str(folder / "checkpoints" / "best.pt"), help="the model to use [checkpoints/best.pt]")
-    why = "one token at a time is too little work for a GPU to pay [cpu]"
-    add("--device", choices=DEVICES, default="cpu", help=why)
-    one_of = parser.add_mutually_exclusive_group()  # the maps are of one text
-    why = "ask for prompts until an end of file (Ctrl-D; on Windows Ctrl-Z and Enter) or Ctrl-C"
-    one_of.add_argument("--interactive", action="store_true", help=why)
-    why = "draw the maps into the folder PATH, by default this one"
-    one_of.add_argument("--visualize", nargs="?", const=".", metavar="PATH", help=why)
-    return parser.parse_args()
-
-
-def add_sampling_flags(parser: ArgumentParser) -> None:
-    """How the next token is chosen from its probabilities."""
-    add = parser.add_argument
-    why = "below 1 plays safe, above 1 dares, 0 takes the likeliest; 0.8 is readable [0.8]"
-    add("--temperature", type=number(float, low=0), default=0.8, help=why)
-    why = "choose among the k likeliest tokens only; by default among all"
-    add("--top-k", type=number(int, low=1), help=why)
-    why = "choose among the likeliest tokens that together reach this probability; by default among all"
-    add("--top-p", type=number(float, above=0, high=1), help=why)
-    why = "the same seed gives the same text; change it for another [1]"
-    add("--seed", type=number(int, low=0, high=1e9), default=1, help=why)
-    add("--num-samples", type=number(int, low=1), default=1, help="how many texts to write side by side [1]")
 
 
 def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:

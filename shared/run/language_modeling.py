@@ -4,7 +4,6 @@ import math
 import shlex
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -14,66 +13,21 @@ from shared.errors import UserError
 from shared.measure.evaluation import Evaluation, evaluate
 from shared.model.language_model import LanguageModel, State, num_parameters
 from shared.model.sampling import generate
-from shared.run.cli import ArgumentParser, log, run_main
+from shared.run.cli import log
 from shared.run.device import autocast
-from shared.run.experiment import WHOLE, Run, add_flag, add_training_flags, probe, start_run
-from shared.run.optimizers import EPSILON
+from shared.run.experiment import Run, probe, start_run
+from shared.run.stage import COMMON, Stage
 from shared.run.training import Task
 from shared.text.batches import Batch, Lanes
 from shared.text.corpus import Corpus, load_corpus
-from shared.text.tokenizer import TOKENIZERS, Tokenizer, tokenizer_from_dict, train_tokenizer
+from shared.text.tokenizer import Tokenizer, tokenizer_from_dict, train_tokenizer
 
 SAMPLE_TOKENS = 40  # of the text shown at each evaluation
 
-COMMON = dict(
-    data="shakespeare", tokenizer="word", vocab_size=None, epochs=None, seed=1, device="auto", precision="auto",
-    eval_interval=None, optimizer="auto", weight_decay=0.05, epsilon=EPSILON, warmup_steps=50, decay_share=0.6,
-    average_share=0.0, gradient_clip=1.0,
-)  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage as its train.py describes it.
-
-    `defaults` are for words; `by_tokenizer` overrides some of them for another tokenizer, `quick` for the one-minute
-    run, `thorough`, again by tokenizer, for the one of twenty minutes, `by_optimizer` where that optimizer is used.
-    `model_settings` names those that the model's constructor takes besides vocab_size. `add_flags(parser)` adds the
-    stage's own flags.
-    """
-
-    folder: Path
-    model: type[LanguageModel]
-    defaults: dict
-    model_settings: tuple[str, ...]
-    by_tokenizer: dict[str, dict] = field(default_factory=dict)
-    quick: dict = field(default_factory=dict)
-    thorough: dict[str, dict] = field(default_factory=dict)
-    by_optimizer: dict[str, dict] = field(default_factory=dict)
-    add_flags: Callable[[ArgumentParser], None] = lambda parser: None
-
-    def presets(self, tokenizer: str) -> dict[str, dict]:
-        """What each preset changes; a tokenizer that has no thorough settings of its own takes those for words."""
-        found = {"quick": self.quick}
-        if self.thorough:
-            found["thorough"] = self.thorough.get(tokenizer, self.thorough["word"])
-        return found
-
-    def settings(self, tokenizer: str, preset: str = "default", optimizer: str = "auto") -> dict:
-        """All settings: the common ones, the stage's, what tokenizer, preset and optimizer change. The last wins."""
-        changes = self.by_tokenizer.get(tokenizer, {}) | self.presets(tokenizer).get(preset, {})
-        changes |= self.by_optimizer.get(optimizer, {})
-        return COMMON | self.defaults | changes | {"tokenizer": tokenizer}
-
-
-def train_stage(stage: Stage) -> None:
-    """The whole of train.py: read the flags, train, say how good it is and what to type next."""
-    run_main(lambda: _train_stage(stage))
-
-
-def _train_stage(stage: Stage) -> None:
+def train_language_model(stage: Stage, flags: Namespace) -> None:
+    """The whole of a stage's training: read the text, train, say how good the model is and what to type next."""
     # What was asked for: defaults, changed by a preset, changed by flags; or, on --resume, what the saved run has.
-    flags = parse_flags(stage)
     if flags.max_steps and flags.epochs:
         raise UserError("--max-steps and --epochs both say how long to train; give one of them")
     tokenizer_name = flags.tokenizer or COMMON["tokenizer"]
@@ -107,28 +61,6 @@ def _train_stage(stage: Stage) -> None:
     score = evaluate(model, validation_ids, settings["context_length"], characters)
     run.finish(model, corpus=text, validation=validation_summary(score))
     conclude(stage, run.out_dir, score)
-
-
-def parse_flags(stage: Stage) -> Namespace:
-    """The flags given, and only those: what was not given is filled in later from the stage's defaults."""
-    parser = ArgumentParser(
-        description=f"Train {stage.folder.name} on Shakespeare. No flags are needed. Defaults in brackets are those "
-        "for words.",
-    )
-    defaults = stage.settings("word")
-    add_flag(
-        parser,
-        "--data",
-        "shakespeare (bundled, needs no network), tinyshakespeare (downloaded once) or the path of a text file",
-        defaults,
-    )
-    why = "what a token is; words make readable text soonest"
-    add_flag(parser, "--tokenizer", why, defaults, choices=sorted(TOKENIZERS))
-    why = "upper limit; by default every word seen twice, every character, or 1,024 bytes and byte pairs"
-    add_flag(parser, "--vocab-size", why, defaults, type=WHOLE)
-    add_training_flags(parser, stage.folder, defaults, stage.presets("word"))
-    stage.add_flags(parser)
-    return parser.parse_args()
 
 
 def load_text(settings: dict, saved: dict | None) -> tuple[Corpus, Tokenizer]:

@@ -6,9 +6,8 @@ from torch.optim import AdamW, Muon, Optimizer
 
 from shared.model.output import TiedOutput
 from shared.run.device import seconds_of
+from shared.run.flags import EPSILON
 
-OPTIMIZERS = ("auto", "muon", "adamw")
-EPSILON = 1e-8  # as in PyTorch
 MUON_SHARE = 0.75  # Muon is chosen if its own work adds at most this share to a step: it learns that much more a step
 
 

@@ -1,0 +1,115 @@
+"""A stage as its train.py describes it, and what train.py and generate.py do: read the flags, then do the work.
+
+Nothing here imports PyTorch, which takes a second: so --help and a wrong flag are answered at once.
+"""
+
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared.run.cli import ArgumentParser, number, read_flags, run_main
+from shared.run.flags import DEVICES, EPSILON, WHOLE, add_flag, add_sampling_flags, add_training_flags
+from shared.stages import model_class
+from shared.text.tokenizer import TOKENIZERS
+
+COMMON = dict(
+    data="shakespeare", tokenizer="word", vocab_size=None, epochs=None, seed=1, device="auto", precision="auto",
+    eval_interval=None, optimizer="auto", weight_decay=0.05, epsilon=EPSILON, warmup_steps=50, decay_share=0.6,
+    average_share=0.0, gradient_clip=1.0,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage as its train.py describes it.
+
+    `defaults` are for words; `by_tokenizer` overrides some of them for another tokenizer, `quick` for the one-minute
+    run, `thorough`, again by tokenizer, for the one of twenty minutes, `by_optimizer` where that optimizer is used.
+    `model_settings` names those that the model's constructor takes besides vocab_size. `add_flags(parser)` adds the
+    stage's own flags. The model is the class of model.py that shared/stages.py names.
+    """
+
+    folder: Path
+    defaults: dict
+    model_settings: tuple[str, ...]
+    by_tokenizer: dict[str, dict] = field(default_factory=dict)
+    quick: dict = field(default_factory=dict)
+    thorough: dict[str, dict] = field(default_factory=dict)
+    by_optimizer: dict[str, dict] = field(default_factory=dict)
+    add_flags: Callable[[ArgumentParser], None] = lambda parser: None
+
+    @property
+    def model(self) -> type:
+        """The model's class, for which PyTorch is imported."""
+        return model_class(self.folder.name)
+
+    def presets(self, tokenizer: str) -> dict[str, dict]:
+        """What each preset changes; a tokenizer that has no thorough settings of its own takes those for words."""
+        found = {"quick": self.quick}
+        if self.thorough:
+            found["thorough"] = self.thorough.get(tokenizer, self.thorough["word"])
+        return found
+
+    def settings(self, tokenizer: str, preset: str = "default", optimizer: str = "auto") -> dict:
+        """All settings: the common ones, the stage's, what tokenizer, preset and optimizer change. The last wins."""
+        changes = self.by_tokenizer.get(tokenizer, {}) | self.presets(tokenizer).get(preset, {})
+        changes |= self.by_optimizer.get(optimizer, {})
+        return COMMON | self.defaults | changes | {"tokenizer": tokenizer}
+
+
+def train_stage(stage: Stage) -> None:
+    """The whole of train.py: read the flags, train, say how good it is and what to type next."""
+    flags = read_flags(lambda: training_flags(stage))
+    from shared.run.language_modeling import train_language_model  # and with it PyTorch
+
+    run_main(lambda: train_language_model(stage, flags))
+
+
+def generate_stage(folder: Path) -> None:
+    """The whole of generate.py, for the stage in `folder`."""
+    flags = read_flags(lambda: generation_flags(folder))
+    from shared.run.generation import write_text  # and with it PyTorch
+
+    run_main(lambda: write_text(folder, flags))
+
+
+def training_flags(stage: Stage) -> Namespace:
+    """The flags given, and only those: what was not given is filled in later from the stage's defaults."""
+    parser = ArgumentParser(
+        description=f"Train {stage.folder.name} on Shakespeare. No flags are needed. Defaults in brackets are those "
+        "for words.",
+    )
+    defaults = stage.settings("word")
+    add_flag(
+        parser,
+        "--data",
+        "shakespeare (bundled, needs no network), tinyshakespeare (downloaded once) or the path of a text file",
+        defaults,
+    )
+    why = "what a token is; words make readable text soonest"
+    add_flag(parser, "--tokenizer", why, defaults, choices=sorted(TOKENIZERS))
+    why = "upper limit; by default every word seen twice, every character, or 1,024 bytes and byte pairs"
+    add_flag(parser, "--vocab-size", why, defaults, type=WHOLE)
+    add_training_flags(parser, stage.folder, defaults, stage.presets("word"))
+    stage.add_flags(parser)
+    return parser.parse_args()
+
+
+def generation_flags(folder: Path) -> Namespace:
+    """The flags of generate.py."""
+    parser = ArgumentParser(description=f"Write text with the trained {folder.name}, one token at a time.")
+    add = parser.add_argument
+    add("--prompt", default="", help="the text to go on from; an empty one starts on a new line")
+    why = "how much to write; 100 words take less than a second [100]"
+    add("--max-new-tokens", type=number(int, low=1), default=100, help=why)
+    add_sampling_flags(parser)
+    add("--checkpoint", default=str(folder / "checkpoints" / "best.pt"), help="the model to use [checkpoints/best.pt]")
+    why = "one token at a time is too little work for a GPU to pay [cpu]"
+    add("--device", choices=DEVICES, default="cpu", help=why)
+    one_of = parser.add_mutually_exclusive_group()  # the maps are of one text
+    why = "ask for prompts until an end of file (Ctrl-D; on Windows Ctrl-Z and Enter) or Ctrl-C"
+    one_of.add_argument("--interactive", action="store_true", help=why)
+    why = "draw the maps into the folder PATH, by default this one"
+    one_of.add_argument("--visualize", nargs="?", const=".", metavar="PATH", help=why)
+    return parser.parse_args()
