@@ -17,6 +17,7 @@ from shared.run.device import choose_device, prepare_process
 from shared.run.restore import restore_language_model
 from shared.show.figures import save_figure
 from shared.show.maps import attention_figure, influence_figure
+from shared.text.decoding import normalise
 from shared.text.tokenizer import Tokenizer
 
 MAP_TOKENS = 40  # as many as stay readable on a phone
@@ -41,6 +42,7 @@ def write_text(folder: Path, flags: Namespace) -> None:
 
 def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
     """Prompt -> at least one id. Says which words the model does not know, and what it knows that is near."""
+    text = normalise(text)  # as the training text was
     ids = tokenizer.encode(text)  # where nothing can stand for an unknown sign, this ends with one line
     for word, near in tokenizer.check_prompt(text):
         hint = f"; it knows {', '.join(near)}" if near else ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import UserError
+from shared.text.decoding import decode
 from shared.text.download import download
 
 DATA = Path(__file__).resolve().parent.parent.parent / "data"
@@ -46,7 +47,8 @@ def load_corpus(name: str = "shakespeare", at_blank_line: bool = False) -> Corpu
                      the end of the speech that it falls in. Known by its hash, wherever the file lies.
     any other path   UTF-8; 90, 5 and 5 %, cut at a blank line nearby if there is one, else at a line's end
 
-    Newlines become "\\n"; a byte order mark is dropped. Raises UserError for a file that cannot be used.
+    Newlines become "\\n", characters are composed (NFC), a byte order mark is dropped. Raises UserError for a file that
+    cannot be used.
     """
     if name == "tinyshakespeare":
         fetch_tinyshakespeare()
@@ -95,16 +97,6 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(f"no file {path}; give the path of a text file, or one of: {', '.join(NAMES)}") from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; give a text file that you may read") from None
-
-
-def decode(data: bytes, path: Path) -> str:
-    """The text that a file's bytes stand for, with "\\n" newlines and no byte order mark."""
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        where = f"{path} is not UTF-8: byte {error.start} cannot be read"
-        raise UserError(f"{where}; open it in an editor and save it with the encoding UTF-8") from None
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def split_works(text: str) -> tuple[str, str, str]:
