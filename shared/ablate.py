@@ -26,6 +26,34 @@ from functools import partial
 from pathlib import Path
 from statistics import mean
 
+from shared.run.cli import ArgumentParser, log, number, read_flags, run_main
+from shared.stages import ROOT, STAGES, load_stage
+from shared.text.tokenizer import TOKENIZERS, Tokenizer, train_tokenizer
+
+USUAL = ("shakespeare", "word")  # the text and the tokens of a run without flags
+
+
+def parse_flags() -> argparse.Namespace:
+    """The command line."""
+    parser = ArgumentParser(prog="python -m shared.ablate", description=__doc__)
+    parser.add_argument("stage", choices=STAGES, help="whose recipe")
+    seed = number(int, low=0, high=1e9)
+    parser.add_argument(
+        "--seeds", type=seed, nargs="+", default=[1, 2, 3], help="a run of each variant for each [1 2 3]"
+    )
+    parser.add_argument("--data", default=USUAL[0], help=f"the text, as for train.py [{USUAL[0]}]")
+    parser.add_argument(
+        "--tokenizer", choices=sorted(TOKENIZERS), default=USUAL[1], help=f"what a token is [{USUAL[1]}]"
+    )
+    parser.add_argument("--whole", action="store_true", help="the whole text, and as many steps as a default run")
+    parser.add_argument("--only", default="", metavar="TEXT", help="the recipe, and variants with TEXT in their names")
+    parser.add_argument("--json", type=Path, help="where runs are kept [the stage's results/ablation.json]")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -34,7 +62,6 @@ from shared.errors import UserError
 from shared.measure.evaluation import evaluate
 from shared.model.language_model import LanguageModel
 from shared.model.output import TiedOutput
-from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.device import choose_device, prepare_process
 from shared.run.experiment import loop_settings, probe
 from shared.run.language_modeling import language_task, trial_step
@@ -43,12 +70,9 @@ from shared.run.records import differing_setting, machine, read_json, slug, writ
 from shared.run.stage import Stage
 from shared.run.training import Task, train
 from shared.show.tables import markdown, spread
-from shared.stages import ROOT, STAGES, load_stage
 from shared.text.batches import Lanes
 from shared.text.corpus import load_corpus
-from shared.text.tokenizer import TOKENIZERS, Tokenizer, train_tokenizer
 
-USUAL = ("shakespeare", "word")  # the text and the tokens of a run without flags
 PART = 3  # a third of the text, and of the steps
 
 
@@ -304,24 +328,6 @@ def table(runs: list[dict], caption: str) -> str:
         against = "" if variant == RECIPE else f"{more:+.3f}" if in_nats else f"{math.expm1(more):+.1%}"
         rows.append([variant, shown, against, f"{mean(run['seconds'] for run in runs):.0f}"])
     return f"{caption}, {named}):\n\n{markdown(rows)}"
-
-
-def parse_flags() -> argparse.Namespace:
-    """The command line."""
-    parser = ArgumentParser(prog="python -m shared.ablate", description=__doc__)
-    parser.add_argument("stage", choices=STAGES, help="whose recipe")
-    seed = number(int, low=0, high=1e9)
-    parser.add_argument(
-        "--seeds", type=seed, nargs="+", default=[1, 2, 3], help="a run of each variant for each [1 2 3]"
-    )
-    parser.add_argument("--data", default=USUAL[0], help=f"the text, as for train.py [{USUAL[0]}]")
-    parser.add_argument(
-        "--tokenizer", choices=sorted(TOKENIZERS), default=USUAL[1], help=f"what a token is [{USUAL[1]}]"
-    )
-    parser.add_argument("--whole", action="store_true", help="the whole text, and as many steps as a default run")
-    parser.add_argument("--only", default="", metavar="TEXT", help="the recipe, and variants with TEXT in their names")
-    parser.add_argument("--json", type=Path, help="where runs are kept [the stage's results/ablation.json]")
-    return parser.parse_args()
 
 
 def main() -> None:

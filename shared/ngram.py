@@ -31,14 +31,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.run.cli import ArgumentParser, log, number, read_flags, run_main
+from shared.text.tokenizer import TOKENIZERS, Tokenizer, train_tokenizer
+
+
+def parse_flags() -> argparse.Namespace:
+    """The command line."""
+    parser = ArgumentParser(prog="python -m shared.ngram", description=__doc__)
+    parser.add_argument(
+        "--data", default="shakespeare", help="shakespeare (default: bundled), tinyshakespeare, or a UTF-8 file's path"
+    )
+    parser.add_argument(
+        "--tokenizer", choices=TOKENIZERS, default="word", help="word (default, as in the four stages), char or bpe"
+    )
+    parser.add_argument(
+        "--vocab-size", type=number(int, low=2), help="largest vocabulary (default: the tokenizer's own choice)"
+    )
+    parser.add_argument(
+        "--order",
+        type=number(int, low=1, high=20),
+        default=8,
+        help="longest n-gram (default 8: longer ones hardly change the result)",
+    )
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the results to this file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+
 import numpy as np
 
 from shared.errors import UserError
 from shared.measure.evaluation import Evaluation
-from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.records import write_text
 from shared.text.corpus import Corpus, load_corpus
-from shared.text.tokenizer import TOKENIZERS, Tokenizer, train_tokenizer
 
 ABSOLUTE = 0.5  # what is taken from each count when the counts say nothing better
 
@@ -252,28 +279,6 @@ def as_json(flags: argparse.Namespace, corpus: Corpus, facts: dict, result: NGra
 
 
 # --------------------------------------------------------------------------------------------------------- the command
-
-
-def parse_flags() -> argparse.Namespace:
-    """The command line."""
-    parser = ArgumentParser(prog="python -m shared.ngram", description=__doc__)
-    parser.add_argument(
-        "--data", default="shakespeare", help="shakespeare (default: bundled), tinyshakespeare, or a UTF-8 file's path"
-    )
-    parser.add_argument(
-        "--tokenizer", choices=TOKENIZERS, default="word", help="word (default, as in the four stages), char or bpe"
-    )
-    parser.add_argument(
-        "--vocab-size", type=number(int, low=2), help="largest vocabulary (default: the tokenizer's own choice)"
-    )
-    parser.add_argument(
-        "--order",
-        type=number(int, low=1, high=20),
-        default=8,
-        help="longest n-gram (default 8: longer ones hardly change the result)",
-    )
-    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the results to this file")
-    return parser.parse_args()
 
 
 def text_facts(tokenizer: Tokenizer, train: list[int], validation: list[int]) -> dict:

@@ -6,6 +6,7 @@ from shared.stages import ROOT, load_folder
 
 FOLDER = ROOT / "model-03-lstm-attention" / "lab-forecast"
 MODULES = (
+    "flags",
     "parts",
     "losses",
     "csv_files",

@@ -7,6 +7,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from shared.run.cli import read_flags
+from shared.run.flags import exercise_flags
+
+if __name__ == "__main__":
+    read_flags(exercise_flags)  # before PyTorch is imported, which takes a second
+
 import torch
 import torch.nn.functional as F
 from torch import nn

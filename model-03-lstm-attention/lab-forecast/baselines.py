@@ -1,23 +1,39 @@
 """What forecasts without a network reach:  python baselines.py --data etth1"""
 
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
+
+from shared.run.cli import ArgumentParser, read_flags, run_main
+
+from flags import FOLDER, add_series_flags, defaults_for
+
+
+def parse_flags() -> Namespace:
+    """Which series, and whether to keep the errors."""
+    parser = ArgumentParser(description="The errors of forecasts without a network, on the test part.")
+    add_series_flags(parser)
+    parser.add_argument("--keep", action="store_true", help="write the errors into results/")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
 
 import torch
 from torch import Tensor
 
 from shared.results.kept import shared_command
 from shared.results.labs import keep_baseline
-from shared.run.cli import ArgumentParser, run_main
 from shared.run.experiment import command_line
 
 from losses import absolute_error, squared_error
 from parts import season_ago
 from series import DIP, PRESSURE, Series
-from train import FOLDER, add_series_flags, chosen_series, defaults_for, table_name
+from train import chosen_series, table_name
 from windows import Batch, Windows, columns_of, windows_of
 
 Forecast = Callable[[Batch], Tensor]  # -> (B, Tf, O)
@@ -122,10 +138,7 @@ def baselines(series: Series, settings: dict) -> dict[str, Forecast]:
 
 
 def main() -> None:
-    parser = ArgumentParser(description="The errors of forecasts without a network, on the test part.")
-    add_series_flags(parser)
-    parser.add_argument("--keep", action="store_true", help="write the errors into results/")
-    given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+    given = {name: value for name, value in vars(parse_flags()).items() if value is not None}
     keep = given.pop("keep")
     settings = defaults_for(given.get("data")) | given
     series = chosen_series(settings)

@@ -1,12 +1,32 @@
 """How many steps back a forecast finds its answer, measured in three ways:  python explain.py checkpoints/best.pt"""
 
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
+from shared.run.cli import ArgumentParser, read_flags, run_main
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def parse_flags() -> Namespace:
+    """Which models, and where the shares go."""
+    parser = ArgumentParser(description="Measure how many steps back each model finds its answer, in three ways.")
+    parser.add_argument(
+        "checkpoints", nargs="*", default=[str(FOLDER / "checkpoints" / "best.pt")], help="[checkpoints/best.pt]"
+    )
+    parser.add_argument("--data", help="the series, where the one that a model was trained on has moved")
+    parser.add_argument("--picture", default="lag.png", help="where to draw the shares [lag.png]")
+    parser.add_argument("--json", help="write the shares to this file too")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+
 from shared.errors import UserError
-from shared.run.cli import ArgumentParser, run_main
 from shared.run.records import write_json
 from shared.show.figures import save_figure
 
@@ -15,18 +35,9 @@ from measures import MEASURES, profiles
 from plots import lag_figure
 from windows import windows_of
 
-FOLDER = Path(__file__).resolve().parent
-
 
 def main() -> None:
-    parser = ArgumentParser(description="Measure how many steps back each model finds its answer, in three ways.")
-    parser.add_argument(
-        "checkpoints", nargs="*", default=[str(FOLDER / "checkpoints" / "best.pt")], help="[checkpoints/best.pt]"
-    )
-    parser.add_argument("--data", help="the series, where the one that a model was trained on has moved")
-    parser.add_argument("--picture", default="lag.png", help="where to draw the shares [lag.png]")
-    parser.add_argument("--json", help="write the shares to this file too")
-    flags = parser.parse_args()
+    flags = parse_flags()
     found, lags = {}, set()
     for path in flags.checkpoints:
         model, row, series, settings = load_forecaster(Path(path), flags.data)

@@ -6,38 +6,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
-import torch
-from torch import Tensor
-
-from shared.errors import UserError
-from shared.run.checkpoint import load_checkpoint
-from shared.run.cli import ArgumentParser, log, make_folder, number, run_main
-from shared.run.restore import rebuild_model
-from shared.show.figures import save_figure
-
-from csv_files import NOTHING
-from measures import middle
-from model import MODELS, Forecaster
-from plots import attention_figure, forecast_figure
-from series import Series, series_of
-from windows import Batch, Windows, windows_of
+from shared.run.cli import ArgumentParser, log, make_folder, number, read_flags, run_main
 
 FOLDER = Path(__file__).resolve().parent
-
-
-def load_forecaster(path: Path, data: str | None = None) -> tuple[Forecaster, str, Series, dict]:
-    """A checkpoint -> the model in eval mode, its row in the table, its series on the scale of training, its settings.
-
-    `data` says where the series is, if not where it was in training.
-    """
-    saved = load_checkpoint(path, stage="lab-forecast")
-    settings = saved["settings"] | ({"data": data} if data else {})
-    choice = MODELS[settings["model"]]
-    model = rebuild_model(saved, choice.model_class)
-    series = series_of(settings)
-    if series.values.size(1) != model.past_size:
-        raise UserError(f"{series.name} has other columns than the model was trained on; name that file with --data")
-    return model, choice.row, series.rescaled(**saved["scale"]), settings
 
 
 def parse_flags() -> Namespace:
@@ -53,6 +24,40 @@ def parse_flags() -> Namespace:
         "--visualize", nargs="?", const=".", metavar="PATH", help="draw forecast.png and attention.png, by default here"
     )
     return parser.parse_args()
+
+
+if __name__ == "__main__":
+    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+
+import torch
+from torch import Tensor
+
+from shared.errors import UserError
+from shared.run.checkpoint import load_checkpoint
+from shared.run.restore import rebuild_model
+from shared.show.figures import save_figure
+
+from csv_files import NOTHING
+from measures import middle
+from model import MODELS, Forecaster
+from plots import attention_figure, forecast_figure
+from series import Series, series_of
+from windows import Batch, Windows, windows_of
+
+
+def load_forecaster(path: Path, data: str | None = None) -> tuple[Forecaster, str, Series, dict]:
+    """A checkpoint -> the model in eval mode, its row in the table, its series on the scale of training, its settings.
+
+    `data` says where the series is, if not where it was in training.
+    """
+    saved = load_checkpoint(path, stage="lab-forecast")
+    settings = saved["settings"] | ({"data": data} if data else {})
+    choice = MODELS[settings["model"]]
+    model = rebuild_model(saved, choice.model_class)
+    series = series_of(settings)
+    if series.values.size(1) != model.past_size:
+        raise UserError(f"{series.name} has other columns than the model was trained on; name that file with --data")
+    return model, choice.row, series.rescaled(**saved["scale"]), settings
 
 
 def choose_column(series: Series, name: str | None) -> int:

@@ -2,11 +2,17 @@
 
 import shlex
 import sys
-from argparse import BooleanOptionalAction, Namespace
+from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
+
+from shared.run.cli import read_flags
+
+from flags import FOLDER, defaults_for, parse_flags
+
+if __name__ == "__main__":
+    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
 
 import torch
 from torch import Tensor
@@ -14,10 +20,9 @@ from torch import Tensor
 from shared.errors import UserError
 from shared.model.language_model import num_parameters
 from shared.results.kept import shared_command
-from shared.run.cli import ArgumentParser, log, number, run_main
+from shared.run.cli import log, run_main
 from shared.run.device import autocast
 from shared.run.experiment import Run, probe, start_run
-from shared.run.flags import add_flag, add_training_flags
 from shared.run.training import Task
 
 from losses import quantile_error, squared_error
@@ -26,80 +31,7 @@ from scores import EVALUATION_BATCH, lab_scores
 from series import PARTS, Series, series_of
 from windows import Batch, Windows, windows_of
 
-FOLDER = Path(__file__).resolve().parent
-
-DEFAULTS = dict(
-    # the series, and how it is cut into windows
-    data="flow-pressure", target=None, known_future=None, past_only=None, lag=5, lengths=None,
-    past_length=72, horizon=24, pad=None,
-    # the forecaster
-    model="attention-lstm", hidden_size=32, num_layers=1, num_heads=4, num_blocks=2, gating=True, causal=True,
-    quantiles=None, season=0, num_seasons=1, linear=False,
-    # how it learns
-    max_steps=600, batch_size=32, learning_rate=0.01, warmup_steps=50, decay_share=0.6, gradient_clip=1.0,
-    optimizer="adamw", weight_decay=0.0, dropout=0.0, attention_dropout=0.0, lstm_dropout=0.0,
-    seed=1, device="auto", precision="float32", eval_interval=None,
-)  # fmt: skip
-# Hours of temperatures are few and noisy, and most of what can be known of them is what was at this hour before.
-TABLES = dict(past_length=96, season=24, num_seasons=3, dropout=0.3, learning_rate=0.003, weight_decay=1.0)
 QUICK = dict(max_steps=300)
-
-
-def add_series_flags(parser: ArgumentParser) -> None:
-    """Which series, and how it is cut into windows."""
-    whole = number(int, low=1)
-
-    def flag(name: str, why: str, **options: Any) -> None:
-        add_flag(parser, name, why, DEFAULTS, **options)
-
-    flag("--data", "flow-pressure (made here), etth1 (downloaded once), a CSV file, or a folder of them: a series each")
-    flag("--target", "columns to forecast; of etth1 by default all", nargs="+", metavar="COLUMN")
-    flag("--known-future", "columns known of the future; dates become hour and weekday", nargs="+", metavar="COLUMN")
-    flag("--past-only", "columns that are known of the past only", nargs="+", metavar="COLUMN")
-    flag("--lag", "flow-pressure: how many steps after a spike pressure dips", type=number(int, low=0))
-    why, names = (
-        "flow-pressure: not one long series but many short ones, of lengths in between",
-        ("SHORTEST", "LONGEST"),
-    )
-    flag("--lengths", why, nargs=2, type=whole, metavar=names)
-    flag("--past-length", "steps that a forecast looks back on", type=whole)
-    flag("--horizon", "steps that are forecast at once", type=whole)
-    why = "use windows that a series is too short for, padded; by default where there are several series"
-    flag("--pad", why, action=BooleanOptionalAction)
-
-
-def parse_flags() -> Namespace:
-    """The flags given; what was not given is None and comes from the defaults, which depend on --data."""
-    others = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in TABLES.items())
-    parser = ArgumentParser(
-        description="Train a forecaster. No flags are needed. Defaults in brackets are those for flow-pressure; for "
-        f"any other series: {others}."
-    )
-    add_training_flags(parser, FOLDER, DEFAULTS)
-    add_series_flags(parser)
-    whole = number(int, low=1)
-
-    def flag(name: str, why: str, **options: Any) -> None:
-        add_flag(parser, name, why, DEFAULTS, **options)
-
-    flag("--model", "which forecaster", choices=MODELS)
-    share, dropped = number(float, above=0, high=0.999), number(float, low=0, high=0.95)
-    flag("--quantiles", "shares of all outcomes to forecast, not the mean: 0.1 0.5 0.9", nargs="+", type=share)
-    flag("--season", "forecast the change since so many steps ago; 0: the value itself", type=number(int, low=0))
-    flag("--num-seasons", "since the mean of so many seasons", type=whole)
-    flag("--linear", "a linear map of each target's past beside the network", action=BooleanOptionalAction)
-    flag("--num-heads", "heads of attention; must divide --hidden-size", type=whole)
-    flag("--num-blocks", "blocks of transformer-lstm", type=whole)
-    flag("--gating", "GateAddNorm around attention, or plain add-and-norm", action=BooleanOptionalAction)
-    flag("--causal", "a forecast step sees no known column of a later step", action=BooleanOptionalAction)
-    flag("--attention-dropout", "attention-lstm: share of attention weights left out in training", type=dropped)
-    flag("--lstm-dropout", "attention-lstm: share left out between layers, of which it takes two", type=dropped)
-    return parser.parse_args()
-
-
-def defaults_for(data: str | None) -> dict:
-    """Defaults for this series: what was tuned for the synthetic one is too little for measured ones."""
-    return DEFAULTS if data in (None, "flow-pressure") else DEFAULTS | TABLES
 
 
 def chosen_series(settings: dict) -> Series:

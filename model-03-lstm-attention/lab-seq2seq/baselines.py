@@ -1,14 +1,27 @@
 """What can be had without a model: copy every word, or look up its commonest modern form:  python baselines.py"""
 
 import sys
+from argparse import Namespace
 from collections import Counter, defaultdict
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
 
+from shared.run.cli import ArgumentParser, read_flags, run_main
+
+
+def parse_flags() -> Namespace:
+    """Whether to keep the scores."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="write the scores into results/")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+
 from shared.results.labs import keep_baseline
-from shared.run.cli import ArgumentParser, run_main
 from shared.run.experiment import command_line
 
 from examples import Lines, read_pairs
@@ -31,9 +44,7 @@ def most_frequent(train: Lines, lines: Lines) -> list[str]:
 
 def main() -> None:
     """Score both on the held-out plays."""
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--keep", action="store_true", help="write the scores into results/")
-    flags = parser.parse_args()
+    flags = parse_flags()
     splits = read_pairs()
     methods = {"copy unchanged": copied, "most frequent form": lambda lines: most_frequent(splits["train"], lines)}
     for row, predict in methods.items():

@@ -5,15 +5,28 @@ it draws.
 """
 
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
 
+from shared.run.cli import ArgumentParser, read_flags, run_main
+
+
+def parse_flags() -> Namespace:
+    """Which runs."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path, help="the --out-dir of each run, all of one --task and --longest")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+
 from matplotlib.figure import Figure
 
 from shared.errors import UserError
-from shared.run.cli import ArgumentParser, run_main
 from shared.show.figures import new_figure, save_figure
 
 from examples import held_out_strings
@@ -39,9 +52,7 @@ def lengths_figure(curves: dict[str, list[float]], trained: int, task: str) -> F
 
 def main() -> None:
     """Measure, print and draw."""
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path, help="the --out-dir of each run, all of one --task and --longest")
-    runs = parser.parse_args().runs
+    runs = parse_flags().runs
     models = [load_model(run / "best.pt") for run in runs]
     tasks = {(settings["task"], settings["longest"]) for _, _, settings in models}
     if len(tasks) > 1 or "spelling" in {task for task, _ in tasks}:

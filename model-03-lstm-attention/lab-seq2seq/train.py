@@ -9,19 +9,8 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
 
-import torch
-
-from shared.errors import UserError
-from shared.model.language_model import num_parameters
-from shared.run.cli import ArgumentParser, log, number, run_main
-from shared.run.experiment import Run, probe, start_run
+from shared.run.cli import ArgumentParser, log, number, read_flags, run_main
 from shared.run.flags import add_flag, add_training_flags
-from shared.run.training import Task
-
-from examples import Batch, Examples, Vocabularies
-from model import ATTENTION, PAD, Seq2Seq
-from scores import mean_loss, outputs
-from tasks import NAME, SYMBOLS, SpellingTask, StringTask, make_task
 
 DEFAULTS = dict(
     # what is learned
@@ -33,12 +22,6 @@ DEFAULTS = dict(
     max_steps=1300, batch_size=256, learning_rate=0.01, warmup_steps=50, decay_share=0.6, gradient_clip=1.0,
     optimizer="muon", weight_decay=0.01, seed=1, device="auto", precision="float32", eval_interval=None,
 )  # fmt: skip
-STRINGS = dict(max_steps=800, batch_size=128, hidden_size=64, dropout=0.0)
-QUICK = dict(max_steps=250)
-MODEL_SETTINGS = (
-    "hidden_size", "embedding_size", "num_layers", "attention", "num_heads", "bidirectional", "dropout",
-)  # fmt: skip
-SHOWN = 5  # outputs, at each evaluation
 
 
 def parse_flags() -> Namespace:
@@ -52,9 +35,9 @@ def parse_flags() -> Namespace:
         add_flag(parser, name, why, DEFAULTS, **options)
 
     why = "spelling is the real one; of copy and reverse the truth is known: where attention has to look"
-    flag("--task", why, choices=tuple(SYMBOLS))
+    flag("--task", why, choices=("spelling", "copy", "reverse"))
     why = "how the decoder looks back; none leaves it the encoder's last state, to see what attention is worth"
-    flag("--attention", why, choices=tuple(ATTENTION))
+    flag("--attention", why, choices=("additive", "multi-head", "none"))
     flag("--num-heads", "heads of multi-head attention; must divide --hidden-size", type=number(int, low=1))
     why = "the encoder reads from both ends; else from the first symbol to the last alone"
     flag("--bidirectional", why, action=BooleanOptionalAction)
@@ -66,6 +49,29 @@ def parse_flags() -> Namespace:
     common = {name: value for name, value in DEFAULTS.items() if name != "precision"}  # sums this small gain nothing
     add_training_flags(parser, FOLDER, common)
     return parser.parse_args()
+
+
+if __name__ == "__main__":
+    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+
+import torch
+
+from shared.errors import UserError
+from shared.model.language_model import num_parameters
+from shared.run.experiment import Run, probe, start_run
+from shared.run.training import Task
+
+from examples import Batch, Examples, Vocabularies
+from model import PAD, Seq2Seq
+from scores import mean_loss, outputs
+from tasks import NAME, SpellingTask, StringTask, make_task
+
+STRINGS = dict(max_steps=800, batch_size=128, hidden_size=64, dropout=0.0)
+QUICK = dict(max_steps=250)
+MODEL_SETTINGS = (
+    "hidden_size", "embedding_size", "num_layers", "attention", "num_heads", "bidirectional", "dropout",
+)  # fmt: skip
+SHOWN = 5  # outputs, at each evaluation
 
 
 def main() -> None:

@@ -12,13 +12,33 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
 
+from shared.run.cli import ArgumentParser, log, number, read_flags, run_main
+from shared.run.flags import DEVICES
+
+
+def parse_flags() -> Namespace:
+    """The flags of translate.py."""
+    parser = ArgumentParser(description="Put a line of the First Folio into modern spelling.")
+    add = parser.add_argument
+    add("text", help="the line, or several of them; for a model that copies or reverses, a string of small letters")
+    why = "outputs kept side by side while they grow; 1 is greedy, and more seldom changes a word [1]"
+    add("--beam", type=number(int, low=1, high=100), default=1, help=why)
+    why = "draw into PATH what the model looked at in the first line [alignment.png]"
+    add("--visualize", nargs="?", const="alignment.png", metavar="PATH", help=why)
+    path = FOLDER / "checkpoints" / "best.pt"
+    add("--checkpoint", default=str(path), help="the model to use [checkpoints/best.pt]")
+    add("--device", choices=DEVICES, default="cpu", help="a line is too little work for a GPU to pay [cpu]")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+
 import torch
 from torch import Tensor
 
 from shared.errors import UserError
-from shared.run.cli import ArgumentParser, log, number, run_main
 from shared.run.device import choose_device
-from shared.run.flags import DEVICES
 from shared.show.figures import save_figure
 from shared.show.maps import alignment_figure
 
@@ -35,21 +55,6 @@ Result = tuple[str, Callable[[], Alignment]]
 WORD = re.compile(r"'?[^\W\d_]+(?:['-][^\W\d_]+)*'?|&")
 OLD_PRINT = str.maketrans("\u2018\u2019\u017f", "''s")  # round quotation marks, the long s
 SPACE, END = "\u2423", "end"  # a space that can be seen; the end of a string
-
-
-def parse_flags() -> Namespace:
-    """The flags of translate.py."""
-    parser = ArgumentParser(description="Put a line of the First Folio into modern spelling.")
-    add = parser.add_argument
-    add("text", help="the line, or several of them; for a model that copies or reverses, a string of small letters")
-    why = "outputs kept side by side while they grow; 1 is greedy, and more seldom changes a word [1]"
-    add("--beam", type=number(int, low=1, high=100), default=1, help=why)
-    why = "draw into PATH what the model looked at in the first line [alignment.png]"
-    add("--visualize", nargs="?", const="alignment.png", metavar="PATH", help=why)
-    path = FOLDER / "checkpoints" / "best.pt"
-    add("--checkpoint", default=str(path), help="the model to use [checkpoints/best.pt]")
-    add("--device", choices=DEVICES, default="cpu", help="a line is too little work for a GPU to pay [cpu]")
-    return parser.parse_args()
 
 
 def main() -> None:

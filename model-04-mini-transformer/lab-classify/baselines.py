@@ -6,6 +6,7 @@ results/, from where they get into the chapter.
 
 import math
 import sys
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
@@ -14,8 +15,20 @@ from statistics import mean
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
+from shared.run.cli import ArgumentParser, read_flags, run_main
+
+
+def parse_flags() -> Namespace:
+    """Whether to keep the scores."""
+    parser = ArgumentParser(description="Score the baselines, split by play and, to see the difference, at random.")
+    parser.add_argument("--keep", action="store_true", help="write the scores into results/")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+
 from shared.results.labs import keep_baseline
-from shared.run.cli import ArgumentParser, run_main
 
 from data import GENRES, SPLITS, TABLES, Passage, read_passages
 from encoders import CountedWords
@@ -101,9 +114,7 @@ def accuracies(right: list[list[bool]]) -> dict[str, float]:
 
 def main() -> None:
     """Score every baseline on both splits, and keep the scores if that was asked for."""
-    parser = ArgumentParser(description="Score the baselines, split by play and, to see the difference, at random.")
-    parser.add_argument("--keep", action="store_true", help="write the scores into results/")
-    flags = parser.parse_args()
+    flags = parse_flags()
     unnamed, named = read_passages(), read_passages(speakers=True)
     rows = [(row, kind, unnamed) for row, kind in BASELINES.items()]
     rows.append(("naive Bayes, speakers' names left in", NaiveBayes, named))

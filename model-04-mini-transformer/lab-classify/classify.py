@@ -6,25 +6,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
-import torch
-from torch import Tensor
-
-from shared.errors import UserError
-from shared.measure.faithfulness import rank_correlation
-from shared.run.checkpoint import load_checkpoint
-from shared.run.cli import ArgumentParser, log, number, run_main
-from shared.show.figures import save_figure
-from shared.text.corpus import decode, read_bytes
-from shared.text.tokenizer import is_word
-
-from data import GENRES, PASSAGE_WORDS, cut, read_plays, tokenize, without_speakers
-from encoders import ENCODERS, CountedWords, LearnedWords
-from explain import explain
-from model import SETTINGS, Classifier
-from pictures import marked_words_figure
+from shared.run.cli import ArgumentParser, log, number, read_flags, run_main
 
 FOLDER = Path(__file__).resolve().parent
-FEW_WORDS = PASSAGE_WORDS // 4  # fewer are little to go by
 
 
 def parse_flags() -> Namespace:
@@ -50,6 +34,28 @@ def parse_flags() -> Namespace:
     default = FOLDER / "checkpoints" / "last.pt"
     parser.add_argument("--checkpoint", type=Path, default=default, help="the models to use [checkpoints/last.pt]")
     return parser.parse_args()
+
+
+if __name__ == "__main__":
+    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+
+import torch
+from torch import Tensor
+
+from shared.errors import UserError
+from shared.measure.faithfulness import rank_correlation
+from shared.run.checkpoint import load_checkpoint
+from shared.show.figures import save_figure
+from shared.text.corpus import decode, read_bytes
+from shared.text.tokenizer import is_word
+
+from data import GENRES, PASSAGE_WORDS, cut, read_plays, tokenize, without_speakers
+from encoders import ENCODERS, CountedWords, LearnedWords
+from explain import explain
+from model import SETTINGS, Classifier
+from pictures import marked_words_figure
+
+FEW_WORDS = PASSAGE_WORDS // 4  # fewer are little to go by
 
 
 def read_text(flags: Namespace) -> str:

@@ -13,35 +13,63 @@ from statistics import mean
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
-from shared.errors import UserError
-from shared.model.language_model import num_parameters
-from shared.run.cli import ArgumentParser, log, number, run_main
-from shared.run.experiment import Run, start_run
+from shared.run.cli import ArgumentParser, log, number, read_flags, run_main
 from shared.run.flags import add_flag, add_training_flags
-from shared.run.training import Task
-from shared.show.figures import save_figure
 
-from baselines import accuracies, share
 from data import GENRES, NUM_FOLDS, SPLITS, TABLES, Passage, read_passages
-from encoders import ENCODERS, CountedWords, Example, LearnedWords
-from explain import correlations
-from model import SETTINGS, Classifier
-from pictures import confusion_figure, plays_figure
 
 FOLDER = Path(__file__).resolve().parent
-UNIT = "nats per passage"
-WATCHED = 4  # on the way, the loss is measured on every fourth passage held out; in the end, on all
-CORRELATED = 10  # attention and gradient are compared on every tenth passage, which is enough for a mean
 # No limit on the gradient: one for all six models together would let each know how the others fare. AdamW needs none.
 DEFAULTS = dict(
     max_steps=150, batch_size=32, hidden_size=16, num_blocks=1, num_heads=2, dropout=0.1, word_dropout=0.5,
     learning_rate=0.001, seed=1, device="auto", eval_interval=None, optimizer="adamw", weight_decay=0.05,
     warmup_steps=20, decay_share=0.6, gradient_clip=1e9, embedding="counted", split="play", fold=None, inner=False,
 )  # fmt: skip
+KINDS = ("counted", "learned")  # of embeddings
+
+
+def parse_flags() -> Namespace:
+    """The common flags and the lab's own; None where not given."""
+    parser = ArgumentParser(description="Train six small classifiers, each on five of six folds. No flags are needed.")
+    add_training_flags(parser, FOLDER, DEFAULTS)
+    add = partial(add_flag, parser, defaults=DEFAULTS)
+    add("--num-blocks", "blocks of self-attention; 0 leaves a bag of words", type=number(int, low=0))
+    add("--num-heads", "heads a layer; twice their number must divide --hidden-size", type=number(int, low=1))
+    add(
+        "--word-dropout",
+        "share of its words that a passage loses in training, so that it looks new each time",
+        type=number(float, low=0, high=0.95),
+    )
+    add("--embedding", "a word's numbers: counted in the training plays, or learned from nothing", choices=KINDS)
+    add("--split", "folds of whole plays, or of passages by chance, which tells too good a story", choices=[*SPLITS])
+    add("--fold", "train and score this fold alone; by default all six", type=number(int, low=1, high=NUM_FOLDS))
+    why = "hold one more fold out and score on that one: to choose settings"
+    parser.add_argument("--inner", help=why, action="store_const", const=True)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from shared.errors import UserError
+from shared.model.language_model import num_parameters
+from shared.run.experiment import Run, start_run
+from shared.run.training import Task
+from shared.show.figures import save_figure
+
+from baselines import accuracies, share
+from encoders import ENCODERS, CountedWords, Example, LearnedWords
+from explain import correlations
+from model import SETTINGS, Classifier
+from pictures import confusion_figure, plays_figure
+
+UNIT = "nats per passage"
+WATCHED = 4  # on the way, the loss is measured on every fourth passage held out; in the end, on all
+CORRELATED = 10  # attention and gradient are compared on every tenth passage, which is enough for a mean
 QUICK = dict(max_steps=30, fold=1)
 
 
@@ -199,26 +227,6 @@ def names(settings: dict) -> tuple[str, str]:
         table += ", one fold further in"
     attention = "self-attention" if settings["num_blocks"] else "no attention"
     return table, f"{settings['embedding']} embedding, {attention}"
-
-
-def parse_flags() -> Namespace:
-    """The common flags and the lab's own; None where not given."""
-    parser = ArgumentParser(description="Train six small classifiers, each on five of six folds. No flags are needed.")
-    add_training_flags(parser, FOLDER, DEFAULTS)
-    add = partial(add_flag, parser, defaults=DEFAULTS)
-    add("--num-blocks", "blocks of self-attention; 0 leaves a bag of words", type=number(int, low=0))
-    add("--num-heads", "heads a layer; twice their number must divide --hidden-size", type=number(int, low=1))
-    add(
-        "--word-dropout",
-        "share of its words that a passage loses in training, so that it looks new each time",
-        type=number(float, low=0, high=0.95),
-    )
-    add("--embedding", "a word's numbers: counted in the training plays, or learned from nothing", choices=[*ENCODERS])
-    add("--split", "folds of whole plays, or of passages by chance, which tells too good a story", choices=[*SPLITS])
-    add("--fold", "train and score this fold alone; by default all six", type=number(int, low=1, high=NUM_FOLDS))
-    why = "hold one more fold out and score on that one: to choose settings"
-    parser.add_argument("--inner", help=why, action="store_const", const=True)
-    return parser.parse_args()
 
 
 def identity(folds: list[Fold], settings: dict) -> dict:

@@ -16,14 +16,30 @@ import argparse
 import sys
 from pathlib import Path
 
+from shared.run.cli import ArgumentParser, log, read_flags, rebuilt_command, run_main
+from shared.run.flags import DEVICES
+from shared.stages import STAGES
+
+
+def parse_flags() -> argparse.Namespace:
+    """The command line."""
+    parser = ArgumentParser(prog="python -m shared.benchmark", description=__doc__)
+    parser.add_argument("--stage", choices=STAGES, help="measure only this one")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where to compute [cpu]")
+    parser.add_argument("--scaling", action="store_true", help="also vary context, vocabulary, width and text length")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the figures to this file")
+    parser.add_argument("--against", type=Path, metavar="PATH", help="show ratios to what an earlier --json kept")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+
 from shared.benchmark.costs import Case, generation_cost, training_cost
 from shared.benchmark.timing import in_fresh_process, matmul_rate
 from shared.errors import UserError
-from shared.run.cli import ArgumentParser, log, rebuilt_command, run_main
-from shared.run.flags import DEVICES
 from shared.run.records import machine, read_json, write_json
 from shared.show.tables import cost_table, scaling_tables
-from shared.stages import STAGES
 from shared.text.corpus import load_corpus
 from shared.text.tokenizer import train_tokenizer
 
@@ -83,17 +99,6 @@ def scaled(what: str, value: int) -> dict:
 
 
 # --------------------------------------------------------------------------------------------------------- the command
-
-
-def parse_flags() -> argparse.Namespace:
-    """The command line."""
-    parser = ArgumentParser(prog="python -m shared.benchmark", description=__doc__)
-    parser.add_argument("--stage", choices=STAGES, help="measure only this one")
-    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where to compute [cpu]")
-    parser.add_argument("--scaling", action="store_true", help="also vary context, vocabulary, width and text length")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the figures to this file")
-    parser.add_argument("--against", type=Path, metavar="PATH", help="show ratios to what an earlier --json kept")
-    return parser.parse_args()
 
 
 def main() -> None:

@@ -16,32 +16,10 @@ import sys
 import time
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
-from shared.compare import measures
-from shared.compare.budget import Budget, train_missing
-from shared.compare.counting import counting
-from shared.compare.measures import plain
-from shared.compare.runs import Trained, check_comparable, load_trained
-from shared.errors import UserError
-from shared.run.cli import ArgumentParser, log, make_folder, number, rebuilt_command, run_main
-from shared.run.device import choose_device, prepare_process
+from shared.run.cli import ArgumentParser, log, make_folder, number, read_flags, rebuilt_command, run_main
 from shared.run.flags import DEVICES
-from shared.run.generation import encode_prompt
-from shared.run.records import machine, write_json, write_text
-from shared.show.curves import (
-    context_figure,
-    gates_figure,
-    gradient_figure,
-    learning_comparison_figure,
-    position_figure,
-)
-from shared.show.figures import save_figure
-from shared.show.maps import attention_figure, influence_comparison_figure
-from shared.show.page import page
-from shared.show.tables import aligned, comparison_lines, markdown
 from shared.stages import ROOT, STAGES
-from shared.text.corpus import NAMES, Corpus, load_corpus, text_of_run
+from shared.text.corpus import NAMES
 from shared.text.tokenizer import TOKENIZERS, Tokenizer, tokenizer_from_dict
 
 # From Twelfth Night, which is held out, so no stage has learned it.
@@ -49,22 +27,8 @@ PROMPT = """\
 If music be the food of love, play on,
 Give me excess of it; that, surfeiting,
 The appetite may sicken and so die."""
+
 TRAINING_TOKENS = 2_000_000
-
-
-def main() -> None:
-    """Find the runs, measure them, write the files."""
-    began = time.perf_counter()
-    flags = parse_flags()
-    make_folder(flags.out, "--out")  # first of all: better now than after minutes of work, if it cannot be
-    device = choose_device(flags.device)
-    prepare_process(device)
-    runs = [load_trained(path, device) for path in find_checkpoints(flags)]
-    check_comparable(runs)
-    corpus, tokenizer = load_corpus_of(runs, flags.data), tokenizer_from_dict(runs[0].saved["tokenizer"])
-    results = measure(runs, corpus, tokenizer, flags)
-    write_all(plain(results), flags.out)
-    log(f"{time.perf_counter() - began:.0f} s; open {(flags.out / 'index.html').resolve()}")
 
 
 def parse_flags() -> argparse.Namespace:
@@ -93,6 +57,49 @@ def parse_flags() -> argparse.Namespace:
         if getattr(flags, name) is not None and not flags.train:
             parser.error(f"--{name} says how to train; add --train, or leave it away")
     return flags
+
+
+if __name__ == "__main__":
+    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+
+from matplotlib.figure import Figure
+
+from shared.compare import measures
+from shared.compare.budget import Budget, train_missing
+from shared.compare.counting import counting
+from shared.compare.measures import plain
+from shared.compare.runs import Trained, check_comparable, load_trained
+from shared.errors import UserError
+from shared.run.device import choose_device, prepare_process
+from shared.run.generation import encode_prompt
+from shared.run.records import machine, write_json, write_text
+from shared.show.curves import (
+    context_figure,
+    gates_figure,
+    gradient_figure,
+    learning_comparison_figure,
+    position_figure,
+)
+from shared.show.figures import save_figure
+from shared.show.maps import attention_figure, influence_comparison_figure
+from shared.show.page import page
+from shared.show.tables import aligned, comparison_lines, markdown
+from shared.text.corpus import Corpus, load_corpus, text_of_run
+
+
+def main() -> None:
+    """Find the runs, measure them, write the files."""
+    began = time.perf_counter()
+    flags = parse_flags()
+    make_folder(flags.out, "--out")  # first of all: better now than after minutes of work, if it cannot be
+    device = choose_device(flags.device)
+    prepare_process(device)
+    runs = [load_trained(path, device) for path in find_checkpoints(flags)]
+    check_comparable(runs)
+    corpus, tokenizer = load_corpus_of(runs, flags.data), tokenizer_from_dict(runs[0].saved["tokenizer"])
+    results = measure(runs, corpus, tokenizer, flags)
+    write_all(plain(results), flags.out)
+    log(f"{time.perf_counter() - began:.0f} s; open {(flags.out / 'index.html').resolve()}")
 
 
 # ------------------------------------------------------------------------------------------------------ what to compare

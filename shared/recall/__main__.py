@@ -26,15 +26,36 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from shared.run.cli import ArgumentParser, log, number, read_flags, rebuilt_command, run_main
+from shared.stages import ROOT, STAGES
+
+
+def parse_flags() -> argparse.Namespace:
+    """The command line."""
+    parser = ArgumentParser(prog="python -m shared.recall", description=__doc__)
+    parser.add_argument("--task", choices=("lag", "copy", "associative"), help="only this puzzle")
+    parser.add_argument("--stage", choices=STAGES, help="only this one")
+    parser.add_argument("--quick", action="store_true", help="short distances, few steps: about one minute")
+    why = "training steps a puzzle; copy shares them among its models, one for each length"
+    parser.add_argument("--max-steps", type=number(int, low=1), help=why)
+    parser.add_argument(
+        "--cell", choices=("rnn", "lstm", "gru"), default="rnn", help="of the stage with a cell and attention [rnn]"
+    )
+    parser.add_argument("--seed", type=number(int, low=0, high=1e9), default=1, help="fixes weights and questions [1]")
+    parser.add_argument("--out", type=Path, default=ROOT / "comparison", help="where results go [comparison]")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+
 from shared.model.language_model import num_parameters
 from shared.recall.puzzles import PUZZLES, Puzzle
 from shared.recall.scores import measure
 from shared.recall.teaching import build, settings_of, teach
-from shared.run.cli import ArgumentParser, log, number, rebuilt_command, run_main
 from shared.run.records import machine, read_json, write_json
 from shared.show.curves import recall_figure
 from shared.show.figures import save_figure
-from shared.stages import ROOT, STAGES
 
 
 @dataclass(frozen=True)
@@ -122,22 +143,6 @@ def kept_stages(path: Path, content: dict) -> dict:
 
 
 # --------------------------------------------------------------------------------------------------------- the command
-
-
-def parse_flags() -> argparse.Namespace:
-    """The command line."""
-    parser = ArgumentParser(prog="python -m shared.recall", description=__doc__)
-    parser.add_argument("--task", choices=PUZZLES, help="only this puzzle")
-    parser.add_argument("--stage", choices=STAGES, help="only this one")
-    parser.add_argument("--quick", action="store_true", help="short distances, few steps: about one minute")
-    why = "training steps a puzzle; copy shares them among its models, one for each length"
-    parser.add_argument("--max-steps", type=number(int, low=1), help=why)
-    parser.add_argument(
-        "--cell", choices=("rnn", "lstm", "gru"), default="rnn", help="of the stage with a cell and attention [rnn]"
-    )
-    parser.add_argument("--seed", type=number(int, low=0, high=1e9), default=1, help="fixes weights and questions [1]")
-    parser.add_argument("--out", type=Path, default=ROOT / "comparison", help="where results go [comparison]")
-    return parser.parse_args()
 
 
 def main() -> None:

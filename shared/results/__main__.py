@@ -11,22 +11,15 @@ from `python -m shared.ablate`, costs from `python -m shared.benchmark`. The pag
 results (shared/results/README.md), the chapters, and the README.md beside each stage's kept runs.
 """
 
+from argparse import Namespace
 from pathlib import Path
 
-from shared.errors import UserError
-from shared.results import labs
 from shared.results.kept import PRESETS, file_name, kept_run
-from shared.results.pages import check, check_preset, write
-from shared.results.picture import keep_gradient
-from shared.results.samples import WINDOW_LENGTH, nats_in_windows, write_sample
-from shared.run.cli import ArgumentParser, run_main
-from shared.run.records import read_json, read_records, write_json
-from shared.run.restore import restore_language_model
-from shared.stages import LABS, ROOT
+from shared.run.cli import ArgumentParser, read_flags, run_main
 
 
-def main() -> None:
-    """Read the command line and do one of the three."""
+def parse_flags() -> Namespace:
+    """The command line."""
     parser = ArgumentParser(prog="python -m shared.results", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="keep | write | check")
     keeper = commands.add_parser("keep", help="copy a finished run into its stage's results/")
@@ -41,7 +34,25 @@ def main() -> None:
     )
     commands.add_parser("write", help="write the results in the pages")
     commands.add_parser("check", help="exit with an error if the pages are not what the files say")
-    flags = parser.parse_args()
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+
+from shared.errors import UserError
+from shared.results import labs
+from shared.results.pages import check, check_preset, write
+from shared.results.picture import keep_gradient
+from shared.results.samples import WINDOW_LENGTH, nats_in_windows, write_sample
+from shared.run.records import read_json, read_records, write_json
+from shared.run.restore import restore_language_model
+from shared.stages import LABS, ROOT
+
+
+def main() -> None:
+    """Read the command line and do one of the three."""
+    flags = parse_flags()
     if flags.command == "keep":
         print(f"kept        {keep(flags.out_dir, flags.preset, ROOT).relative_to(ROOT)}")
     else:

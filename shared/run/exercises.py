@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from shared.errors import UserError
-from shared.run.cli import ArgumentParser
+from shared.run.flags import exercise_flags
 from shared.stages import load_module
 
 
@@ -101,10 +101,8 @@ def main(check_file: str, *checks: Callable[[Callable], None]) -> None:
     check_file: the check.py that calls. checks: one for each exercise; check_step is given the learner's `step`, and
     raises Wrong (by `expect` and the like) unless it does what it should.
     """
-    parser = ArgumentParser(description="Check what you wrote in answers.py, which is yours: git does not see it.")
-    parser.add_argument("--solutions", action="store_true", help="check solutions.py instead")
     folder = Path(check_file).resolve().parent
-    path = folder / "solutions.py" if parser.parse_args().solutions else make_answers(folder)
+    path = folder / "solutions.py" if exercise_flags().solutions else make_answers(folder)
     answers = load_answers(path)
     verdicts = []
     for number, check in enumerate(checks, start=1):

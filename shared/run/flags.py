@@ -3,6 +3,7 @@
 Nothing here imports PyTorch, which takes a second: so --help and a wrong flag are answered at once.
 """
 
+from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -112,3 +113,10 @@ def add_sampling_flags(parser: ArgumentParser) -> None:
     why = "the same seed gives the same text; change it for another [1]"
     add("--seed", type=number(int, low=0, high=1e9), default=1, help=why)
     add("--num-samples", type=number(int, low=1), default=1, help="how many texts to write side by side [1]")
+
+
+def exercise_flags() -> Namespace:
+    """The flags of every exercises/check.py."""
+    parser = ArgumentParser(description="Check what you wrote in answers.py, which is yours: git does not see it.")
+    parser.add_argument("--solutions", action="store_true", help="check solutions.py instead")
+    return parser.parse_args()

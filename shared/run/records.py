@@ -5,13 +5,13 @@ import platform
 import re
 from pathlib import Path
 
-import torch
-
 from shared.errors import UserError
 
 
 def machine() -> dict:
     """What a time was measured on. Neither the machine's name nor a path, since results are shared."""
+    import torch  # here, since the rest of this module serves commands that have no use for it
+
     return {
         "cores": torch.get_num_threads(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
