@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+import warnings
 from itertools import combinations
 
 import numpy as np
@@ -438,6 +439,19 @@ def test_every_word_is_drawn_twice_where_it_belongs():
     assert places == sorted(set(places))
     width = lab.pictures.LINE_LENGTH  # a word that is longer has a line of its own
     assert all(column + len(word) <= max(width, len(word)) for (_, column), word in zip(places, words))
+
+
+def test_words_of_every_script_are_drawn_beside_each_other_and_never_as_boxes():
+    words = ["中文", "a", "\ue000", "b"]  # two signs of full width; one that no font has
+    places = lab.pictures.lay_out(words)
+    assert [column for _, column in places][:2] == [0, 5]
+    figure = lab.pictures.marked_words_figure(
+        words, np.full(4, 1 / 4), np.linspace(-1, 1, 4), "title \ue000", "caption"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib warns of a box
+        figure.canvas.draw()
+    assert figure.axes[0].texts[2].get_text() == "U+E000" and figure.get_suptitle() == "title U+E000"
 
 
 def test_the_picture_of_plays_holds_their_shares():

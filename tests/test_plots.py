@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -216,10 +217,81 @@ def test_short_texts_zero_rows_and_hostile_tokens_draw_without_a_warning(length,
         map_plots.influence_figure(attention[0, 0], tokens, 1, title).canvas.draw()
 
 
-def test_tokens_are_written_as_they_are_apart_from_long_ones_and_unknown_glyphs():
-    tokens = ["$x_1$", "a_b", "\\n", "␣", "⏎", "é", "中", "honorificabilitudinitatibus"]
-    large = maps(map_plots.influence_figure(causal_rows(8, 8), tokens, 4, "title"))[0]
-    assert labels(large.xaxis) == [*tokens[:6], "□", "honorificabil…"]
+def test_tokens_are_written_as_they_are_apart_from_long_ones():
+    tokens = ["$x_1$", "a_b", "\\n", "␣", "⏎", "é", "honorificabilitudinitatibus"]
+    large = maps(map_plots.influence_figure(causal_rows(7, 7), tokens, 4, "title"))[0]
+    assert labels(large.xaxis) == [*tokens[:6], "honorificabil…"]
+
+
+FRAKTUR = "𝔄"  # of the fonts that matplotlib brings, STIXGeneral has it and DejaVu Sans does not
+
+
+@pytest.fixture
+def fonts(monkeypatch):
+    """As on a new machine: a function that says which families are installed; nothing has been looked for."""
+    entries = font_manager.fontManager.ttflist
+    figures.tell_what_was_not_drawn.cache_clear()
+
+    def install(*names, new=()):
+        chosen = [entry for entry in entries if entry.name in names]
+        later = [entry.fname for entry in entries if entry.name in new]
+        monkeypatch.setattr(font_manager.fontManager, "ttflist", chosen)
+        monkeypatch.setattr(font_manager, "findSystemFonts", lambda: later)
+        monkeypatch.setattr(figures, "FONTS", ["DejaVu Sans"])
+        monkeypatch.setattr(map_plots, "FONTS", figures.FONTS)
+        monkeypatch.setattr(figures, "NOWHERE", set())
+
+    return install
+
+
+def no_box_is_drawn(figure):
+    """matplotlib warns of each sign for which it draws a box."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure.canvas.draw()
+
+
+def test_a_sign_that_the_usual_font_lacks_is_drawn_in_an_installed_one_that_has_it(fonts, tmp_path, capsys):
+    fonts("DejaVu Sans", "STIXSizeOneSym", "STIXGeneral")
+    figure = map_plots.influence_figure(causal_rows(3, 3), ["to", FRAKTUR, "be"], 1, f"title {FRAKTUR}")
+    no_box_is_drawn(figure)
+    assert labels(maps(figure)[0].xaxis) == ["to", FRAKTUR, "be"] and figure.get_suptitle() == f"title {FRAKTUR}"
+    assert figures.FONTS == ["DejaVu Sans", "STIXGeneral"]  # and none for what the usual one has
+    figures.save_figure(figure, tmp_path / "map.png")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_font_that_was_installed_after_matplotlib_made_its_list_is_found(fonts):
+    fonts("DejaVu Sans", new=["STIXGeneral"])
+    assert figures.drawable(FRAKTUR) == FRAKTUR
+
+
+@pytest.mark.parametrize("others", [[], ["Last Resort High-Efficiency", "STIXNonUnicode"]], ids=["no font", "boxes"])
+def test_signs_that_no_font_has_are_written_as_code_points_and_one_line_says_so(fonts, others, tmp_path, capsys):
+    fonts("DejaVu Sans", *others)
+    tokens = ["中", "中文字", "\ue000", "\ud800"]
+    figure = map_plots.attention_figure(causal_rows(1, 1, 4, 4), tokens, 1, "天 title")
+    no_box_is_drawn(figure)
+    assert labels(maps(figure)[0].xaxis) == ["U+4E2D", "U+4E2DU+6587…", "U+E000", "U+D800"]  # none is cut in two
+    assert figure.get_suptitle() == "U+5929 title"
+    for name in ("first.png", "second.pdf"):
+        figures.save_figure(figure, tmp_path / name)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "中 (CJK UNIFIED IDEOGRAPH-4E2D) and 3 more signs" in line and "install" in line
+
+
+def test_a_control_character_is_a_code_point_that_no_font_is_asked_for(fonts, tmp_path, capsys):
+    fonts("DejaVu Sans")
+    figure = map_plots.influence_figure(causal_rows(2, 2), ["\x1b[2J", "\n"], 1, "title")
+    no_box_is_drawn(figure)
+    assert labels(maps(figure)[0].xaxis) == ["U+001B[2J", "U+000A"]
+    figures.save_figure(figure, tmp_path / "map.png")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_font_file_that_is_gone_or_damaged_is_passed_over(tmp_path):
+    (tmp_path / "damaged.ttf").write_bytes(b"no font")
+    assert figures.signs_in(str(tmp_path / "damaged.ttf"), "a") == set() == figures.signs_in("gone.ttf", "a")
 
 
 @pytest.mark.parametrize("layers, heads", [pytest.param(1, 1, marks=pytest.mark.thorough), (1, 4), (4, 4)])

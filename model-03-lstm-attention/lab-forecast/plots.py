@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from shared.show.figures import COLOUR_MAP, new_figure
+from shared.show.figures import COLOUR_MAP, FONTS, drawable, new_figure
 
 # Hollow and of three sizes, so that all can be seen where they agree.
 STYLES = {
@@ -56,11 +56,11 @@ def forecast_figure(
     if band is not None:
         axes.fill_between(after, band[0], band[1], color="tab:blue", alpha=0.25, linewidth=0, label="band")
     axes.plot(after, forecast, color="tab:blue", linewidth=2, label="forecast")
-    axes.set_ylabel(column, fontsize=12, parse_math=False)
+    axes.set_ylabel(drawable(column), family=FONTS, fontsize=12, parse_math=False)
     axes.legend(fontsize=11, ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.12), frameon=False)
     if known is not None:
         panels[1, 0].plot(np.arange(-len(past), len(truth)), known[1], color="tab:green", linewidth=1.5)
-        panels[1, 0].set_ylabel(known[0], fontsize=12, parse_math=False)
+        panels[1, 0].set_ylabel(drawable(known[0]), family=FONTS, fontsize=12, parse_math=False)
     for axes in panels[:, 0]:
         axes.axvline(-0.5, color="tab:red", linewidth=1)
         axes.tick_params(labelsize=11)

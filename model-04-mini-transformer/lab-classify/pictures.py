@@ -1,6 +1,7 @@
 """Arrays to pictures: a passage with marked words, and what became of each genre and each play."""
 
 import textwrap
+import unicodedata
 
 import numpy as np
 from matplotlib import colormaps
@@ -11,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from shared.show.figures import DPI, WIDTH
+from shared.show.figures import DPI, FONTS, WIDTH, drawable
 
 FONT = "DejaVu Sans Mono"  # matplotlib brings it along; every character is equally wide, so lines are easy to fill
 FONT_SIZE = 13  # points; a character is then 0.109 inches wide
@@ -24,9 +25,14 @@ def new_figure(height: float, title: str, caption: str) -> Figure:
     """An empty Figure with its title above and its caption below."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained", dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=14, parse_math=False)
+    figure.suptitle(drawable(title), family=FONTS, fontsize=14, parse_math=False)
     figure.supxlabel(textwrap.fill(caption, 92), x=0.01, ha="left", fontsize=10, parse_math=False)
     return figure
+
+
+def width(word: str) -> int:
+    """How many columns a word takes: two for a sign of full width, as Chinese ones are, else one."""
+    return sum(1 + (unicodedata.east_asian_width(sign) in "WF") for sign in word)
 
 
 def lay_out(words: list[str]) -> list[tuple[int, int]]:
@@ -38,10 +44,10 @@ def lay_out(words: list[str]) -> list[tuple[int, int]]:
     places, line, column = [], 0, 0
     for word in words:
         column += bool(column) and word[0].isalnum()
-        if column and column + len(word) > LINE_LENGTH:
+        if column and column + width(word) > LINE_LENGTH:
             line, column = line + 1, 0
         places.append((line, column))
-        column += len(word)
+        column += width(word)
     return places
 
 
@@ -49,6 +55,7 @@ def marked_words_figure(
     words: list[str], attention: np.ndarray, gradient: np.ndarray, title: str, caption: str
 ) -> Figure:
     """The passage twice: marked by attention, and by gradient times input; both (T) for T words. Returns a Figure."""
+    words = [drawable(word) for word in words]
     lines = lay_out(words)[-1][0] + 1
     figure = new_figure(2 * (LINE_HEIGHT * lines + 0.9) + 1.0, title, caption)
     upper, lower = figure.subplots(2, 1)
@@ -67,8 +74,13 @@ def mark_words(axes: Axes, words: list[str], values: np.ndarray, scale: Normaliz
     for word, (line, column), value in zip(words, lay_out(words), values):
         colour = colormaps[colour_map](scale(value))
         light = np.dot(colour[:3], (0.3, 0.6, 0.1)) > 0.5  # as bright as an eye finds red, green and blue
-        axes.add_patch(Rectangle((column, line), len(word), 0.9, color=colour, linewidth=0))
-        style = {"family": FONT, "fontsize": FONT_SIZE, "color": "black" if light else "white", "parse_math": False}
+        axes.add_patch(Rectangle((column, line), width(word), 0.9, color=colour, linewidth=0))
+        style = {
+            "family": [FONT, *FONTS],
+            "fontsize": FONT_SIZE,
+            "color": "black" if light else "white",
+            "parse_math": False,
+        }
         axes.text(column, line + 0.48, word, va="center", **style)
     axes.set(xlim=(0, LINE_LENGTH), ylim=(lay_out(words)[-1][0] + 1, 0))
     axes.set_axis_off()

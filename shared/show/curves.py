@@ -14,7 +14,7 @@ from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, NullLoca
 
 from shared.show.figures import (
     COLOUR_MAP,
-    FONT,
+    FONTS,
     TOKENS_SHOWN,
     drawable,
     new_figure,
@@ -172,7 +172,7 @@ def gradient_figure(
         f"back, beside that of the nearest. Mean over {gradient['targets']} places of the validation text."
     )
     figure = new_figure(5.8, "", caption)
-    figure.suptitle(textwrap.fill(drawable(title), 40), fontsize=20, family=FONT, parse_math=False)
+    figure.suptitle(textwrap.fill(drawable(title), 40), fontsize=20, family=FONTS, parse_math=False)
     axes = figure.add_subplot()
     back = np.array(gradient["distances"]) + 1  # counted from 1, since a logarithm has no place for 0
     powers = 2 ** np.arange(int(np.log2(back[-1])) + 1)  # 1, 2, 4, ...: the ticks, and where the markers stand

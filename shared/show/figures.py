@@ -4,8 +4,12 @@ Figures are built without pyplot, matplotlib's usual entrance: no global state, 
 """
 
 import os
+import re
+import sys
 import textwrap
+import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +19,16 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
 from shared.errors import UserError
 
 WIDTH = 8.0  # inches; with DPI, 1200 pixels: as many as a phone has across
 DPI = 150
 COLOUR_MAP = "viridis"  # perceptually uniform: equal steps of a weight look equally large, in greyscale as well
-FONT = "DejaVu Sans"  # matplotlib brings it along, so what it can draw is known everywhere
+FONTS = ["DejaVu Sans"]  # matplotlib brings it along; `find_fonts` appends families that have what it lacks
+NOWHERE: set[str] = set()  # the signs that no installed font can draw
+PLACEHOLDERS = re.compile("last ?resort|blank|fallback|nonunicode", re.IGNORECASE)  # fonts of boxes, by their names
 TOKENS_SHOWN = 40  # more labels than this cannot be read on a phone
 LABEL_LENGTH = 14  # characters of a token's label
 
@@ -36,7 +43,7 @@ def new_figure(height: float, title: str, caption: str = "") -> Figure:
     """An empty Figure, `height` inches high, with its title above and its caption below."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained", dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    figure.suptitle(textwrap.fill(drawable(title), 62), fontsize=14, family=FONT, parse_math=False)
+    figure.suptitle(textwrap.fill(drawable(title), 62), fontsize=14, family=FONTS, parse_math=False)
     set_caption(figure, caption)
     return figure
 
@@ -67,25 +74,88 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     finally:
         if os.path.exists(part):  # never raises, unlike unlink in a folder that is no folder
             part.unlink()
+    tell_what_was_not_drawn()
 
 
 def token_label(token: str) -> str:
-    """A token as an axis label: no glyph that the font lacks, and not too long."""
-    text = drawable(token)
-    return text if len(text) <= LABEL_LENGTH else text[: LABEL_LENGTH - 1] + "…"
+    """A token as an axis label: only what can be drawn, and not too long. No code point is cut in two."""
+    parts = [drawable(sign) for sign in token[: LABEL_LENGTH + 1]]
+    if sum(map(len, parts)) <= LABEL_LENGTH:
+        return "".join(parts)
+    while sum(map(len, parts)) >= LABEL_LENGTH:
+        parts.pop()
+    return "".join(parts) + "…"
 
 
 def drawable(text: str) -> str:
-    """The text with a box for every character that the font cannot draw; matplotlib would warn about each of them."""
-    known = font_manager.get_font(font_manager.findfont(FONT)).get_charmap()
-    return "".join(character if ord(character) in known else "□" for character in text)
+    """The text with the code point, as U+4E2D, of every sign that no font can draw; it would be an empty box."""
+    find_fonts(text)
+    return "".join(f"U+{ord(sign):04X}" if sign in NOWHERE else sign for sign in text)
+
+
+def find_fonts(text: str) -> None:
+    """Append to FONTS the installed families that have the signs of this text which those before lack.
+
+    matplotlib takes each sign from the first of the families that has it. What none has is noted in NOWHERE.
+    """
+    paths = [font_manager.findfont(FontProperties(family=[name])) for name in FONTS]
+    fonts = [font_manager.get_font(path) for path in paths]
+    missing = {sign for sign in set(text) - NOWHERE if not any(font.get_char_index(ord(sign)) for font in fonts)}
+    found = families_with(missing) if missing else {}
+    while found:
+        # The family that has most of them, so that a text is in one font if it can be.
+        best = max(found, key=lambda name: (len(found[name] & missing), name))
+        if not found[best] & missing:
+            break
+        FONTS.append(best)
+        missing -= found.pop(best)
+    NOWHERE.update(missing)
+
+
+def families_with(signs: Iterable[str]) -> dict[str, set[str]]:
+    """The installed font families that have some of these signs -> which ones."""
+    known = {entry.fname for entry in font_manager.fontManager.ttflist}
+    for path in set(font_manager.findSystemFonts()) - known:  # installed since matplotlib made its list
+        try:
+            font_manager.fontManager.addfont(path)
+        except Exception:  # whatever is wrong with it: bitmaps only, damaged
+            continue
+    found = {}
+    for entry in font_manager.fontManager.ttflist:
+        if entry.name not in found and not PLACEHOLDERS.search(entry.name) and signs_in(entry.fname, signs):
+            # Of a family's files, the one that is drawn with: the bold one may have more.
+            found[entry.name] = signs_in(font_manager.findfont(FontProperties(family=[entry.name])), signs)
+    return found
+
+
+def signs_in(path: str, signs: Iterable[str]) -> set[str]:
+    """Those of the signs for which a font's file has an outline; a font of coloured pictures may have none."""
+    try:
+        font = font_manager.get_font(path)
+        return {sign for sign in signs if font.get_char_index(ord(sign)) and any(font.load_char(ord(sign)).bbox)}
+    except (OSError, RuntimeError):  # removed since, or damaged
+        return set()
+
+
+@cache  # once a process
+def tell_what_was_not_drawn() -> None:
+    """A line on the signs that no font has, if there are any, and what helps."""
+    signs = sorted(sign for sign in NOWHERE if not unicodedata.category(sign).startswith("C"))  # no font has controls
+    if signs:
+        name = unicodedata.name(signs[0], "a sign")
+        print(
+            f"no installed font has {signs[0]} ({name}){f' and {len(signs) - 1} more signs' if signs[1:] else ''}, so "
+            "pictures show code points; install one that has, from https://fonts.google.com/noto for instance",
+            file=sys.stderr,
+        )
 
 
 def write_tokens(axis: Axis, tokens: Sequence[str], smallest: float = 7, largest: float = 12) -> None:
     """Write every token at its place along an axis; the more there are, the smaller, between these font sizes."""
     size = float(np.clip(250 / len(tokens), smallest, largest))
+    find_fonts("".join(tokens))  # of all tokens at once, since looking takes its time
     labels = [token_label(token) for token in tokens]
-    axis.set_ticks(range(len(labels)), labels, fontsize=size, family=FONT, parse_math=False)
+    axis.set_ticks(range(len(labels)), labels, fontsize=size, family=FONTS, parse_math=False)
     if axis.axis_name == "x":
         axis.set_tick_params(rotation=90)
 

@@ -17,7 +17,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike
 
-from shared.show.figures import COLOUR_MAP, FONT, TOKENS_SHOWN, WIDTH, new_figure, token_label, write_tokens
+from shared.show.figures import (
+    COLOUR_MAP,
+    FONTS,
+    TOKENS_SHOWN,
+    WIDTH,
+    find_fonts,
+    new_figure,
+    token_label,
+    write_tokens,
+)
 
 ALIGNMENT_SHOWN = 60  # single characters are narrower than words
 PROMPT_LINE = "tab:red"
@@ -209,9 +218,10 @@ def _draw_large_map(
     _draw_map(axes, weights, prompt_length, scale)
     # The layout has given the map a nearly square room. Exactly square cells could push its labels out of sight.
     axes.set_aspect("auto")
+    find_fonts("".join(tokens))
     labels = [token_label(token) for token in tokens[-TOKENS_SHOWN:]]
     positions = range(len(labels))
-    style = {"fontsize": float(np.clip(380 / len(labels), 8, 13)), "family": FONT, "parse_math": False}
+    style = {"fontsize": float(np.clip(380 / len(labels), 8, 13)), "family": FONTS, "parse_math": False}
     axes.set_xticks(positions, labels, rotation=90, **style)
     axes.set_yticks(positions, labels, **style)
     axes.set_xlabel(column_name, fontsize=12)
