@@ -6,16 +6,22 @@ from shared.stages import ROOT, load_folder
 
 FOLDER = ROOT / "model-03-lstm-attention" / "lab-forecast"
 MODULES = (
-    "flags",
     "parts",
     "losses",
     "csv_files",
+    "csv_numbers",
+    "csv_dates",
+    "csv_times",
+    "flags",
+    "tables",
     "series",
     "windows",
     "model",
     "measures",
     "scores",
     "plots",
+    "shown",
+    "beyond",
     "forecast",
     "train",
     "baselines",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
-from shared.run.cli import ArgumentParser, read_flags, run_main
+from shared.run.cli import ArgumentParser, log, read_flags, run_main
 
 from flags import FOLDER, add_series_flags, defaults_for
 
@@ -143,6 +143,8 @@ def main() -> None:
     settings = defaults_for(given.get("data")) | given
     series = chosen_series(settings)
     windows = windows_of(series, "test", settings)
+    for line in series.understood:
+        log(f"table: {line}")
     for row, forecast in baselines(series, settings).items():
         scores = errors(forecast, windows)
         if series.noise_variance is not None:

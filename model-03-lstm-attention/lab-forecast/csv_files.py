@@ -1,22 +1,61 @@
-"""The reader's own CSV files -> columns of numbers, and one line that says what to mend where a file is not usable.
+"""A CSV file's bytes -> its cells as text: which sign stands between columns, what is a comment, where the names are.
 
-N rows; a column of dates that is known of the future becomes four.
+What the cells mean is found out by csv_numbers.py and csv_dates.py.
 """
 
 import csv
-import math
+import re
+from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 
 from shared.errors import UserError
 
-NOTHING = "nothing known"  # a column of zeros
+SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
+MISSING = {"", "-", "--", "?", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"}  # in small letters
+# A spreadsheet's #N/A or #DIV/0! is a cell and no comment.
+COMMENT = re.compile(r"\s*#(?!N/A|DIV/0|VALUE!|REF!|NUM!|NAME\?|NULL!)")
 
-Cells = dict[int, str]  # the text in a column: line of the file -> cell
-Column = tuple[str, list[float]]  # its name, its numbers (N)
+Row = tuple[int, list[str]]  # line of the file, cells
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What the flags say of a table, by their names; None: find it out, or leave it as it is."""
+
+    separator: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    date_format: str | None = None
+    time: str | None = None
+    sort: bool | None = None
+    drop_doubles: bool | None = None
+    fill: str | None = None
+
+
+TABLE_SETTINGS = tuple(field.name for field in fields(TableOptions))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file's cells (N rows), without blanks around them.
+
+    lines     (N) the line of the file that each row stands in, for messages
+    columns   name -> cells (N)
+    comments  how many lines were left out since they begin with # or sep=
+    """
+
+    name: str
+    separator: str
+    lines: list[int]
+    columns: dict[str, list[str]]
+    comments: int = 0
+
+    def __len__(self) -> int:
+        return len(self.lines)
 
 
 def files_at(path: Path) -> list[Path]:
@@ -39,83 +78,152 @@ def read_bytes(path: Path) -> bytes:
         ) from None
 
 
-def read_table(content: bytes, name: str) -> dict[str, Cells]:
-    """A CSV file with a header and commas -> column name -> line -> cell, as text."""
-    try:
-        rows = list(csv.reader(StringIO(content.decode("utf-8-sig"), newline="")))
-    except UnicodeDecodeError:
-        raise UserError(f"{name} is not UTF-8 text; save it as a CSV file in UTF-8") from None
-    except csv.Error as error:
-        raise UserError(f"{name} is no CSV file ({error}); save it with commas and one line a row") from None
-    rows = [(line, row) for line, row in enumerate(rows, start=1) if row]
+def read_table(content: bytes, name: str, separator: str | None = None) -> Table:
+    """A CSV file with a line of names -> its cells. `separator` is one of SEPARATORS' names, or None: find it out.
+
+    Raises UserError, one line, for a file that is no such table.
+    """
+    lines = list(enumerate(StringIO(decoded(content, name), newline=""), start=1))
+    kept = [(number, line) for number, line in lines if not COMMENT.match(line)]
+    if kept and (told := re.match(r"sep=([,;\t|])\s*$", kept[0][1])):  # a line that spreadsheets write
+        separator = separator or next(word for word, sign in SEPARATORS.items() if sign == told[1])
+        del kept[0]
+    separator, rows = split_rows(kept, name, separator)
     if len(rows) < 2:
         raise UserError(f"{name} has no rows; its first line must name the columns, and each line after it is a step")
-    header = [cell.strip() for cell in rows[0][1]]
+    header = column_names(name, *rows[0])
+    check_lengths(name, rows[1:], len(header), separator)
+    cells = [[cell.strip() for cell in row] for _, row in rows[1:]]
+    columns = {column: list(values) for column, values in zip(header, zip(*cells))}
+    return Table(name, separator, [line for line, _ in rows[1:]], columns, len(lines) - len(kept))
+
+
+def decoded(content: bytes, name: str) -> str:
+    """UTF-8 text, with or without a byte order mark."""
+    if content[:2] == b"PK":
+        raise UserError(f"{name} is a spreadsheet or an archive; save the table as CSV in UTF-8")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{name} is not UTF-8 text; save it as a CSV file in UTF-8") from None
+    if "\0" in text:
+        raise UserError(f"{name} has NUL bytes, so it is not UTF-8 text; save it as a CSV file in UTF-8")
+    return text
+
+
+# ------------------------------------------------------------------------------------------------------ rows and cells
+
+
+def split_rows(lines: list[tuple[int, str]], name: str, separator: str | None) -> tuple[str, list[Row]]:
+    """The name of the sign between columns, and the rows split at it.
+
+    csv.Sniffer is not asked: it looks at the beginning alone, and takes a letter or a colon that is evenly spread.
+    """
+    candidates = {}
+    for word, sign in SEPARATORS.items():
+        if separator in (None, word):
+            try:
+                candidates[word] = without_blanks(cut(lines, sign))
+            except csv.Error:
+                continue  # the quotation marks make no sense with this sign
+    if not candidates:
+        raise UserError(f"{name} is no CSV file, for its quotation marks do not pair; mend them, or leave them out")
+    best = [separator] if separator else best_separators(candidates)
+    if len(best) > 1:
+        raise UserError(f"{name} can be read with {' or '.join(best)} between columns; say which with --separator")
+    return best[0], candidates[best[0]]
+
+
+def cut(lines: list[tuple[int, str]], sign: str) -> list[Row]:
+    """All lines, each cut into cells at this sign; csv.Error where quotation marks do not pair."""
+    reader = csv.reader((line for _, line in lines), delimiter=sign, skipinitialspace=True, strict=True)
+    rows, read = [], 0
+    for row in reader:
+        rows.append((lines[read][0], row))
+        read = reader.line_num  # a cell in quotation marks may go over several lines
+    return rows
+
+
+def best_separators(candidates: dict[str, list[Row]]) -> list[str]:
+    """Those that cut the most rows into equally many cells; several that do so equally well are all named."""
+    scores = {}
+    for word, rows in candidates.items():
+        widths = [len(row) for _, row in rows] or [0]
+        usual, count = Counter(widths[1:] or widths).most_common(1)[0]
+        # A sign that is not among the names separates nothing, however often it stands in the rows: a decimal comma.
+        scores[word] = (count, widths[0] == usual) if min(widths[0], usual) > 1 else (0, False)
+    best = max(scores.values())
+    if best == (0, False):  # a table of one column: any sign that occurs in no row
+        return [min(candidates, key=lambda word: sum(len(row) > 1 for _, row in candidates[word]))]
+    return [word for word, score in scores.items() if score == best]
+
+
+def without_blanks(rows: list[Row]) -> list[Row]:
+    """Rows without blank lines, and without what is empty at the ends: lines of mere separators, nameless columns."""
+    filled = [place for place, (_, row) in enumerate(rows) if any(cell.strip() for cell in row)]
+    if not filled:
+        return []
+    rows = rows[filled[0] : filled[-1] + 1]
+    names = rows[0][1]
+    named = max(place for place, cell in enumerate(names, start=1) if cell.strip())
+    # In a table of one column, a blank line between others is a missing value.
+    rows = [(line, row or [""]) for line, row in rows if len(row) > 1 or "".join(row).strip() or len(names) == 1]
+    if any(cell.strip() for _, row in rows for cell in row[named : len(names)]):
+        named = len(names)  # the last columns have no names, but cells
+    return [(line, row if any(cell.strip() for cell in row[named:]) else row[:named]) for line, row in rows]
+
+
+# --------------------------------------------------------------------------------------------------- names and lengths
+
+
+def column_names(name: str, line: int, row: list[str]) -> list[str]:
+    """The first row, if it is one of names; UserError where it holds values, or two names are alike."""
+    header = [" ".join(cell.split()) or f"column {place}" for place, cell in enumerate(row, start=1)]
+    if all(re.fullmatch(r"[-+\d.,:/ T'Z]*\d[-+\d.,:/ T'Z]*", cell) or cell.lower() in MISSING for cell in header):
+        raise UserError(f"{name}, line {line}: values where the names of the columns must be; add a line of names")
     if len(set(header)) < len(header):
         twice = next(cell for cell in header if header.count(cell) > 1)
         raise UserError(f"{name} has two columns named {twice!r}; give each a name of its own")
-    for line, row in rows:
-        if len(row) != len(header):
-            raise UserError(f"{name}, line {line}: {len(row)} cells, but {len(header)} columns; mend that line")
-    return {column: {line: row[place] for line, row in rows[1:]} for place, column in enumerate(header)}
+    return header
 
 
-def chosen_columns(
-    name: str, table: dict[str, Cells], targets: Sequence[str], known_future: Sequence[str], past_only: Sequence[str]
-) -> tuple[list[Column], int]:
-    """The named columns in the order that a model reads them, targets, past-only, known-future; how many are known."""
-    check_names(name, list(table), targets, known_future, past_only)
-    columns = [(column, numbers(name, column, table[column])) for column in (*targets, *past_only)]
-    known = [pair for column in known_future for pair in known_columns(name, column, table[column])]
-    # A decoder has to read something at each step. Where nothing is known of the future, it reads zeros.
-    known = known or [(NOTHING, [0.0] * len(columns[0][1]))]
-    return columns + known, len(known)
+def check_lengths(name: str, rows: list[Row], width: int, separator: str) -> None:
+    """UserError where rows have more or fewer cells than there are columns."""
+    ragged = [(line, len(row)) for line, row in rows if len(row) != width]
+    if not ragged:
+        return
+    line, cells = ragged[0]
+    many = f" ({len(ragged):,} lines are like it)" if len(ragged) > 1 else ""
+    hint = "; decimal commas need quotation marks, or --separator" if separator == "comma" and cells > width else ""
+    raise UserError(f"{name}, line {line}: {cells} cells, but {width} columns{many}; mend that line{hint}")
 
 
 def check_names(
     name: str, columns: list[str], targets: Sequence[str], known_future: Sequence[str], past_only: Sequence[str]
 ) -> None:
     """UserError where no target is named, a column does not exist or has two roles."""
-    listed = ", ".join(columns)
     if not targets:
-        raise UserError(f"which column of {name} is to be forecast? name it with --target, out of: {listed}")
+        raise UserError(
+            f"which column of {name} is to be forecast? name it with --target, out of: {', '.join(columns)}"
+        )
     used = [*targets, *known_future, *past_only]
     for column in used:
-        if column not in columns:
-            near = get_close_matches(column, columns, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; it has: {listed}"
-            raise UserError(f"{name} has no column {column!r}{hint}")
+        check_name(name, columns, column)
         if used.count(column) > 1:
             raise UserError(f"column {column!r} is named twice; give it one place: target, known-future or past-only")
 
 
-def numbers(name: str, column: str, cells: Cells) -> list[float]:
-    """The cells of a column as numbers; UserError at the first that is none."""
-    values = []
-    for line, cell in cells.items():
-        try:
-            values.append(float(cell))
-        except ValueError:
-            values.append(math.nan)
-        if not math.isfinite(values[-1]):
-            raise UserError(f"{name}, column {column!r}, line {line}: {cell!r} is not a number; mend that cell")
-    return values
+def check_name(name: str, columns: list[str], column: str) -> None:
+    """UserError where there is no such column."""
+    if column in columns:
+        return
+    near = get_close_matches(column, columns, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; it has: {', '.join(columns)}"
+    raise UserError(f"{name} has no column {column!r}{hint}")
 
 
-def known_columns(name: str, column: str, cells: Cells) -> list[Column]:
-    """A known-future column as it is, or the hour and the weekday of its dates, each as a point on a circle.
-
-    On a circle, 23 o'clock and midnight are neighbours; as plain numbers they would lie furthest apart.
-    """
-    try:
-        # Before Python 3.11, a Z for Greenwich's time is not understood.
-        dates = [datetime.fromisoformat(cell.strip().replace("Z", "+00:00")) for cell in cells.values()]
-    except ValueError:
-        return [(column, numbers(name, column, cells))]
-    hours = [2 * math.pi * (date.hour + date.minute / 60) / 24 for date in dates]
-    days = [2 * math.pi * date.weekday() / 7 for date in dates]
-    return [
-        (f"{column} {circle} {function.__name__}", [function(angle) for angle in angles])
-        for circle, angles in (("hour", hours), ("weekday", days))
-        for function in (math.sin, math.cos)
-    ]
+def cell_fault(table: Table, column: str, bad: list[int], what: str, advice: str) -> UserError:
+    """One line for all bad cells of a column: the first, what it is, how many there are, and what to do."""
+    many = f" ({len(bad):,} cells are like it)" if len(bad) > 1 else ""
+    cell = table.columns[column][bad[0]]
+    return UserError(f"{table.name}, column {column!r}, line {table.lines[bad[0]]}: {cell!r} {what}{many}; {advice}")

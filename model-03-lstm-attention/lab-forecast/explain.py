@@ -8,6 +8,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's
 
 from shared.run.cli import ArgumentParser, read_flags, run_main
 
+from flags import add_table_flags, series_flags
+
 FOLDER = Path(__file__).resolve().parent
 
 
@@ -18,6 +20,7 @@ def parse_flags() -> Namespace:
         "checkpoints", nargs="*", default=[str(FOLDER / "checkpoints" / "best.pt")], help="[checkpoints/best.pt]"
     )
     parser.add_argument("--data", help="the series, where the one that a model was trained on has moved")
+    add_table_flags(parser)
     parser.add_argument("--picture", default="lag.png", help="where to draw the shares [lag.png]")
     parser.add_argument("--json", help="write the shares to this file too")
     return parser.parse_args()
@@ -40,7 +43,7 @@ def main() -> None:
     flags = parse_flags()
     found, lags = {}, set()
     for path in flags.checkpoints:
-        model, row, series, settings = load_forecaster(Path(path), flags.data)
+        model, row, series, settings = load_forecaster(Path(path), series_flags(flags))
         lags.add(series.lag)
         if len(lags) > 1:
             raise UserError(f"{path} was trained on another lag than those before it; draw each lag by itself")

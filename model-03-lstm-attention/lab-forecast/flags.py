@@ -7,6 +7,11 @@ from typing import Any
 from shared.run.cli import ArgumentParser, number
 from shared.run.flags import add_flag, add_training_flags
 
+from csv_dates import ORDERS
+from csv_files import SEPARATORS, TABLE_SETTINGS
+from csv_numbers import DECIMALS, THOUSANDS
+from csv_times import FILLS
+
 FOLDER = Path(__file__).resolve().parent
 MODEL_NAMES = (
     "encoder-decoder-lstm", "attention-lstm", "transformer-lstm", "query-attention", "stacked-literal",
@@ -27,6 +32,24 @@ DEFAULTS = dict(
 )  # fmt: skip
 # Hours of temperatures are few and noisy, and most of what can be known of them is what was at this hour before.
 TABLES = dict(past_length=96, season=24, num_seasons=3, dropout=0.3, learning_rate=0.003, weight_decay=1.0)
+
+# Flag -> what it is for, and how argparse reads it.
+TABLE_FLAGS = {
+    "--separator": ("the sign between columns", dict(choices=tuple(SEPARATORS))),
+    "--decimal": ("the decimal mark", dict(choices=tuple(DECIMALS))),
+    "--thousands": ("the mark between thousands", dict(choices=tuple(THOUSANDS))),
+    "--date-format": (
+        f"how dates are written: {', '.join(ORDERS)}, or a format of Python's strptime such as %d.%m.%y",
+        dict(metavar="FORMAT"),
+    ),
+    "--time": ("the column with the time of the rows; none takes them as they come", dict(metavar="COLUMN")),
+    "--sort": ("put the rows in the order of time", dict(action=BooleanOptionalAction)),
+    "--drop-doubles": ("keep the first row of each time", dict(action=BooleanOptionalAction)),
+    "--fill": (
+        "fill missing values and rows: forward repeats the value before, linear draws a line, which looks ahead",
+        dict(choices=FILLS),
+    ),
+}
 
 
 def add_series_flags(parser: ArgumentParser) -> None:
@@ -50,6 +73,20 @@ def add_series_flags(parser: ArgumentParser) -> None:
     flag("--horizon", "steps that are forecast at once", type=whole)
     why = "use windows that a series is too short for, padded; by default where there are several series"
     flag("--pad", why, action=BooleanOptionalAction)
+    add_table_flags(parser)
+
+
+def add_table_flags(parser: ArgumentParser) -> None:
+    """How a CSV file is written and what may be done with its rows; what is not given is found out."""
+    group = parser.add_argument_group("a CSV file, where what was found out is not right or not enough")
+    for name, (why, options) in TABLE_FLAGS.items():
+        group.add_argument(name, help=why.replace("%", "%%"), **options)
+
+
+def series_flags(flags: Namespace) -> dict:
+    """Those of the flags that say where the series is and how it is written."""
+    given = {name: getattr(flags, name) for name in ("data", *TABLE_SETTINGS)}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def parse_flags() -> Namespace:

@@ -2,27 +2,36 @@
 
 import sys
 from argparse import Namespace
+from datetime import datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
 from shared.run.cli import ArgumentParser, log, make_folder, number, read_flags, run_main
 
+from flags import add_table_flags, series_flags
+
 FOLDER = Path(__file__).resolve().parent
 
 
 def parse_flags() -> Namespace:
     """The flags of forecast.py."""
-    parser = ArgumentParser(description="Forecast one window of the test part, and show what came.")
+    parser = ArgumentParser(
+        description="Forecast a window of the test part and show what came, or what is still to come."
+    )
     add = parser.add_argument
     add("--checkpoint", default=str(FOLDER / "checkpoints" / "best.pt"), help="the model to use [checkpoints/best.pt]")
     add("--data", help="where the series is now, if it has moved since training, or another with the same columns")
     add("--window", type=number(int, low=0), default=0, help="which window of the test part, counted from 0 [0]")
+    why = "forecast what comes after the last row; FILE: the coming rows of columns known of the future, but for dates"
+    add("--future", nargs="?", const="", metavar="FILE", help=why)
+    add("--csv", metavar="FILE", help="write the forecast to this file too")
     add("--column", help="which target to show; by default the last")
     add("--past-length", type=number(int, low=1), help="show the model fewer past steps than in training")
     add(
         "--visualize", nargs="?", const=".", metavar="PATH", help="draw forecast.png and attention.png, by default here"
     )
+    add_table_flags(parser)
     return parser.parse_args()
 
 
@@ -30,28 +39,32 @@ if __name__ == "__main__":
     read_flags(parse_flags)  # before PyTorch is imported, which takes a second
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from shared.errors import UserError
 from shared.run.checkpoint import load_checkpoint
+from shared.run.records import write_text
 from shared.run.restore import rebuild_model
 from shared.show.figures import save_figure
 
-from csv_files import NOTHING
+from beyond import window_beyond
 from measures import middle
 from model import MODELS, Forecaster
 from plots import attention_figure, forecast_figure
 from series import Series, series_of
+from shown import aligned, as_csv, as_text
+from tables import NOTHING
 from windows import Batch, Windows, windows_of
 
 
-def load_forecaster(path: Path, data: str | None = None) -> tuple[Forecaster, str, Series, dict]:
+def load_forecaster(path: Path, given: dict | None = None) -> tuple[Forecaster, str, Series, dict]:
     """A checkpoint -> the model in eval mode, its row in the table, its series on the scale of training, its settings.
 
-    `data` says where the series is, if not where it was in training.
+    `given` are settings of the series in which it is not as in training: where it is, and how it is written.
     """
     saved = load_checkpoint(path, stage="lab-forecast")
-    settings = saved["settings"] | ({"data": data} if data else {})
+    settings = saved["settings"] | (given or {})
     choice = MODELS[settings["model"]]
     model = rebuild_model(saved, choice.model_class)
     series = series_of(settings)
@@ -79,49 +92,78 @@ def known_column(series: Series, batch: Batch) -> tuple[str, Tensor] | None:
     """Name and values of the one column that is known of the future, for the picture; None where there are several."""
     if series.num_known > 1 or series.columns[-1] == NOTHING:
         return None
-    values = torch.cat([batch.past[..., -1], batch.future[..., 0]], dim=1)[0]  # (Tp + Tf)
+    values = torch.cat([batch.past[..., -1], batch.future[..., 0]], dim=1)[0].double()  # (Tp + Tf)
     return series.columns[-1], values * series.deviations[-1] + series.means[-1]
 
 
-def print_forecast(truth: Tensor, forecast: Tensor, quantiles: Tensor | None) -> None:
-    """A line a step: what came (Tf), what was forecast (Tf), and the quantiles (Tf, Q) if there are any."""
-    print(f"{'step':>4} {'truth':>10} {'forecast':>10}" + (f" {'quantiles':>10}" if quantiles is not None else ""))
-    for step in range(len(truth)):
-        more = "" if quantiles is None else "".join(f" {value:10.3f}" for value in quantiles[step])
-        print(f"{step:4} {truth[step]:10.3f} {forecast[step]:10.3f}{more}")
+def forecast_of(model: Forecaster, series: Series, prediction: Tensor, column: int) -> tuple[Tensor, Tensor | None]:
+    """One target's forecast (Tf) and its quantiles (Tf, Q), or None, in the table's units; of a batch of one."""
+    point = series.in_units(middle(prediction, model.num_quantiles))[0, :, column]  # (Tf)
+    if not model.num_quantiles:
+        return point, None
+    # (B, Tf, O, Q): scales belong to targets, so those have to stand last.
+    return point, series.in_units(prediction.transpose(-1, -2))[0, ..., column]  # (Tf, Q)
+
+
+def shown_columns(
+    numbers: dict[str, Tensor | None], spread: float, times: list[datetime] | None
+) -> dict[str, list[str]]:
+    """What is shown, head -> cells: the step, its time if that is known, and those numbers (Tf) that there are."""
+    there = {head: values for head, values in numbers.items() if values is not None}
+    # All columns in one go, so that they have the same digits.
+    cells = as_text(torch.cat(list(there.values())).tolist(), spread)
+    length = len(cells) // len(there)
+    columns = {"step": [str(step) for step in range(length)]}
+    if times:
+        columns["time"] = [str(time) for time in times]
+    return columns | {head: cells[place * length :][:length] for place, head in enumerate(there)}
+
+
+def draw(folder: Path, name: str, figure: Figure, weights: Tensor | None, num_past: int) -> None:
+    """Save forecast.png and, if there are weights (B, heads, Tf, Tp + Tf), attention.png."""
+    save_figure(figure, folder / "forecast.png")
+    log(f"drawn in {folder / 'forecast.png'}")
+    if weights is None:
+        log(f"{name} attends to nothing, so there is no attention.png")
+        return
+    save_figure(attention_figure(weights[0], num_past, name), folder / "attention.png")
+    log(f"drawn in {folder / 'attention.png'}")
 
 
 def main() -> None:
     flags = parse_flags()
     if flags.visualize is not None:
         make_folder(Path(flags.visualize), "--visualize")
-    model, row, series, settings = load_forecaster(Path(flags.checkpoint), flags.data)
+    model, row, series, settings = load_forecaster(Path(flags.checkpoint), series_flags(flags))
     settings["past_length"] = flags.past_length or settings["past_length"]
-    windows = windows_of(series, "test", settings)
-    batch, column = choose_window(windows, flags.window), choose_column(series, flags.column)
+    column, times, truth = choose_column(series, flags.column), None, None
+    if flags.future is not None:
+        batch, times = window_beyond(series, settings, Path(flags.future) if flags.future else None)
+        title = "after the last row"
+    else:
+        windows = windows_of(series, "test", settings)
+        batch, title = choose_window(windows, flags.window), f"test window {flags.window}"
+        truth = series.in_units(batch.targets)[0, :, column]  # (Tf)
+        title = f"{windows.table(flags.window)}, {title}" if len(series.spans) > 1 else title
     with torch.no_grad():
         prediction, weights = model(*batch.inputs, **batch.lengths, return_attention=True)
-    point = series.in_units(middle(prediction, model.num_quantiles))[0, :, column]  # (Tf)
-    truth = series.in_units(batch.targets)[0, :, column]  # (Tf)
-    quantiles = None
-    if model.num_quantiles:  # (B, Tf, O, Q): scales belong to targets, so those have to stand last
-        quantiles = series.in_units(prediction.transpose(-1, -2))[0, ..., column]  # (Tf, Q)
-    print_forecast(truth, point, quantiles)
-    if flags.visualize is None:
-        return
-    table = f" ({windows.table(flags.window)})" if len(series.spans) > 1 else ""
-    folder, name = Path(flags.visualize), f"{row} on {series.name}{table}"
-    past = series.in_units(batch.past[..., : series.num_targets])[0, :, column]
-    band = None if quantiles is None else (quantiles[:, 0], quantiles[:, -1])
-    title = f"{name}, test window {flags.window}"
-    figure = forecast_figure(past, truth, point, band, series.columns[column], title, known_column(series, batch))
-    save_figure(figure, folder / "forecast.png")
-    log(f"drawn in {folder / 'forecast.png'}")
-    if weights is None:
-        log(f"{row} attends to nothing, so there is no attention.png")
-        return
-    save_figure(attention_figure(weights[0], batch.past.size(1), name), folder / "attention.png")
-    log(f"drawn in {folder / 'attention.png'}")
+    point, quantiles = forecast_of(model, series, prediction, column)
+    for line in series.understood:
+        log(f"table: {line}")
+    numbers = {"truth": truth, "forecast": point}
+    if quantiles is not None:
+        numbers |= dict(zip(map(str, settings["quantiles"]), quantiles.T))
+    shown = shown_columns(numbers, series.deviations[column].item(), times)
+    print(aligned(shown))
+    if flags.csv:
+        write_text(Path(flags.csv), as_csv(shown))
+    if flags.visualize is not None:
+        past = series.in_units(batch.past[..., : series.num_targets])[0, :, column]
+        band = None if quantiles is None else (quantiles[:, 0], quantiles[:, -1])
+        name = f"{row} on {series.name}"
+        lines = (past, truth, point, band, series.columns[column])
+        figure = forecast_figure(*lines, f"{name}, {title}", known_column(series, batch))
+        draw(Path(flags.visualize), name, figure, weights, batch.past.size(1))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ LAGS_BEYOND = 7  # how much of the axis lies beyond the true lag
 
 def forecast_figure(
     past: ArrayLike,
-    truth: ArrayLike,
+    truth: ArrayLike | None,
     forecast: ArrayLike,
     band: tuple[ArrayLike, ArrayLike] | None,
     column: str,
@@ -50,16 +50,17 @@ def forecast_figure(
     )
 
     # Steps are counted from the first that is forecast, as everywhere in this lab: the past is negative.
-    axes, before, after = panels[0, 0], np.arange(-len(past), 0), np.arange(len(truth))
+    axes, before, after = panels[0, 0], np.arange(-len(past), 0), np.arange(len(forecast))
     axes.plot(before, past, color="0.35", linewidth=1.5, label="past")
-    axes.plot(after, truth, "o", color="0.1", markersize=4, label="truth")
+    if truth is not None:
+        axes.plot(after, truth, "o", color="0.1", markersize=4, label="truth")
     if band is not None:
         axes.fill_between(after, band[0], band[1], color="tab:blue", alpha=0.25, linewidth=0, label="band")
     axes.plot(after, forecast, color="tab:blue", linewidth=2, label="forecast")
     axes.set_ylabel(drawable(column), family=FONTS, fontsize=12, parse_math=False)
     axes.legend(fontsize=11, ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.12), frameon=False)
     if known is not None:
-        panels[1, 0].plot(np.arange(-len(past), len(truth)), known[1], color="tab:green", linewidth=1.5)
+        panels[1, 0].plot(np.arange(-len(past), len(forecast)), known[1], color="tab:green", linewidth=1.5)
         panels[1, 0].set_ylabel(drawable(known[0]), family=FONTS, fontsize=12, parse_math=False)
     for axes in panels[:, 0]:
         axes.axvline(-0.5, color="tab:red", linewidth=1)

@@ -16,7 +16,8 @@ from shared.errors import UserError
 from shared.text.corpus import user_path
 from shared.text.download import download
 
-from csv_files import chosen_columns, files_at, read_bytes, read_table
+from csv_files import TABLE_SETTINGS, TableOptions, files_at, read_bytes
+from tables import Columns, read_columns
 
 ETTH1_URL = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/ETTh1.csv"
 ETTH1_SHA256 = "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066"
@@ -28,6 +29,7 @@ DOWNLOADS = Path(__file__).resolve().parents[2] / "data" / "downloads"
 Names = Sequence[str] | None
 
 PARTS = ("training", "validation", "test")
+CONSTANT = 1e-14  # a deviation that is a smaller part of the mean is none
 SHARES = (0.6, 0.8, 1.0)  # of its rows, where each part of a series ends
 
 FLOW_ROWS = 30_000
@@ -56,8 +58,10 @@ class Series:
     """Rows of one table or of several, laid end to end, scaled by mean and standard deviation of the training parts.
 
     values  (N, Fp) float32; the first `num_targets` columns are targets, the last `num_known` known of the future
+    means, deviations  (Fp) float64: float32 has no room for a small change of a large number
     spans   where each table's rows stand; tables may be of unequal length, and no window reaches from one into another
     sha256  of the files' bytes, or of the values where there is no file
+    tables  what was read of each file; empty where there is none
     lag, noise_variance  the truth about flow-pressure, the variance on the scale of `values`; None for all others
     """
 
@@ -70,21 +74,29 @@ class Series:
     num_targets: int
     num_known: int
     spans: tuple[Span, ...]
+    tables: tuple[Columns, ...] = ()
     lag: int | None = None
     noise_variance: float | None = None
 
     def rescaled(self, means: Tensor, deviations: Tensor) -> "Series":
         """The same rows on another scale: that of the rows which a model was trained on."""
-        raw = self.values * self.deviations + self.means
-        return replace(self, values=(raw - means) / deviations, means=means, deviations=deviations)
+        means, deviations = means.double(), deviations.double()
+        raw = self.values.double() * self.deviations + self.means
+        return replace(self, values=((raw - means) / deviations).float(), means=means, deviations=deviations)
 
     def in_units(self, scaled: Tensor) -> Tensor:
-        """Targets (..., O) as they stand in the table."""
-        return scaled * self.deviations[: self.num_targets] + self.means[: self.num_targets]
+        """Targets (..., O) as they stand in the table, float64."""
+        return scaled.double() * self.deviations[: self.num_targets] + self.means[: self.num_targets]
+
+    @property
+    def understood(self) -> list[str]:
+        """How the files were read: one line, or several where they are not written alike."""
+        lines = {table.understood.rpartition(";")[0]: table.understood for table in self.tables}
+        return list(lines.values()) if len(self.tables) == 1 else list(lines)
 
 
 # What of a run's settings says which series it reads: the arguments of `load_series`.
-SERIES_SETTINGS = ("data", "lag", "lengths", "target", "known_future", "past_only")
+SERIES_SETTINGS = ("data", "lag", "lengths", "target", "known_future", "past_only", *TABLE_SETTINGS)
 
 
 def series_of(settings: dict) -> Series:
@@ -99,11 +111,12 @@ def load_series(
     target: Names = None,
     known_future: Names = None,
     past_only: Names = None,
+    **table: str | bool | None,
 ) -> Series:
     """flow-pressure, etth1 (downloaded on first use), or a CSV file or a folder of them, with its columns named.
 
-    `lag` and `lengths` are flow-pressure's. ETTh1 is known by its hash, wherever it lies. Raises UserError for a table
-    that cannot be used.
+    `lag` and `lengths` are flow-pressure's, `table` what TableOptions take. ETTh1 is known by its hash, wherever it
+    lies. Raises UserError for a table that cannot be used.
     """
     if data == "flow-pressure":
         return flow_pressure(lag, lengths=lengths)
@@ -117,16 +130,15 @@ def load_series(
         target = target or [column for column in ETTH1_COLUMNS if column not in (past_only or [])]
         known_future = known_future or ["date"]
     roles = (target or [], known_future or [], past_only or [])
-    tables = [
-        chosen_columns(file.name, read_table(content, file.name), *roles) for file, content in zip(files, contents)
-    ]
-    columns, values = side_by_side([file.name for file in files], [table for table, _ in tables])
+    options = TableOptions(**table)
+    tables = [read_columns(content, file.name, *roles, options) for file, content in zip(files, contents)]
+    columns, values = side_by_side([file.name for file in files], [table.columns for table in tables])
     spans = spans_of([file.name for file in files], list(map(len, values)))
     if sha256 == ETTH1_SHA256:
         spans = (Span("etth1", 0, ETTH1_PARTS),)
     name = spans[0].name if len(spans) == 1 else path.resolve().name
-    _, num_known = tables[0]
-    return scaled(name, sha256, columns, torch.cat(values), len(roles[0]), num_known, spans)
+    series = scaled(name, sha256, columns, torch.cat(values), len(roles[0]), tables[0].num_known, spans)
+    return replace(series, tables=tuple(tables))
 
 
 def combined_sha256(contents: list[bytes]) -> str:
@@ -167,10 +179,13 @@ def scaled(
 ) -> Series:
     """A Series of these values (N, Fp); the training parts alone say what is scaled by what."""
     training = torch.cat([values[slice(*span.part("training"))] for span in spans]).double()
+    if not len(training):
+        raise UserError(f"{name} has too few rows to train on: {len(values)}; give a longer series")
     means, deviations = training.mean(0), training.std(0, correction=0)
-    deviations = deviations.where(deviations > 0, 1.0)  # a column that never changes
+    # A column that never changes; what its deviation is more than 0 by, is rounding.
+    deviations = deviations.where(deviations > CONSTANT * means.abs(), 1.0)
     values = ((values.double() - means) / deviations).float()
-    return Series(name, sha256, columns, values, means.float(), deviations.float(), num_targets, num_known, spans)
+    return Series(name, sha256, columns, values, means, deviations, num_targets, num_known, spans)
 
 
 # ------------------------------------------------------------------------------------------------------- flow-pressure
@@ -201,7 +216,8 @@ def flow_pressure(lag: int, rows: int = FLOW_ROWS, lengths: Sequence[int] | None
     names = ["flow-pressure"] if lengths is None else [f"series {place}" for place in range(len(sizes))]
     sha256 = hashlib.sha256(values.numpy().tobytes()).hexdigest()
     series = scaled("flow-pressure", sha256, ("pressure", "flow"), values, 1, 1, spans_of(names, sizes))
-    return replace(series, lag=lag, noise_variance=(NOISE / series.deviations[0].item()) ** 2)
+    deviation = series.deviations[0].float().item()  # float32, in which the kept results were scored
+    return replace(series, lag=lag, noise_variance=(NOISE / deviation) ** 2)
 
 
 def random_sizes(rows: int, shortest: int, longest: int, generator: torch.Generator) -> list[int]:

@@ -110,6 +110,8 @@ def introduce(run: Run, series: Series, windows: Windows, model: Forecaster, ste
     minutes = max(0.1, settings["max_steps"] * step_seconds * 1.2 / 60)
     row, parameters = MODELS[settings["model"]].row, num_parameters(model)
     log(f"{row} on {run.device}, {parameters:,} parameters, optimizer {settings['optimizer']}")
+    for line in series.understood:
+        log(f"table       {line}")
     several = f"{len(series.spans):,} series, " if len(series.spans) > 1 else ""
     log(f"series      {series.name}: {several}{len(series.values):,} rows of {', '.join(series.columns)}")
     up_to = "up to " if settings["pad"] else ""

@@ -1,0 +1,36 @@
+"""A forecast as a table of text: with the digits that matter, on the terminal or as a CSV file."""
+
+import csv
+import math
+from collections.abc import Sequence
+from io import StringIO
+
+RESOLUTION = 2  # decimal places of the leading digit of what usually changes: a hundredth of it can be seen
+
+
+def as_text(values: Sequence[float], spread: float) -> list[str]:
+    """Numbers, all with as many digits as show changes of a hundredth of `spread`, their usual change.
+
+    >>> as_text([1700000012.4375, 0.5], 9.0), as_text([2.5e-9], 1e-9), as_text([1.25e12], 1e11)
+    (['1700000012.44', '0.50'], ['2.50e-09'], ['1.250e+12'])
+    """
+    decimals = RESOLUTION - math.floor(math.log10(spread))
+    if -4 <= decimals <= 7:
+        return [f"{value:.{max(0, decimals)}f}" for value in values]
+    largest = max(abs(value) for value in values) or 1.0
+    digits = max(0, math.floor(math.log10(largest)) + decimals)
+    return [f"{value:.{digits}e}" for value in values]
+
+
+def aligned(columns: dict[str, list[str]]) -> str:
+    """Head -> cells, as lines for a terminal."""
+    widths = [max(map(len, (head, *cells))) for head, cells in columns.items()]
+    rows = [list(columns), *zip(*columns.values())]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in rows)
+
+
+def as_csv(columns: dict[str, list[str]]) -> str:
+    """Head -> cells, as the text of a CSV file."""
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows([list(columns), *zip(*columns.values())])
+    return text.getvalue()
