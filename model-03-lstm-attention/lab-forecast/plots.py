@@ -37,11 +37,12 @@ def forecast_figure(
     title: str,
     known: tuple[str, ArrayLike] | None = None,
 ) -> Figure:
-    """One column's past (Tp), what came (Tf), its forecast (Tf) and the outermost quantiles, (2, Tf) or None.
+    """One column's past (Tp), what came (Tf) or None, its forecast (Tf) and the outermost quantiles, (2, Tf) or None.
 
     known: the name and the values (Tp + Tf) of a column that is known of the future, for a panel below; or None.
     """
-    caption = "Left of the line: what the model was shown. Right of it: what came, and what the model had forecast."
+    came = "what the model forecasts." if truth is None else "what came, and what the model had forecast."
+    caption = f"Left of the line: what the model was shown. Right of it: {came}"
     if band is not None:
         caption += " The band lies between the outermost quantiles."
     figure = new_figure(5.0 if known is None else 6.5, title, caption)
