@@ -33,7 +33,6 @@ STAGE = Stage(
             max_steps=850, context_length=128, hidden_size=192, learning_rate=0.006, decay_share=0.6, average_share=0.0
         )
     },
-    by_optimizer={"adamw": dict(learning_rate=0.003)},  # Muon can bear a higher rate
     quick=dict(max_steps=240),
     thorough=dict(
         word=dict(max_steps=5000, dropout=0.1, epsilon=1e-4),

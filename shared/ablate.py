@@ -57,6 +57,7 @@ if __name__ == "__main__":
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Muon, Optimizer
 
 from shared.errors import UserError
 from shared.measure.evaluation import evaluate
@@ -107,6 +108,14 @@ def lock_dropout(model: LanguageModel) -> None:
                 setattr(module, name, LockedDropout(part.p))
 
 
+def muon_in_bfloat16(model: nn.Module, settings: dict) -> list[Optimizer]:
+    """The recipe's optimizers, but PyTorch's own Muon, which works in bfloat16, for the matrices."""
+    muon, adamw = optimizers_for(model, settings)
+    group = muon.param_groups[0]
+    theirs = Muon(group["params"], group["lr"], group["weight_decay"], adjust_lr_fn="match_rms_adamw")
+    return [theirs, adamw]
+
+
 def leave(model: LanguageModel) -> None:
     """The model stays as it is."""
 
@@ -116,11 +125,13 @@ class Variant:
     """One change to the recipe.
 
     settings: name -> another value than the recipe's. shares: name -> the recipe's value times this. change: done to
-    the new model before training. carried: whether state goes from one chunk of the text to the next.
+    the new model before training. optimizers: who changes the weights, by model and settings. carried: whether state
+    goes from one chunk of the text to the next.
     """
 
     settings: dict = field(default_factory=dict)
     change: Callable[[LanguageModel], None] = leave
+    optimizers: Callable[[nn.Module, dict], list[Optimizer]] = optimizers_for
     carried: bool = True
     shares: dict[str, float] = field(default_factory=dict)
 
@@ -146,6 +157,9 @@ VARIANTS = {
     "AdamW for all weights, rate .006": Variant(dict(optimizer="adamw", learning_rate=0.006)),
     "AdamW for all weights, rate .012": Variant(dict(optimizer="adamw", learning_rate=0.012)),
     "AdamW for all weights, rate .024": Variant(dict(optimizer="adamw", learning_rate=0.024)),
+    # Rounding. bfloat16 keeps about three digits of a number, and some processors are faster in it.
+    "matrix products in bfloat16": Variant(dict(precision="bfloat16")),
+    "Muon in bfloat16": Variant(optimizers=muon_in_bfloat16),
     # How training ends: the learning rate falls to 0, the weights of the last steps are averaged, both, or neither.
     "learning rate lowered": Variant(dict(decay_share=0.6, average_share=0.0)),
     "learning rate lowered, weights averaged": Variant(dict(decay_share=0.6, average_share=0.1)),
@@ -209,7 +223,7 @@ def run_variant(stage: Stage, variant: Variant, settings: dict, text: Text) -> f
     device = choose_device("cpu")
     lanes = Lanes(text.training, settings["batch_size"], settings["context_length"], settings["seed"])
     model = new_model(stage, variant, settings, text)
-    optimizers = optimizers_for(model, settings)
+    optimizers = variant.optimizers(model, settings)
     task = language_task(model, lanes, text.validation, text.tokenizer, settings, device)
     if not variant.carried:
         task = without_carry(task)
@@ -235,14 +249,13 @@ def without_carry(task: Task) -> Task:
 
 
 def settle(stage: Stage, text: Text, whole: bool, chosen: dict) -> dict:
-    """The recipe's settings, with the precision and the optimizer of all variants: `chosen`, or found by a probe."""
+    """The recipe's settings, with the precision of all variants: `chosen`, or found by a probe."""
     settings = stage.settings(text.tokenizer.name) | {"data": text.corpus} | chosen
     device = choose_device("cpu")
     prepare_process(device)
     lanes = Lanes(text.training, settings["batch_size"], settings["context_length"], seed=1)
     model = new_model(stage, Variant(), settings, text)
     probe(model, settings, device, trial_step(model, lanes, device))
-    settings |= stage.by_optimizer.get(settings["optimizer"], {})
     return settings | {"max_steps": settings["max_steps"] if whole else settings["max_steps"] // PART}
 
 
@@ -258,7 +271,7 @@ def ablate(name: str, text: Text, seeds: list[int], path: Path, whole: bool = Fa
     stage = load_stage(name)
     # What the first kept run chose counts for all later ones too: only runs that compute alike can be compared.
     first = next((run["settings"] for run in kept["runs"] if run["whole"] == whole), {})
-    recipe = settle(stage, text, whole, {name: first[name] for name in ("precision", "optimizer") if first})
+    recipe = settle(stage, text, whole, {"precision": first["precision"]} if first else {})
     check_kept(kept, recipe, text, whole, path)
     done = [(run["variant"], run["seed"], run["whole"]) for run in kept["runs"]]
     for seed, (variant_name, variant) in itertools.product(seeds, fitting(recipe).items()):

@@ -29,7 +29,7 @@ def text():
 
 def small(stage, **changes):
     sizes = dict(hidden_size=8, num_layers=2, num_heads=2, batch_size=3, context_length=32)
-    known = dict(max_steps=4, eval_interval=100, precision="float32", optimizer="adamw")
+    known = dict(max_steps=4, eval_interval=100, precision="float32", optimizer="muon")
     return load_stage(stage).settings("word") | sizes | known | changes
 
 
@@ -102,7 +102,9 @@ def test_a_variant_that_is_the_recipe_itself_is_left_out():
 def test_runs_are_kept_one_by_one_and_never_repeated(text, tmp_path, monkeypatch, capsys):
     path, trained = tmp_path / "results" / "ablation.json", []
     monkeypatch.setattr(ablate, "read_text", lambda data, tokenizer, whole: text)
-    monkeypatch.setattr(ablate, "settle", lambda stage, text, whole, chosen: small(STAGE_1, learning_rate=0.003))
+    monkeypatch.setattr(
+        ablate, "settle", lambda stage, text, whole, chosen: small(STAGE_1, optimizer="adamw", learning_rate=0.003)
+    )
 
     def stop_at_the_fourth(stage, variant, settings, text):
         if len(trained) == 3:
@@ -117,7 +119,7 @@ def test_runs_are_kept_one_by_one_and_never_repeated(text, tmp_path, monkeypatch
     monkeypatch.setattr(ablate, "run_variant", lambda *given: trained.append(given[2]["seed"]) or 4.0)
     monkeypatch.setattr(sys, "argv", ["ablate", STAGE_1, "--seeds", "1", "2", "--json", str(path)])
     ablate.main()
-    variants = len(fitting(small(STAGE_1, learning_rate=0.003)))
+    variants = len(fitting(small(STAGE_1, optimizer="adamw", learning_rate=0.003)))
     assert trained == [1] * variants + [2] * variants
     assert len(capsys.readouterr().out.splitlines()) == variants + 4
     kept = json.loads(path.read_text(encoding="utf-8"))["runs"]
@@ -159,7 +161,7 @@ def test_characters_of_another_text_have_a_file_and_a_table_of_their_own(tmp_pat
     names = iter(name for name in VARIANTS if name in nats)
     monkeypatch.setattr(ablate, "fitting", lambda recipe: {name: VARIANTS[name] for name in nats})
     monkeypatch.setattr(ablate, "run_variant", lambda *given: nats[next(names)])
-    monkeypatch.setattr(ablate, "probe", choosing(dict(optimizer="adamw", precision="float32")))
+    monkeypatch.setattr(ablate, "probe", choosing(dict(precision="float32")))
     command = ["ablate", STAGE_2, "--data", str(mine), "--tokenizer", "char", "--seeds", "1"]
     monkeypatch.setattr(sys, "argv", command)
     ablate.main()
@@ -212,11 +214,11 @@ def test_runs_that_are_added_later_train_as_the_kept_ones_whatever_this_machine_
     lengthened = replace(text, training=text.training.repeat(4))
     trained = []
     monkeypatch.setattr(ablate, "run_variant", lambda *given: trained.append(given[2]) or 4.0)
-    for machine in (dict(optimizer="adamw", precision="float32"), dict(optimizer="muon", precision="bfloat16")):
+    for machine in (dict(precision="float32"), dict(precision="bfloat16")):
         monkeypatch.setattr(ablate, "probe", choosing(machine))
         ablate.ablate(STAGE_4, lengthened, [1], tmp_path / "ablation.json", only="positions" if trained else "lowered")
     assert len(trained) > 4
-    assert {(settings["optimizer"], settings["precision"]) for settings in trained} == {("adamw", "float32")}
+    assert {settings["precision"] for settings in trained} == {"float32"}
 
 
 def choosing(machine):

@@ -76,8 +76,7 @@ def trainings(monkeypatch, text):
         given = dict(word.removeprefix("--").split("=", 1) for word in command[2:] if "=" in word)
         out_dir = budget.Path(given["out-dir"])
         commands.append((cwd.name, given, "--resume" in command))
-        chosen = given.get("optimizer", "auto").replace("auto", "muon")
-        settings = load_stage(cwd.name).settings(given["tokenizer"], optimizer=chosen) | {"optimizer": chosen}
+        settings = load_stage(cwd.name).settings(given["tokenizer"])
         settings |= {name.replace("-", "_"): int(given[name]) for name in ("hidden-size", "max-steps", "seed")}
         out_dir.mkdir(parents=True, exist_ok=True)
         summary = {"settings": settings, "corpus": {"name": "short.txt", "sha256": load_corpus(str(text)).sha256}}
@@ -101,7 +100,6 @@ def test_what_is_there_is_not_trained_again_and_another_seed_is_kept_beside_it(t
     train_missing(asked(data=str(text)), tmp_path)
     assert len(trainings) == len(STAGES)
     paths = train_missing(asked(data=str(text), seed=2), tmp_path)
-    assert [given["optimizer"] for _, given, _ in trainings] == ["auto"] * len(STAGES) + ["muon"] * len(STAGES)
     assert paths == [tmp_path / stage / seed / "best.pt" for stage in STAGES for seed in ("seed1", "seed2")]
 
 
@@ -119,17 +117,6 @@ def test_an_unfinished_run_is_resumed(trainings, text, tmp_path):
     (tmp_path / list(STAGES)[1] / "seed1" / "last.pt").touch()
     train_missing(asked(data=str(text)), tmp_path)
     assert [resumed for _, _, resumed in trainings] == [False, True, False, False]
-
-
-def test_what_a_stage_changes_for_the_optimizer_that_was_chosen_is_no_other_budget(trainings, text, tmp_path):
-    train_missing(asked(data=str(text)), tmp_path)
-    stage = next(name for name in STAGES if load_stage(name).by_optimizer)
-    path = tmp_path / stage / "seed1" / "summary.json"
-    summary = json.loads(path.read_text(encoding="utf-8"))
-    summary["settings"] |= {"optimizer": "adamw"} | load_stage(stage).by_optimizer["adamw"]
-    path.write_text(json.dumps(summary), encoding="utf-8")
-    train_missing(asked(data=str(text), seed=2), tmp_path)
-    assert len(trainings) == 2 * len(STAGES)
 
 
 def test_a_run_of_another_budget_or_text_is_refused(trainings, text, tmp_path):

@@ -264,7 +264,7 @@ def test_every_setting_of_a_models_constructor_is_known_to_its_train(stage):
 # A stage's settings
 
 
-def test_tokenizer_preset_and_optimizer_change_the_defaults_in_this_order():
+def test_tokenizer_and_preset_change_the_defaults_in_this_order():
     stage = Stage(
         folder=Path("stage"),
         model_settings=(),
@@ -272,7 +272,6 @@ def test_tokenizer_preset_and_optimizer_change_the_defaults_in_this_order():
         by_tokenizer={"char": dict(max_steps=2, hidden_size=2, dropout=0.2)},
         quick=dict(max_steps=3),
         thorough=dict(word=dict(max_steps=4, learning_rate=0.4), char=dict(max_steps=5)),
-        by_optimizer={"adamw": dict(learning_rate=0.5)},
     )
 
     def changed(*asked):
@@ -284,7 +283,6 @@ def test_tokenizer_preset_and_optimizer_change_the_defaults_in_this_order():
     assert changed("char", "quick") == [3, 2, 0.2, 0.1]
     assert changed("char", "thorough") == [5, 2, 0.2, 0.1]
     assert changed("word", "thorough") == [4, 1, 0.1, 0.4]
-    assert changed("word", "thorough", "adamw") == [4, 1, 0.1, 0.5]
     assert changed("bpe", "thorough") == [4, 1, 0.1, 0.4], "bpe has none of its own, so it takes those for words"
 
 

@@ -366,23 +366,6 @@ def test_a_run_goes_on_in_another_precision_where_its_own_does_not_work(answered
     assert json.loads(summary.read_text(encoding="utf-8"))["settings"]["precision"] == "float32"
 
 
-@pytest.mark.parametrize(
-    "flags, rate",
-    [
-        ("--optimizer muon", 0.009),
-        ("--optimizer adamw", 0.003),  # whoever lacks bfloat16 gets AdamW, and the rate that suits it
-        ("--optimizer adamw --learning-rate 0.004", 0.004),
-    ],
-)
-def test_the_optimizer_brings_its_learning_rate_unless_one_is_given(answered, course, tmp_path, flags, rate):
-    line = f"python train.py {SMALL} --max-steps 2 --num-layers 1 {flags}"
-    shown = answered(STAGE_4, f"{line} --data {course}/short.txt --out-dir {tmp_path}")
-    assert shown.code == 0 and f"learning rate {rate:g}\n" in shown.err
-    assert load_checkpoint(tmp_path / "last.pt")["settings"]["learning_rate"] == rate
-    resumed = answered(STAGE_4, f"python train.py --resume --out-dir {tmp_path}")
-    assert resumed.code == 0 and f"learning rate {rate:g}\n" in resumed.err
-
-
 def test_a_character_that_only_the_test_text_has_is_found_before_training(refused, course, tmp_path):
     text = (course / "short.txt").read_text(encoding="utf-8")
     (tmp_path / "own.txt").write_text(text + "\N{SNOWMAN}\n", encoding="utf-8", newline="\n")
@@ -501,7 +484,7 @@ def test_a_flag_that_contradicts_the_saved_run_is_refused(refused, course, train
 def test_a_resumed_run_takes_the_same_flags_again_and_its_text_from_another_place(answered, course, trained, tmp_path):
     shutil.copytree(trained(STAGE_1).folder / "checkpoints", tmp_path / "run")
     shutil.copy(course / "short.txt", tmp_path / "moved.txt")
-    flags = f"{SMALL} --precision auto --optimizer auto --data {tmp_path}/moved.txt --out-dir {tmp_path}/run"
+    flags = f"{SMALL} --precision auto --data {tmp_path}/moved.txt --out-dir {tmp_path}/run"
     shown = answered(STAGE_1, f"python train.py --resume {flags}")
     assert shown.code == 0
     assert shown.out.splitlines()[0] == trained(STAGE_1).out.splitlines()[0]

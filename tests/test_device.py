@@ -1,4 +1,4 @@
-"""Where, how precisely and by which optimizer a run computes: as asked, or whatever measures fastest."""
+"""Where and how precisely a run computes: as asked, or whatever measures fastest."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from shared.errors import UserError
-from shared.run import device, optimizers
+from shared.run import device
 from shared.run.device import (
     autocast,
     choose_device,
@@ -21,11 +21,11 @@ from shared.run.device import (
 from shared.run.experiment import probe
 from shared.run.flags import DEVICES, PRECISIONS
 from shared.run.language_modeling import trial_step
-from shared.run.optimizers import choose_optimizer
 from shared.stages import ROOT, STAGES, model_class
 from shared.text.batches import Lanes
 
 CPU = torch.device("cpu")
+UPDATES = {"optimizer": "muon", "learning_rate": 0.01, "weight_decay": 0.1}
 
 
 @pytest.fixture
@@ -178,49 +178,6 @@ def test_the_first_call_and_the_slower_ones_do_not_count(clock, first):
     assert seconds_of(function, CPU) == 2.0
 
 
-# Optimizer
-
-
-def model():
-    torch.manual_seed(0)
-    return model_class("model-01-rnn")(vocab_size=9, hidden_size=8, dropout=0.5)
-
-
-def slow_muon(clock, monkeypatch, seconds):
-    """Put a Muon in its place whose step takes so long; -> the list of parameters that it stepped on."""
-    stepped = []
-
-    class FakeMuon:
-        def __init__(self, parameters):
-            self.parameters = parameters
-
-        def step(self):
-            stepped.extend(self.parameters)
-            clock.now += seconds
-
-    monkeypatch.setattr(optimizers, "Muon", FakeMuon)
-    return stepped
-
-
-@pytest.mark.parametrize("muon_seconds, chosen", [(0.0, "muon"), (0.74, "muon"), (0.76, "adamw"), (5.0, "adamw")])
-def test_auto_takes_muon_where_its_own_work_is_small_beside_a_step(clock, monkeypatch, muon_seconds, chosen):
-    slow_muon(clock, monkeypatch, muon_seconds)
-    assert choose_optimizer("auto", model(), step_seconds=1.0)[0] == chosen
-
-
-@pytest.mark.parametrize("name", ["muon", "adamw"])
-def test_an_optimizer_asked_for_is_taken_whatever_it_costs(clock, monkeypatch, name):
-    slow_muon(clock, monkeypatch, 5.0)
-    assert choose_optimizer(name, model(), step_seconds=1.0) == (name, {"muon": 5.0, "adamw": 0.0}[name])
-
-
-def test_trying_muon_touches_no_parameter_of_the_model(clock, monkeypatch):
-    stepped, learner = slow_muon(clock, monkeypatch, 0.1), model()
-    choose_optimizer("auto", learner, step_seconds=1.0)
-    memory = {parameter.data_ptr() for parameter in learner.parameters() if parameter.numel()}
-    assert stepped and not any(parameter.data_ptr() in memory for parameter in stepped)
-
-
 # Random numbers
 
 
@@ -243,7 +200,7 @@ def test_training_on_the_cpu_asks_no_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: pytest.fail("a GPU was asked"))
     learner = model_class(next(iter(STAGES)))(vocab_size=9, hidden_size=8)
     lanes = Lanes(torch.arange(60) % 9, batch_size=2, context_length=5, seed=1)
-    probe(learner, {"precision": "auto", "optimizer": "auto"}, CPU, trial_step(learner, lanes, CPU))
+    probe(learner, {"precision": "auto"} | UPDATES, CPU, trial_step(learner, lanes, CPU))
     set_random_state(random_state(CPU), CPU)
 
 
@@ -256,10 +213,10 @@ def test_probing_settles_what_was_auto_and_leaves_no_trace(stage):
     learner = model_class(stage)(vocab_size=9, hidden_size=8, dropout=0.5)
     weights = {name: weight.clone() for name, weight in learner.state_dict().items()}
     before = torch.get_rng_state()
-    settings = {"precision": "auto", "optimizer": "auto"}
+    settings = {"precision": "auto"} | UPDATES
     lanes = Lanes(torch.arange(60) % 9, batch_size=2, context_length=5, seed=1)
     assert probe(learner, settings, CPU, trial_step(learner, lanes, CPU)) > 0
-    assert settings["precision"] in ("float32", "bfloat16") and settings["optimizer"] in ("muon", "adamw")
+    assert settings["precision"] in ("float32", "bfloat16")
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(weights[name], weight) for name, weight in learner.state_dict().items())
     assert not any(parameter.grad.any() for parameter in learner.parameters() if parameter.grad is not None)

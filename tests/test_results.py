@@ -204,7 +204,7 @@ def test_a_kept_run_with_flags_of_its_own_has_todays_settings_in_all_that_they_d
     for run in runs:
         settings, flags = run["settings"], own_flags(run["command"]).split()
         preset = "thorough" if "--thorough" in flags else "default"
-        expected = load_stage(run["stage"]).settings(settings["tokenizer"], preset, settings["optimizer"])
+        expected = load_stage(run["stage"]).settings(settings["tokenizer"], preset)
         unnamed = {name: value for name, value in expected.items() if "--" + name.replace("_", "-") not in flags}
         assert differing_setting(run, unnamed) is None, run["command"]
 

@@ -14,10 +14,12 @@ from shared.run import training
 from shared.run.averaging import WeightAverage
 from shared.run.checkpoint import load_checkpoint
 from shared.run.optimizers import (
+    Muon,
     hidden_matrices,
     learning_rate_factor,
     make_optimizers,
     optimizers_for,
+    orthogonalized,
     set_learning_rate,
 )
 from shared.run.training import LoopSettings, Task, train
@@ -453,6 +455,66 @@ def test_muon_is_given_matrices_only_and_never_the_embedding(stage):
     matrices = hidden_matrices(model)
     assert matrices and all(matrix.ndim == 2 for matrix in matrices)
     assert all(matrix is not model.embedding.weight for matrix in matrices)
+
+
+SHAPES = [(24, 24), (64, 16), (16, 64), (48, 16), (64, 16), (24, 24), (1, 8)]
+
+
+def test_muon_in_float32_takes_the_steps_of_pytorchs_to_the_digits_that_bfloat16_has():
+    """Tall, wide and square matrices, several of one shape among them, over a few steps."""
+    torch.manual_seed(0)
+    ours, theirs = ([nn.Parameter(torch.ones(shape)) for shape in SHAPES] for _ in range(2))
+    pair = (
+        Muon(ours, lr=0.1, weight_decay=0.2),
+        torch.optim.Muon(theirs, lr=0.1, weight_decay=0.2, adjust_lr_fn="match_rms_adamw"),
+    )
+    for _ in range(4):
+        for mine, its in zip(ours, theirs):
+            mine.grad = torch.randn_like(mine)
+            its.grad = mine.grad.clone()
+        for optimizer in pair:
+            optimizer.step()
+    for mine, its in zip(ours, theirs):
+        moved = (its - 1).norm()
+        assert (mine - its).norm() < 0.02 * moved
+    assert any(not torch.equal(mine, its) for mine, its in zip(ours, theirs)), "rounded to bfloat16 as well?"
+
+
+def test_muon_goes_on_from_what_pytorchs_had_saved():
+    """Runs that were begun with it are resumed."""
+    torch.manual_seed(0)
+    matrix = nn.Parameter(torch.randn(8, 4))
+    before = torch.optim.Muon([matrix], lr=0.1)
+    matrix.grad = torch.randn(8, 4)
+    before.step()
+    after = Muon([matrix], lr=0.1, weight_decay=0.0)
+    after.load_state_dict(before.state_dict())
+    momentum = after.state[matrix]["momentum_buffer"].clone()
+    after.step()
+    assert torch.allclose(after.state[matrix]["momentum_buffer"], momentum.lerp(matrix.grad, 0.05))
+
+
+@pytest.mark.parametrize("rows, columns", [(20, 20), (60, 20), (20, 60)])
+def test_an_orthogonalized_matrix_keeps_its_directions_and_evens_out_their_sizes(rows, columns):
+    """Against the singular value decomposition, with sizes that differ a hundredfold."""
+    torch.manual_seed(0)
+    left, _ = torch.linalg.qr(torch.randn(2, rows, 20 if rows > 20 else rows))
+    right, _ = torch.linalg.qr(torch.randn(2, columns, 20 if columns > 20 else columns))
+    sizes = torch.logspace(0, -2, 20)
+    found = orthogonalized(left * sizes @ right.mT)
+    along = left.mT @ found @ right  # diagonal, if the directions are kept
+    evened = along.diagonal(dim1=1, dim2=2)
+    assert evened.min() > 0.6 and evened.max() < 1.3
+    assert (along - torch.diag_embed(evened)).abs().max() < 1e-3
+
+
+def test_a_matrix_without_a_gradient_or_with_one_of_zeros_stays_where_it_is():
+    torch.manual_seed(0)
+    still, zero, moving = (nn.Parameter(torch.ones(4, 4)) for _ in range(3))
+    zero.grad, moving.grad = torch.zeros(4, 4), torch.randn(4, 4)
+    Muon([still, zero, moving], lr=0.1, weight_decay=0.0).step()
+    assert torch.equal(still, torch.ones(4, 4)) and torch.equal(zero, torch.ones(4, 4))
+    assert not torch.equal(moving, torch.ones(4, 4))
 
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])

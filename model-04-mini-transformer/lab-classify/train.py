@@ -249,8 +249,6 @@ def main() -> None:
     """Read the flags, train all folds' models side by side, score them."""
     run = start_run(FOLDER.name, parse_flags(), DEFAULTS, {"quick": QUICK})
     settings, passages = run.settings, read_passages()
-    if settings["optimizer"] == "auto":
-        settings["optimizer"] = "adamw"  # for matrices as small as these Muon never pays
     numbers = [settings["fold"]] if settings["fold"] else range(1, NUM_FOLDS + 1)
     dealt = SPLITS[settings["split"]](passages)
     folds = [make_fold(number, passages, dealt, settings) for number in numbers]

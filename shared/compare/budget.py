@@ -83,11 +83,7 @@ def train_missing(budget: Budget, folder: Path) -> list[Path]:
     # A run of another budget is refused before any training, which takes long.
     for stage, settings in wanted.items():
         for path in kept_runs(folder / stage):
-            summary = read_json(path)
-            # "auto" may choose another optimizer today than for the seeds that are kept; they would be no repetitions.
-            settings["optimizer"] = summary["settings"]["optimizer"]
-            changes = load_stage(stage).by_optimizer.get(settings["optimizer"], {})
-            check_budget(summary, settings | changes, corpus.sha256, path.parent)
+            check_budget(read_json(path), settings, corpus.sha256, path.parent)
     for stage, settings in wanted.items():
         out_dir = (folder / stage / f"seed{budget.seed}").resolve()
         if not (out_dir / "summary.json").is_file():
@@ -115,7 +111,7 @@ def run_training(stage: str, settings: dict, budget: Budget, out_dir: Path) -> N
     flags = {"data": data, "tokenizer": budget.tokenizer, "device": budget.device, "out-dir": str(out_dir)}
     flags |= {name: settings[name.replace("-", "_")] for name in ("hidden-size", "max-steps", "seed")}
     command = [sys.executable, "train.py", *(f"--{name}={value}" for name, value in flags.items())]
-    command += ["--resume"] if (out_dir / "last.pt").is_file() else [f"--optimizer={settings['optimizer']}"]
+    command += ["--resume"] if (out_dir / "last.pt").is_file() else []
     log(f"training    {stage}: hidden size {settings['hidden_size']}, {settings['max_steps']:,} steps, in {out_dir}")
     with StopSignal() as stop:  # Ctrl-C reaches the training as well, which then saves what it has
         code = subprocess.call(command, cwd=load_stage(stage).folder, stdout=sys.stderr)

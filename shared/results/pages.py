@@ -107,6 +107,6 @@ def check_preset(run: dict, what: str) -> None:
     if run["preset"] == "flags":
         return
     settings = run["settings"]
-    expected = load_stage(run["stage"]).settings(settings["tokenizer"], run["preset"], settings["optimizer"])
+    expected = load_stage(run["stage"]).settings(settings["tokenizer"], run["preset"])
     if difference := differing_setting(run, expected):
         raise UserError(f"{what} is no {run['preset']} run: {difference}; train again, or keep it with --preset flags")

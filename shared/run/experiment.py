@@ -3,6 +3,7 @@
 The stages and the labs share it. It knows neither what is learned nor from what.
 """
 
+import copy
 import sys
 import time
 from argparse import Namespace
@@ -17,9 +18,16 @@ from shared.errors import UserError
 from shared.model.language_model import num_parameters
 from shared.run.checkpoint import load_checkpoint
 from shared.run.cli import log, rebuilt_command
-from shared.run.device import choose_device, choose_precision, prepare_process, random_state, set_random_state
+from shared.run.device import (
+    choose_device,
+    choose_precision,
+    prepare_process,
+    random_state,
+    seconds_of,
+    set_random_state,
+)
 from shared.run.flags import EVALUATIONS
-from shared.run.optimizers import choose_optimizer, optimizers_for
+from shared.run.optimizers import optimizers_for
 from shared.run.records import machine, read_records, write_json
 from shared.run.training import LoopSettings, Task, train
 from shared.show.curves import NATS, learning_curve_figure
@@ -27,7 +35,6 @@ from shared.show.figures import save_figure
 
 # What may differ from the saved run when it is resumed: nothing that its past depended on. A text is known by its hash.
 FREE_ON_RESUME = {"data", "device", "precision", "eval_interval"}
-PROBED = {"precision", "optimizer"}  # auto was settled when the run began
 RUN_FILES = ("best.pt", "last.pt", "metrics.jsonl", "learning_curve.png", "summary.json")
 
 
@@ -116,8 +123,8 @@ def resumed_settings(saved: dict, given: dict) -> dict:
     """The saved run's settings; a flag that contradicts them is a mistake, unless it cannot change what is learned."""
     settings = dict(saved["settings"])
     for name, value in given.items():
-        if name in PROBED and value == "auto":
-            continue
+        if name == "precision" and value == "auto":
+            continue  # it was settled when the run began
         if name in FREE_ON_RESUME:
             settings[name] = value
         elif value != settings.get(name):
@@ -134,16 +141,18 @@ def loop_settings(settings: dict) -> LoopSettings:
 
 
 def probe(model: nn.Module, settings: dict, device: torch.device, trial_step: Callable[[str], None]) -> float:
-    """Settle `precision` and `optimizer` by trying, and return a step's seconds. Changes no weight.
+    """Settle the precision by trying, and return a step's seconds. Changes no weight.
 
     `trial_step(precision)` computes one step's loss and gradients.
     """
     before = random_state(device)
     settings["precision"], seconds = choose_precision(settings["precision"], device, trial_step)
     set_random_state(before, device)  # what dropout drew is not missing later
-    settings["optimizer"], update_seconds = choose_optimizer(settings["optimizer"], model, seconds)
+    # What updating adds: a step of a copy, with the gradients that the trial has left.
+    optimizers = optimizers_for(copy.deepcopy(model), settings)
+    seconds += sum(seconds_of(optimizer.step, device) for optimizer in optimizers)
     model.zero_grad()
-    return seconds + update_seconds
+    return seconds
 
 
 def make_room(out_dir: Path, saved: dict | None) -> None:

@@ -11,7 +11,7 @@ from shared.run.cli import ArgumentParser, number
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")
-OPTIMIZERS = ("auto", "muon", "adamw")
+OPTIMIZERS = ("muon", "adamw")
 
 EPSILON = 1e-8  # as in PyTorch
 EVALUATIONS = 6  # a run, unless --eval-interval says otherwise
@@ -54,8 +54,8 @@ FLAGS = {
         dict(type=POSITIVE),
     ),
     "--seed": (
-        "fixes initialisation, data order and dropout; for the very same numbers on a CPU also give --precision and "
-        "--optimizer, which auto chooses by timing",
+        "fixes initialisation, data order and dropout; for the very same numbers on a CPU also give --precision, "
+        "which auto chooses by timing",
         dict(type=number(int, low=0, high=1e9)),
     ),
     "--device": ("auto takes a GPU if PyTorch finds one", dict(choices=DEVICES)),
@@ -64,7 +64,7 @@ FLAGS = {
         dict(choices=PRECISIONS),
     ),
     "--optimizer": (
-        "auto takes Muon where it is cheap on this machine, since it learns more a step",
+        "muon learns more a step; adamw, for all weights, is what most programs use and wants its own --learning-rate",
         dict(choices=OPTIMIZERS),
     ),
     "--eval-interval": (

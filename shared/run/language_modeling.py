@@ -41,13 +41,10 @@ def train_language_model(stage: Stage, flags: Namespace) -> None:
     if settings["epochs"]:
         settings["max_steps"] = math.ceil(settings["epochs"] * lanes.steps_per_epoch)
 
-    # The model, and what suits this machine: precision and optimizer are tried out.
+    # The model, and the precision that suits this machine, which is tried out.
     model_settings = {name: settings[name] for name in stage.model_settings} | {"vocab_size": tokenizer.vocab_size}
     model = make_model(stage, model_settings, settings["seed"]).to(device)
     step_seconds = probe(model, settings, device, trial_step(model, lanes, device))
-    if run.saved is None:  # the optimizer that was chosen may bring a learning rate of its own
-        changes = stage.by_optimizer.get(settings["optimizer"], {})
-        settings |= {name: value for name, value in changes.items() if getattr(flags, name) is None}
 
     # The training loop (shared/run/training.py).
     introduce(run, corpus, tokenizer, lanes, model, validation_ids.tolist(), step_seconds)

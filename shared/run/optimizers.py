@@ -1,14 +1,74 @@
 """Who changes the weights: Muon for matrices and AdamW for the rest, or AdamW for all; and how much at which step."""
 
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+
 import torch
-from torch import nn
-from torch.optim import AdamW, Muon, Optimizer
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
 
 from shared.model.output import TiedOutput
-from shared.run.device import seconds_of
 from shared.run.flags import EPSILON
 
-MUON_SHARE = 0.75  # Muon is chosen if its own work adds at most this share to a step: it learns that much more a step
+
+class Muon(Optimizer):
+    """Replaces each matrix's update by the nearest orthogonal one (Jordan et al. 2024).
+
+    So directions that the gradient hardly shows learn as fast as those that it shows strongly. A step is scaled to the
+    size of AdamW's, so that one learning rate serves both (Liu et al. 2025).
+
+    `torch.optim.Muon` does the same in bfloat16, which many processors only imitate, fifty times as slowly. This one
+    works in float32, and takes matrices of one shape together: the same steps on every machine, in about equal time.
+    """
+
+    def __init__(self, matrices: Iterable[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95):
+        super().__init__(matrices, dict(lr=lr, weight_decay=weight_decay, momentum=momentum))
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Change every matrix that has a gradient."""
+        for group in self.param_groups:
+            alike = defaultdict(list)  # shape -> matrices
+            for matrix in group["params"]:
+                if matrix.grad is not None:
+                    alike[matrix.shape].append(matrix)
+            for (rows, columns), matrices in alike.items():
+                smoothed = torch.stack([self._smoothed(matrix, group["momentum"]) for matrix in matrices])
+                updates = orthogonalized(smoothed)  # (N, rows, columns)
+                size = 0.2 * math.sqrt(max(rows, columns))  # AdamW's steps have a root mean square of about .2
+                for matrix, update in zip(matrices, updates):
+                    matrix.mul_(1 - group["lr"] * group["weight_decay"])
+                    matrix.add_(update, alpha=-group["lr"] * size)
+
+    def _smoothed(self, matrix: nn.Parameter, momentum: float) -> Tensor:
+        """The gradient, averaged over the last steps, with the newest counting more (Nesterov's momentum)."""
+        state = self.state[matrix]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(matrix)
+        average = state["momentum_buffer"].lerp_(matrix.grad, 1 - momentum)
+        return matrix.grad.lerp(average, momentum)
+
+
+def orthogonalized(matrices: Tensor, steps: int = 5) -> Tensor:
+    """(N, R, C) -> (N, R, C): each with its singular values near 1 (about .7 to 1.2), its directions kept.
+
+    The Newton-Schulz iteration x <- a x + b (x x') x + c (x x')^2 x, with Jordan's coefficients. Every iterate is a
+    polynomial q of the first x x' times the first x, so the loop can do with matrices of the smaller side squared.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrices.mT if matrices.size(1) > matrices.size(2) else matrices  # (N, S, L), S the smaller side
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)  # no singular value is above 1 now
+
+    gram = x @ x.mT  # (N, S, S)
+    identity = torch.eye(gram.size(1), device=x.device)
+    q = identity.expand_as(gram)
+    for _ in range(steps):
+        p = a * identity + torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        q = p @ q
+        gram = p @ gram @ p  # of the new iterate q x
+    x = q @ x  # (N, S, L)
+    return x.mT if matrices.size(1) > matrices.size(2) else x
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
@@ -23,9 +83,7 @@ def make_optimizers(
 ) -> list[Optimizer]:
     """`muon` or `adamw` -> the optimizers that together own all parameters.
 
-    AdamW (Loshchilov & Hutter 2019) divides each weight's step by the size of its recent gradients plus `epsilon`. Muon
-    (Jordan et al. 2024) replaces each matrix's update by the nearest orthogonal one, so that weak directions learn as
-    fast as strong ones. Its step is scaled to the size of AdamW's, so that one learning rate serves both.
+    AdamW (Loshchilov & Hutter 2019) divides each weight's step by the size of its recent gradients plus `epsilon`.
     """
     adamw = dict(lr=learning_rate, betas=(0.9, 0.98), eps=epsilon, weight_decay=weight_decay, fused=True)
     if kind == "adamw":
@@ -33,8 +91,7 @@ def make_optimizers(
     matrices = hidden_matrices(model)
     ids = {id(matrix) for matrix in matrices}
     rest = [parameter for parameter in model.parameters() if id(parameter) not in ids]
-    muon = Muon(matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
-    return [muon, AdamW(rest, **adamw)]
+    return [Muon(matrices, lr=learning_rate, weight_decay=weight_decay), AdamW(rest, **adamw)]
 
 
 def optimizers_for(model: nn.Module, settings: dict) -> list[Optimizer]:
@@ -46,21 +103,6 @@ def optimizers_for(model: nn.Module, settings: dict) -> list[Optimizer]:
         settings["weight_decay"],
         settings.get("epsilon", EPSILON),
     )
-
-
-def choose_optimizer(wanted: str, model: nn.Module, step_seconds: float) -> tuple[str, float]:
-    """The optimizer to use and what its matrix updates add to a step, in seconds.
-
-    `auto` takes Muon where it is affordable: it works in bfloat16, which some processors only imitate.
-    """
-    if wanted == "adamw":
-        return "adamw", 0.0
-    matrices = [nn.Parameter(matrix.detach().clone()) for matrix in hidden_matrices(model)]
-    for matrix in matrices:
-        matrix.grad = torch.ones_like(matrix)
-    seconds = seconds_of(Muon(matrices).step, matrices[0].device, repeats=2)
-    affordable = seconds <= MUON_SHARE * step_seconds
-    return ("muon", seconds) if affordable or wanted == "muon" else ("adamw", 0.0)
 
 
 def learning_rate_factor(step: int, max_steps: int, warmup_steps: int, decay_share: float) -> float:

@@ -15,7 +15,7 @@ from shared.text.tokenizer import TOKENIZERS
 
 COMMON = dict(
     data="shakespeare", tokenizer="word", vocab_size=None, epochs=None, seed=1, device="auto", precision="auto",
-    eval_interval=None, optimizer="auto", weight_decay=0.05, epsilon=EPSILON, warmup_steps=50, decay_share=0.6,
+    eval_interval=None, optimizer="muon", weight_decay=0.05, epsilon=EPSILON, warmup_steps=50, decay_share=0.6,
     average_share=0.0, gradient_clip=1.0,
 )  # fmt: skip
 
@@ -25,9 +25,8 @@ class Stage:
     """A stage as its train.py describes it.
 
     `defaults` are for words; `by_tokenizer` overrides some of them for another tokenizer, `quick` for the one-minute
-    run, `thorough`, again by tokenizer, for the one of twenty minutes, `by_optimizer` where that optimizer is used.
-    `model_settings` names those that the model's constructor takes besides vocab_size. `add_flags(parser)` adds the
-    stage's own flags. The model is the class of model.py that shared/stages.py names.
+    run, `thorough`, again by tokenizer, for the one of twenty minutes. `model_settings` names those that the model's
+    constructor takes besides vocab_size. `add_flags(parser)` adds the stage's own flags. The model is the class of model.py that shared/stages.py names.
     """
 
     folder: Path
@@ -36,7 +35,6 @@ class Stage:
     by_tokenizer: dict[str, dict] = field(default_factory=dict)
     quick: dict = field(default_factory=dict)
     thorough: dict[str, dict] = field(default_factory=dict)
-    by_optimizer: dict[str, dict] = field(default_factory=dict)
     add_flags: Callable[[ArgumentParser], None] = lambda parser: None
 
     @property
@@ -51,10 +49,9 @@ class Stage:
             found["thorough"] = self.thorough.get(tokenizer, self.thorough["word"])
         return found
 
-    def settings(self, tokenizer: str, preset: str = "default", optimizer: str = "auto") -> dict:
-        """All settings: the common ones, the stage's, what tokenizer, preset and optimizer change. The last wins."""
+    def settings(self, tokenizer: str, preset: str = "default") -> dict:
+        """All settings: the common ones, the stage's, and what tokenizer and preset change. The last wins."""
         changes = self.by_tokenizer.get(tokenizer, {}) | self.presets(tokenizer).get(preset, {})
-        changes |= self.by_optimizer.get(optimizer, {})
         return COMMON | self.defaults | changes | {"tokenizer": tokenizer}
 
 
