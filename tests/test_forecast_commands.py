@@ -191,6 +191,88 @@ def test_baselines_are_kept_as_results(folder):
     assert day["scores"] == {"MSE": 0.0, "MAE": 0.0}  # every day is alike
 
 
+# ------------------------------------------------------------------------------------------- what is still to come
+
+
+@pytest.fixture(scope="module")
+def own(folder):
+    """A model of the folder's own table that reads its time and its wind of the future."""
+    columns = "--data own.csv --target heat --known-future time wind --season 0 --quantiles 0.1 0.5 0.9"
+    told = typed(folder, f"python train.py {SMALL} {columns} --out-dir coming")
+    assert (
+        "table       commas between columns, whole numbers, dates as year-month-day hour:minute in 'time'" in told.err
+    )
+    (folder / "plan.csv").write_text("wind\n1\n2\n3\n4\n", encoding="utf-8")
+    return folder
+
+
+def test_what_comes_after_the_last_row_has_the_times_that_follow_and_reads_back(own):
+    line = "python forecast.py --checkpoint coming/best.pt --future plan.csv --csv coming.csv"
+    shown = typed(own, line).out.splitlines()
+    assert shown[0].split() == ["step", "time", "forecast", "0.1", "0.5", "0.9"]
+    kept = (own / "coming.csv").read_text(encoding="utf-8").splitlines()
+    assert [" ".join(row.split(",")).split() for row in kept] == [row.split() for row in shown]
+    assert [row.split(",")[1] for row in kept[1:]] == [f"2024-01-11 0{hour}:00:00" for hour in range(3)]
+    back = lab.series.load_series(str(own / "coming.csv"), target=["forecast"], known_future=["0.1"])
+    assert [f"{value:.2f}" for value in back.in_units(back.values[:, :1])[:, 0].tolist()] == [
+        row.split(",")[2] for row in kept[1:]
+    ]
+
+
+def test_a_forecast_of_what_is_to_come_reads_the_last_rows_and_what_is_known(own):
+    """The same forecast as of a window of the test part, if the rows from there on are cut off."""
+    rows = (own / "own.csv").read_text(encoding="utf-8").splitlines()
+    (own / "until.csv").write_text("\n".join(rows[: 1 + 200]), encoding="utf-8")
+    (own / "then.csv").write_text("\n".join([rows[0], *rows[201:204]]), encoding="utf-8")
+    window = typed(own, "python forecast.py --checkpoint coming/best.pt --window 8").out.splitlines()  # 192 + 8
+    line = "python forecast.py --checkpoint coming/best.pt --data until.csv --future then.csv --visualize coming"
+    coming = typed(own, line).out.splitlines()
+    assert [row.split()[-4:] for row in window] == [row.split()[-4:] for row in coming]
+    assert coming[1].split()[1:3] == rows[201].split(",")[0].split()[:1] + ["08:00:00"]
+    assert (own / "coming" / "forecast.png").read_bytes().startswith(PNG)
+
+
+def test_what_is_to_come_after_a_table_without_known_columns_or_times_needs_no_more(folder):
+    (folder / "bare.csv").write_text("heat\n" + "".join(f"{i % 5}.5\n" for i in range(60)), encoding="utf-8")
+    typed(folder, f"python train.py {SMALL} --data bare.csv --target heat --season 5 --out-dir bare")
+    shown = typed(folder, "python forecast.py --checkpoint bare/best.pt --future").out.splitlines()
+    assert shown[0].split() == ["step", "forecast"] and len(shown) == 4
+
+
+COMING = {
+    "--future": "the model reads 'wind' of the future; give a CSV file with 3 coming rows as --future FILE",
+    "--future none.csv": "cannot read none.csv",
+    "--future two.csv": "two.csv has 2 rows, but 3 steps are forecast",
+    "--future own.csv": "row 1 is of 2024-01-01 00:00:00, but the series goes on with 2024-01-11 00:00:00",
+    "--future bare-plan.csv": "bare-plan.csv has no column 'wind'",
+    "--future plan.csv --data wells": "goes on from one series; name the file of one of them with --data",
+    "--future plan.csv --data short.csv": "short.csv has 6 rows, but the model looks back on 8",
+    "--data backwards.csv": "line 3: 2024-01-10 22:00:00 comes after 2024-01-10 23:00:00; --sort",
+    "--csv none/../own.csv/x.csv": "cannot write",
+}
+
+
+@pytest.mark.parametrize("flags", COMING)
+def test_what_is_missing_for_a_forecast_is_told_in_one_line(flags, own, capsys, monkeypatch):
+    monkeypatch.chdir(own)
+    header, *rows = (own / "own.csv").read_text(encoding="utf-8").splitlines()
+    made = {"two": ["wind", "1", "2"], "bare-plan": ["rain", "1", "2", "3"]}
+    for name, lines in (made | {"short": [header, *rows[:6]], "backwards": [header, *rows[::-1]]}).items():
+        (own / f"{name}.csv").write_text("\n".join(lines), encoding="utf-8")
+    line = f"forecast.py --checkpoint coming/best.pt {flags}"
+    told = called(lab.forecast, line, capsys, monkeypatch, code=2)
+    assert COMING[flags] in told.err.splitlines()[-1]
+    assert len(told.err.strip().splitlines()) == 1 + ("--csv" in flags)
+
+
+def test_a_table_out_of_order_is_forecast_in_order_if_that_is_asked_for(own):
+    rows = (own / "own.csv").read_text(encoding="utf-8").splitlines()
+    (own / "backwards.csv").write_text("\n".join([rows[0], *rows[:0:-1]]), encoding="utf-8")
+    line = "python forecast.py --checkpoint coming/best.pt"
+    told = typed(own, f"{line} --data backwards.csv --sort")
+    assert told.out == typed(own, line).out and "sorted by time" in told.err
+
+
 MISTAKES = {
     "train.py --data none.csv": "cannot read none.csv",
     "train.py --data own.csv": "name it with --target, out of: time, heat, wind",

@@ -119,16 +119,17 @@ def split_rows(lines: list[tuple[int, str]], name: str, separator: str | None) -
 
     csv.Sniffer is not asked: it looks at the beginning alone, and takes a letter or a colon that is evenly spread.
     """
-    candidates = {}
+    candidates, unpaired = {}, False
     for word, sign in SEPARATORS.items():
         if separator in (None, word):
             try:
                 candidates[word] = without_blanks(cut(lines, sign))
             except csv.Error:
-                continue  # the quotation marks make no sense with this sign
-    if not candidates:
+                unpaired = True  # the quotation marks make no sense with this sign
+    best = [separator] if separator in candidates else best_separators(candidates) if candidates else []
+    # Where another sign fails, a single column is most likely its rows, uncut.
+    if not best or unpaired and all(len(row) == 1 for _, row in candidates[best[0]]):
         raise UserError(f"{name} is no CSV file, for its quotation marks do not pair; mend them, or leave them out")
-    best = [separator] if separator else best_separators(candidates)
     if len(best) > 1:
         raise UserError(f"{name} can be read with {' or '.join(best)} between columns; say which with --separator")
     return best[0], candidates[best[0]]
