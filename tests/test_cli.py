@@ -2,7 +2,9 @@
 
 import argparse
 import errno
+import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 from shared.errors import UserError
-from shared.run.cli import ArgumentParser, log, number, rebuilt_command, run_main
+from shared.run.cli import ArgumentParser, log, number, read_flags, rebuilt_command, run_main
 from shared.run.stage import Stage, generation_flags, training_flags
 from shared.stages import ROOT, STAGES, load_stage
 
@@ -292,3 +294,19 @@ def test_a_thorough_run_has_three_times_the_steps_and_width_together_and_more_dr
     longer, wider = (thorough[name] / default[name] for name in ("max_steps", "hidden_size"))
     assert longer > 1 and wider in (1, 2) and longer * wider >= 3
     assert thorough["dropout"] > default["dropout"]
+
+
+# Threads
+
+
+@pytest.mark.parametrize(
+    "asked, waits",
+    [({}, "6000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
+    ids=["nothing asked", "a count", "a policy"],
+)
+def test_threads_wait_briefly_for_one_another_unless_the_user_says_how(monkeypatch, asked, waits):
+    others = {name: value for name, value in os.environ.items() if "SPINCOUNT" not in name and "OMP_WAIT" not in name}
+    monkeypatch.setattr(os, "environ", others | asked)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    read_flags(argparse.Namespace)
+    assert os.environ.get("GOMP_SPINCOUNT") == waits
