@@ -30,8 +30,6 @@ from shared.run.flags import EVALUATIONS
 from shared.run.optimizers import optimizers_for
 from shared.run.records import machine, read_records, write_json
 from shared.run.training import LoopSettings, Task, train
-from shared.show.curves import NATS, learning_curve_figure
-from shared.show.figures import save_figure
 
 # What may differ from the saved run when it is resumed: nothing that its past depended on. A text is known by its hash.
 FREE_ON_RESUME = {"data", "device", "precision", "eval_interval"}
@@ -78,12 +76,15 @@ class Run:
         """Give the model the weights that did best on held-out data."""
         model.load_state_dict(load_checkpoint(self.out_dir / "best.pt", self.device)["weights"])
 
-    def finish(self, model: nn.Module, unit: str = NATS, **found: object) -> None:
+    def finish(self, model: nn.Module, unit: str = "nats per token", **found: object) -> None:
         """Draw the learning curve, whose loss is in `unit`; write what was run, on what and what was `found` as JSON.
 
         A stage finds `corpus` and `validation`; a lab finds the `table` and `row` that it belongs to, and `scores`, a
         dict of column head -> float.
         """
+        from shared.show.curves import learning_curve_figure  # here: no training waits for Matplotlib to start
+        from shared.show.figures import save_figure
+
         records = read_records(self.out_dir / "metrics.jsonl")
         seconds_before = self.saved["progress"]["seconds"] if self.saved else 0.0
         save_figure(learning_curve_figure(records, self.name, unit), self.out_dir / "learning_curve.png")

@@ -15,8 +15,6 @@ from shared.model.sampling import generate
 from shared.run.cli import log, make_folder
 from shared.run.device import choose_device, prepare_process
 from shared.run.restore import restore_language_model
-from shared.show.figures import save_figure
-from shared.show.maps import attention_figure, influence_figure
 from shared.text.decoding import normalise
 from shared.text.tokenizer import Tokenizer
 
@@ -102,6 +100,9 @@ def draw_maps(
     model: LanguageModel, tokenizer: Tokenizer, prompt: list[int], written: list[int], folder: Path, title: str
 ) -> None:
     """attention.png, where the model has attention, and influence.png, of the prompt and what followed it first."""
+    from shared.show.figures import save_figure  # here: without pictures, Matplotlib is not waited for
+    from shared.show.maps import attention_figure, influence_figure
+
     # The end of a long prompt and the beginning of the continuation, so that both are seen.
     ids = (prompt + written)[: max(MAP_TOKENS, len(prompt) + MAP_TOKENS // 2)]
     ids, left_out = ids[-MAP_MEMORY:], max(0, len(ids) - MAP_MEMORY)
