@@ -28,6 +28,7 @@ from shared.run.checkpoint import load_checkpoint
 from shared.run.experiment import RUN_FILES, make_room
 from shared.run.restore import restore_language_model
 from shared.run.stage import generate_stage, train_stage
+from shared.show import maps
 from shared.stages import ROOT, STAGES, load_stage, model_class
 from shared.text.corpus import load_corpus
 from shared.text.tokenizer import tokenizer_from_dict
@@ -517,6 +518,13 @@ def test_the_streamed_text_is_the_whole_text(trained, first_text, stage):
     assert first_text(stage).out == whole_text(trained(stage).best, PROMPT) + "\n"
 
 
+def test_writing_imports_neither_matplotlib_nor_pytorchs_compiler(trained, tmp_path):
+    for name in ("matplotlib", "sympy"):  # the compiler imports the latter
+        (tmp_path / f"{name}.py").write_text(f"raise AssertionError('imported {name}')\n", encoding="utf-8")
+    shown = started(trained(STAGE_4).folder, "python generate.py --max-new-tokens 3", PYTHONPATH=str(tmp_path))
+    assert shown.out and shown.err == ""
+
+
 def test_the_same_seed_gives_the_same_text_and_another_seed_another(trained, first_text):
     folder = trained(STAGE_4).folder
     line = f'python generate.py --prompt "{PROMPT}"'
@@ -616,8 +624,8 @@ def test_maps_of_a_long_prompt_read_its_end_only(monkeypatch, trained, tmp_path)
         drawn["boundary"] = prompt_length
         return Figure()
 
-    monkeypatch.setattr(generation, "attention_figure", note)
-    monkeypatch.setattr(generation, "influence_figure", note)
+    monkeypatch.setattr(maps, "attention_figure", note)
+    monkeypatch.setattr(maps, "influence_figure", note)
     generation.draw_maps(model, tokenizer, [3] * 5000, [4] * 30, tmp_path, "title")
     assert drawn["shapes"] == [(1000, 1000)] * 2 and drawn["boundary"] == 1000 - 20
 
