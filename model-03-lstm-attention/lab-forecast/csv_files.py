@@ -13,11 +13,13 @@ from io import StringIO
 from pathlib import Path
 
 from shared.errors import UserError
+from shared.text.signs import printable
 
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 MISSING = {"", "-", "--", "?", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"}  # in small letters
 # A spreadsheet's #N/A or #DIV/0! is a cell and no comment.
 COMMENT = re.compile(r"\s*#(?!N/A|DIV/0|VALUE!|REF!|NUM!|NAME\?|NULL!)")
+LONGEST_CELL = 40  # signs, in a message
 
 Row = tuple[int, list[str]]  # line of the file, cells
 
@@ -179,7 +181,7 @@ def without_blanks(rows: list[Row]) -> list[Row]:
 
 def column_names(name: str, line: int, row: list[str]) -> list[str]:
     """The first row, if it is one of names; UserError where it holds values, or two names are alike."""
-    header = [" ".join(cell.split()) or f"column {place}" for place, cell in enumerate(row, start=1)]
+    header = [printable(" ".join(cell.split())) or f"column {place}" for place, cell in enumerate(row, start=1)]
     if all(re.fullmatch(r"[-+\d.,:/ T'Z]*\d[-+\d.,:/ T'Z]*", cell) or cell.lower() in MISSING for cell in header):
         raise UserError(f"{name}, line {line}: values where the names of the columns must be; add a line of names")
     if len(set(header)) < len(header):
@@ -227,4 +229,5 @@ def cell_fault(table: Table, column: str, bad: list[int], what: str, advice: str
     """One line for all bad cells of a column: the first, what it is, how many there are, and what to do."""
     many = f" ({len(bad):,} cells are like it)" if len(bad) > 1 else ""
     cell = table.columns[column][bad[0]]
+    cell = cell if len(cell) <= LONGEST_CELL else cell[:LONGEST_CELL] + "..."
     return UserError(f"{table.name}, column {column!r}, line {table.lines[bad[0]]}: {cell!r} {what}{many}; {advice}")

@@ -72,6 +72,8 @@ def read_numbers(table: Table, column: str, options: TableOptions) -> tuple[list
     cells = [cell.translate(ALIKE) for cell in table.columns[column]]
     there = [place for place, cell in enumerate(cells) if not is_missing(cell)]
     styles = possible_styles({cells[place] for place in there}, options)
+    if not styles:
+        raise UserError(f"--decimal and --thousands are both a {options.thousands}; give two marks")
     readings = {style: unreadable(cells, there, style) for style in styles}
     fitting = [style for style in styles if not readings[style]]
     if not fitting:
@@ -127,4 +129,6 @@ def no_number(table: Table, column: str, bad: list[int], style: NumberStyle) -> 
     """One line for cells that are no numbers."""
     word = table.columns[column][bad[0]].translate(ALIKE).lower()
     kind = next((kind for pattern, kind in FAULTS.items() if re.fullmatch(pattern, word)), f"read with {style}")
+    if style.pattern.fullmatch(word):
+        kind = "too large"
     return cell_fault(table, column, bad, f"is not a number: {kind}", "write digits alone, or leave the cell empty")

@@ -129,7 +129,7 @@ def without_doubles(table: Table, dates: Dates, places: list[int], options: Tabl
     doubles = [second for first, second in zip(places, places[1:]) if times[first] == times[second]]
     if doubles and not options.drop_doubles:
         raise UserError(
-            f"{where(table, doubles[0])}: a second row of {times[doubles[0]]}, and {len(doubles):,} such rows in all; "
+            f"{where(table, doubles[0])}: a second row of {times[doubles[0]]} ({plural(len(doubles), 'such row')}); "
             "--drop-doubles keeps the first row of each time, and --time names another column or none"
         )
     left_out = set(doubles)

@@ -4,8 +4,9 @@ N rows; a column of dates that is known of the future becomes four.
 """
 
 import math
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.errors import UserError
@@ -16,6 +17,7 @@ from csv_numbers import NumberStyle, read_numbers
 from csv_times import Rows, filled, plural, rows_in_time
 
 NOTHING = "nothing known"  # a column of zeros
+CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?( ?[AaPp][Mm])?")
 
 Column = tuple[str, list[float]]  # its name, its numbers (N)
 
@@ -52,6 +54,8 @@ def read_columns(
     table = read_table(content, name, options.separator)
     check_names(name, list(table.columns), targets, known_future, past_only)
     reader = Reader(table, options)
+    if options.date_format and options.time != "none" and reader.dates is None:
+        raise UserError(f"{name} has no column of dates ({options.date_format}); give another --date-format or none")
     columns = [(column, reader.numbers(column)) for column in (*targets, *past_only)]
     known = [pair for column in known_future for pair in reader.known(column)]
     # A decoder has to read something at each step. Where nothing is known of the future, it reads zeros.
@@ -66,10 +70,21 @@ def dates_of_rows(table: Table, options: TableOptions) -> Dates | None:
         return None
     if options.time is not None:
         check_name(table.name, list(table.columns), options.time)
-        return read_dates(table, options.time, options.date_format)
+        return read_dates(with_clock(table, options.time), options.time, options.date_format)
     found = (column for column, cells in table.columns.items() if holds_dates(cells, options.date_format))
     column = next(found, None)
-    return None if column is None else read_dates(table, column, options.date_format)
+    return None if column is None else read_dates(with_clock(table, column), column, options.date_format)
+
+
+def with_clock(table: Table, column: str) -> Table:
+    """The table, with hours added to the dates of this column, where those stand in a column of their own."""
+    dates = table.columns[column]
+    clocks = (cells for cells in table.columns.values() if all(CLOCK.fullmatch(cell) for cell in cells))
+    clock = next(clocks, None)
+    if clock is None or any(":" in date for date in dates):
+        return table
+    joined = [f"{date} {hour}" if date else date for date, hour in zip(dates, clock)]
+    return replace(table, columns=table.columns | {column: joined})
 
 
 class Reader:
