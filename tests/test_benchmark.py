@@ -277,7 +277,7 @@ def test_the_command_prints_what_it_keeps(small, monkeypatch, capsys, tmp_path):
             assert row[f"share_of_{name}_matmul"] == pytest.approx(rate * row["flops_per_token"] / limit)
         if row["variant"] == "default":
             line = next(line for line in lines if line.startswith(row["stage"]))
-            assert line.split()[1:4] == [row["precision"], row["optimizer"], f"{rate:,.0f}"]
+            assert line.split()[1:3] == [row["precision"], f"{rate:,.0f}"]
     varied = {(point["stage"], point["what"]) for point in kept["scaling"]}
     for stage in STAGES:
         attends = "num_heads" in load_stage(stage).defaults

@@ -6,8 +6,8 @@
     python -m shared.benchmark --scaling                also how costs grow with context, text, vocabulary and width;
                                                         about ten minutes
 
-Training is forward, backward, clipping and the optimizer, in the precision and with the optimizer that the start-up
-probe chooses here, and in float32 where that is another. Generation is one token at a time with sampling, when the
+Training is forward, backward, clipping and the optimizer, in the precision that the start-up probe chooses here, and
+in float32 where that is another. Generation is one token at a time with sampling, when the
 window is full. Every speed is the median of many steps, measured in a fresh process, so that memory or caches that one
 measurement leaves behind cannot change the next.
 """
@@ -69,12 +69,11 @@ def measure(case: Case, variant: str, matmul: dict[str, float]) -> dict:
 def measure_stage(case: Case, matmul: dict[str, float]) -> list[dict]:
     """The rows of one stage: as the probe chooses, in float32 if that is something else, and with scratch cells."""
     rows = [measure(case, "default", matmul)]
-    chosen = {name: rows[0][name] for name in ("precision", "optimizer")}
-    if chosen["precision"] != "float32":
-        rows.append(measure(case.but(**chosen).but(precision="float32"), "float32", matmul))
+    if rows[0]["precision"] != "float32":
+        rows.append(measure(case.but(precision="float32"), "float32", matmul))
     # A stage that trains PyTorch's layers by default has its cell written out in model.py too: measured beside it.
     if case.settings.get("implementation", "scratch") != "scratch":
-        rows.append(measure(case.but(**chosen, implementation="scratch"), "scratch", matmul))
+        rows.append(measure(case.but(precision=rows[0]["precision"], implementation="scratch"), "scratch", matmul))
     return rows
 
 

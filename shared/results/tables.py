@@ -80,7 +80,7 @@ def run_row(runs: list[dict], lossless: bool, counts: list[dict]) -> list[str]:
     name = f"`{name}`" if runs[0]["preset"] == "flags" else name
     scores = [run["validation"] for run in runs]
     measures = measures_in_nats(scores) if lossless else measures_in_words(scores, counts)
-    computed = sorted({f"{run['settings']['precision']}, {run['settings']['optimizer']}" for run in runs})
+    computed = sorted({run["settings"]["precision"] for run in runs})
     duration = in_minutes(mean(run["command_seconds"] for run in runs))
     return [
         f"[{stage_title(stage)}](../../{stage}/README.md)", name, *measures, f"{runs[0]['parameters'] / 1e6:.2f} M",
@@ -112,7 +112,7 @@ def costs(folder: Path) -> str:
         return ""
     usual, narrow = read_json(usual), read_json(narrow)
     rates = {name: rate / 1e9 for name, rate in usual["matmul_flops_per_second"].items()}
-    chosen = " or ".join(sorted({f"{row['precision']} and {row['optimizer']}" for row in narrow["rows"]}))
+    chosen = " or ".join(sorted({row["precision"] for row in narrow["rows"]}))
     legend = (
         f"*Of the best*: the share of {rates['float32']:,.0f} GFLOP/s, this machine's rate in one large float32 "
         f"product ({rates['bfloat16']:,.0f} in bfloat16), that training in float32 reaches. *With AVX2 only*: the "

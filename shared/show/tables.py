@@ -26,10 +26,10 @@ peak MiB     {memory}"""
 
 def cost_table(content: dict, earlier: dict | None = None) -> str:
     """All rows of a benchmark and what the columns mean; with an earlier benchmark's content, ratios to its rows."""
-    lines = [["", "precision", "optimizer", *COLUMNS]]
+    lines = [["", "precision", *COLUMNS]]
     for row in content["rows"]:
         title = row["stage"] if row["variant"] == "default" else f"  {row['variant']}"
-        lines.append([title, row["precision"], row["optimizer"], *(cell(row, *how) for how in COLUMNS.values())])
+        lines.append([title, row["precision"], *(cell(row, *how) for how in COLUMNS.values())])
         if row["variant"] == "scratch":
             lines.append(ratios("    of PyTorch's", row, same_row(content["rows"], row | {"variant": "default"})))
         if earlier:
@@ -54,7 +54,7 @@ def cost_lines(usual: dict, narrow: dict) -> list[list[str]]:
         shown = [(row, "training"), (exact, "training"), (exact, "of f32"), (held, "training")]
         shown += [(row, name) for name in ("writing 1", "writing 64", "peak MiB")]
         figures = [cell(each, *COLUMNS[name]) for each, name in shown]
-        lines.append([row["stage"], figures[0], f"{row['precision']}, {row['optimizer']}", *figures[1:]])
+        lines.append([row["stage"], figures[0], row["precision"], *figures[1:]])
     return lines
 
 
@@ -68,7 +68,7 @@ def ratios(title: str, row: dict, reference: dict) -> list[str]:
     """A line of the table: each figure as a multiple of the reference's."""
     keys = [key for key, _ in COLUMNS.values()]
     multiples = {key: row[key] / reference[key] for key in keys if row.get(key) and reference.get(key)}
-    return [title, "", "", *(cell(multiples, key, "{:.2f}x") for key in keys)]
+    return [title, "", *(cell(multiples, key, "{:.2f}x") for key in keys)]
 
 
 def differences(content: dict, earlier: dict) -> list[str]:
