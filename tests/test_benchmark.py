@@ -1,8 +1,10 @@
 """The benchmark: it times what training does, counts what a hand counts, and shows what it measured."""
 
+import contextlib
 import dataclasses
 import json
 import math
+import os
 import sys
 from itertools import islice
 from types import SimpleNamespace
@@ -12,7 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from shared.benchmark import __main__ as benchmark
-from shared.benchmark import costs, timing
+from shared.benchmark import busy, costs, timing
 from shared.benchmark.costs import Case, flops_per_token, training_cost, training_steps
 from shared.benchmark.timing import in_fresh_process, median_seconds, peak_mib
 from shared.errors import UserError
@@ -305,3 +307,40 @@ def test_the_probe_chooses_what_is_timed(small):
     assert cost["precision"] in ("float32", "bfloat16") and cost["optimizer"] in ("muon", "adamw")
     wanted = training_cost(tiny("model-01-rnn", precision="float32", optimizer="muon"))
     assert (wanted["precision"], wanted["optimizer"]) == ("float32", "muon")
+
+
+# ----------------------------------------------------------------------------------------------------- busy programs
+
+
+def test_every_way_of_waiting_reaches_the_process_that_is_measured_and_no_later_one(monkeypatch):
+    seen, before = [], dict(os.environ)
+    monkeypatch.setattr(
+        busy, "in_fresh_process", lambda function, case: seen.append(dict(os.environ)) or [1.0, 2.0, 3.0]
+    )
+    rows = busy.busy_costs([tiny("model-01-rnn"), tiny("model-02-lstm")])
+    assert [row["way"] for row in rows] == [*busy.WAYS] * 2
+    assert all(variables.items() <= each.items() for variables, each in zip([*busy.WAYS.values()] * 2, seen))
+    assert os.environ == before
+
+
+def test_busy_programs_run_while_a_step_is_measured_and_end_with_it(monkeypatch):
+    started = []
+    popen = busy.subprocess.Popen
+    monkeypatch.setattr(busy.subprocess, "Popen", lambda command: started.append(popen(command)) or started[-1])
+    with pytest.raises(KeyboardInterrupt), busy.busy_programs(2):
+        assert [program.poll() for program in started] == [None, None]
+        raise KeyboardInterrupt
+    assert all(program.poll() is not None for program in started) and len(started) == 2
+
+
+def test_steps_are_measured_beside_none_one_and_two_programs(monkeypatch):
+    beside = []
+    monkeypatch.setattr(busy, "SECONDS", 0.01)
+    monkeypatch.setattr(busy, "busy_programs", lambda number: beside.append(number) or contextlib.nullcontext())
+    found = busy.step_milliseconds(tiny("model-02-lstm"))
+    assert beside == [0, 1, 2] and len(found) == 3 and min(found) > 0
+
+
+def test_the_table_of_busy_programs_shows_the_ratio():
+    table = busy.busy_table([{"stage": "model-01-rnn", "way": "briefly, as here", "milliseconds": [30.0, 75.0, 90.4]}])
+    assert table.splitlines()[1].split()[-7:] == ["30", "ms", "75", "ms", "90", "ms", "2.5x"]

@@ -5,6 +5,8 @@
     python -m shared.benchmark --against before.json    ... and see later what a change did to them
     python -m shared.benchmark --scaling                also how costs grow with context, text, vocabulary and width;
                                                         about ten minutes
+    python -m shared.benchmark --busy                   how long a step takes beside one and two busy programs: four
+                                                        minutes, on a machine with nothing else to do
 
 Training is forward, backward, clipping and the optimizer, in the precision that the start-up probe chooses here, and
 in float32 where that is another. Generation is one token at a time with sampling, when the
@@ -27,6 +29,7 @@ def parse_flags() -> argparse.Namespace:
     parser.add_argument("--stage", choices=STAGES, help="measure only this one")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where to compute [cpu]")
     parser.add_argument("--scaling", action="store_true", help="also vary context, vocabulary, width and text length")
+    parser.add_argument("--busy", action="store_true", help="measure training beside busy programs, and nothing else")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the figures to this file")
     parser.add_argument("--against", type=Path, metavar="PATH", help="show ratios to what an earlier --json kept")
     return parser.parse_args()
@@ -35,6 +38,7 @@ def parse_flags() -> argparse.Namespace:
 if __name__ == "__main__":
     read_flags(parse_flags)  # before PyTorch is imported, which takes a second
 
+from shared.benchmark.busy import busy_costs, busy_table
 from shared.benchmark.costs import Case, generation_cost, training_cost
 from shared.benchmark.timing import in_fresh_process, matmul_rate
 from shared.errors import UserError
@@ -108,16 +112,26 @@ def main() -> None:
         raise UserError(f"{flags.against} is no benchmark; give a file that --json wrote")
     vocab_size = train_tokenizer("word", load_corpus().train).vocab_size
     cases = [Case(stage, flags.device, {"vocab_size": vocab_size}) for stage in STAGES if flags.stage in (None, stage)]
-    matmul = {name: in_fresh_process(matmul_rate, flags.device, name) for name in ("float32", "bfloat16")}
     command = rebuilt_command(["python", "-m", "shared.benchmark", *sys.argv[1:]], drop=["--json", "--against"])
-    content = {"command": command, "machine": machine(), "device": flags.device, "matmul_flops_per_second": matmul}
+    content = {"command": command, "machine": machine(), "device": flags.device}
+    if flags.busy:
+        content["rows"] = busy_costs(cases)
+        print(busy_table(content["rows"]))
+    else:
+        measure_all(cases, flags, content, earlier)
+    if flags.json:
+        write_json(flags.json, content)
+
+
+def measure_all(cases: list[Case], flags: argparse.Namespace, content: dict, earlier: dict | None) -> None:
+    """Fill in `content` what the stages cost, and print it."""
+    matmul = {name: in_fresh_process(matmul_rate, flags.device, name) for name in ("float32", "bfloat16")}
+    content["matmul_flops_per_second"] = matmul
     content["rows"] = [row for case in cases for row in measure_stage(case, matmul)]
     print(cost_table(content, earlier), flush=True)
     content["scaling"] = [point for case in cases if flags.scaling for point in measure_scaling(case)]
     if flags.scaling:
         print("\n" + scaling_tables(content["scaling"]))
-    if flags.json:
-        write_json(flags.json, content)
 
 
 if __name__ == "__main__":
