@@ -36,6 +36,11 @@ class Corpus:
     test: str
     sha256: str
 
+    @property
+    def held_out(self) -> str:
+        """All that a model may not learn from."""
+        return self.validation + self.test
+
 
 def load_corpus(name: str = "shakespeare", at_blank_line: bool = False) -> Corpus:
     """The corpus of this name, or the text file at this path.

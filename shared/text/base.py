@@ -1,0 +1,73 @@
+"""What every tokenizer promises."""
+
+from collections.abc import Sequence
+
+
+class Tokenizer:
+    """What the three tokenizers have in common.
+
+    name        "word", "char" or "bpe"
+    lossless    True when decode(encode(text)) is text; only then are bits per character defined
+    unk_id      id of <unk>, the token that stands for every word out of the vocabulary, or None where there is none; a
+                sampler never generates it
+    newline_id  id to start from when there is no prompt
+    vocab_size  number of ids; they run from 0
+    """
+
+    name: str
+    lossless = True
+    unk_id: int | None = None
+    newline_id: int
+    vocab_size: int
+
+    @classmethod
+    def train(cls, text: str, vocab_size: int | None = None, held_out: str = "") -> "Tokenizer":
+        """Choose the vocabulary from a training text; vocab_size is an upper limit.
+
+        held_out: text of which nothing is learned but which characters it has, if characters are the tokens.
+        """
+        raise NotImplementedError
+
+    def encode(self, text: str) -> list[int]:
+        """Text -> ids, for any text that is valid Unicode; `check_prompt` says what in it is unknown."""
+        raise NotImplementedError
+
+    def decode(self, ids: list[int]) -> str:
+        """Ids -> text."""
+        streamer = self.streamer()
+        return "".join(map(streamer.push, ids)) + streamer.flush()
+
+    def streamer(self) -> "Streamer":
+        """A decoder that takes one id at a time; what it gives, laid end to end, is what decode gives."""
+        raise NotImplementedError
+
+    def glyph(self, token: int) -> str:
+        """A short visible form of one token, for the axes of plots."""
+        raise NotImplementedError
+
+    def check_prompt(self, text: str) -> list[tuple[str, list[str]]]:
+        """The words or signs of text that the vocabulary lacks, in order, each with the nearest that it has."""
+        return []
+
+    def share_unknown(self, ids: list[int]) -> float:
+        """The share of ids that are the unknown token, from 0 to 1."""
+        return sum(token == self.unk_id for token in ids) / max(len(ids), 1)
+
+    def to_dict(self) -> dict:
+        """Plain types for a checkpoint; tokenizer_from_dict turns them back into the tokenizer."""
+        raise NotImplementedError
+
+
+class Streamer:
+    """Turns ids into text one at a time. This one looks every id up and remembers nothing."""
+
+    def __init__(self, texts: Sequence[str] | Sequence[bytes]) -> None:
+        self.texts = texts  # text of each id
+
+    def push(self, token: int) -> str:
+        """The text that can be shown now that this id is known; it may be empty."""
+        return self.texts[token]
+
+    def flush(self) -> str:
+        """The text that was still waiting when the last id had come."""
+        return ""
