@@ -214,7 +214,7 @@ def read_text(data: str, tokenizer_name: str, whole: bool) -> Text:
     cut = len(corpus.train) // PART
     end_of_speech = corpus.train.find("\n\n", cut)  # -1 in a text without blank lines
     part = corpus.train if whole else corpus.train[: max(cut, end_of_speech)]
-    tokenizer = train_tokenizer(tokenizer_name, part, None)
+    tokenizer = train_tokenizer(tokenizer_name, part, held_out=corpus.validation)
     return Text(*(torch.tensor(tokenizer.encode(text)) for text in (part, corpus.validation)), tokenizer, corpus.name)
 
 

@@ -65,6 +65,7 @@ import numpy as np
 from shared.errors import UserError
 from shared.measure.evaluation import Evaluation
 from shared.run.records import write_text
+from shared.text.advice import advice
 from shared.text.corpus import Corpus, load_corpus
 
 ABSOLUTE = 0.5  # what is taken from each count when the counts say nothing better
@@ -299,8 +300,10 @@ def main() -> None:
     # Words are not cut in two: by words, a corpus without plays of its own is split at a blank line.
     corpus = load_corpus(flags.data, at_blank_line=flags.tokenizer == "word")
     log(f"{corpus.name}: learning the {flags.tokenizer} vocabulary")
-    tokenizer = train_tokenizer(flags.tokenizer, corpus.train, flags.vocab_size)
+    tokenizer = train_tokenizer(flags.tokenizer, corpus.train, flags.vocab_size, corpus.held_out)
     train, validation = tokenizer.encode(corpus.train), tokenizer.encode(corpus.validation)
+    for line in advice(corpus, tokenizer, train):
+        log(line)
     log(f"counting n-grams of up to {flags.order} tokens")
     characters = len(tokenizer.decode(validation[1:])) if tokenizer.lossless else None
     result = score(train, validation, tokenizer.vocab_size, flags.order, characters)

@@ -26,7 +26,8 @@ TEXTS = {
     "Emoji": "ok 👍🏽👍 👨‍👩‍👧 coming 🇩🇪🇧🇷 ❤️‍🔥! 1️⃣ 🏴󠁧󠁢󠁥󠁮󠁧󠁿\n",
     "Numbers": "3.14, 1,000,000; 10:30 -5 50% $3 5 € 2021-03-04 27/04/2021\n",
     "Addresses": "See http://a.b/c?d=1, e.g. me@host.org (U.S.A.).\n#Title @name ~/file.txt C:\\x\\y.txt\n",
-    "Code": "def get_value(self_, n=0):\n    return foo.bar(x)[i] + C++ - C# * 2 # i++ != '0'\nsnakeCase.camelCase -> a->b; \"\\n\"\n",
+    "Code": "def get_value(self_, n=0):\n    return foo.bar(x)[i] + C++ - C# * 2 # i++ != '0'\n"
+    'snakeCase.camelCase -> a->b; "\\n"\n',
     "Lyrics": "'Cause rock 'n' roll (yeah)\n(x2) don’t—don't -- no ... oh-oh\n",
     "Records": '{"id": 0, "text": "said \\"no\\"", "sum": 1000.5}\na,b,c\tx\n',
     "Colours": "\x1b[31mlove\x1b[0m and \x1b]0;title\x07 king.\n",

@@ -77,7 +77,7 @@ def train_missing(budget: Budget, folder: Path) -> list[Path]:
     Runs are kept as <stage>/seed<N>/. An unfinished one is resumed, and one of another budget is a UserError.
     """
     corpus = load_corpus(budget.data, at_blank_line=budget.tokenizer == "word")
-    vocab_size = train_tokenizer(budget.tokenizer, corpus.train).vocab_size
+    vocab_size = train_tokenizer(budget.tokenizer, corpus.train, held_out=corpus.held_out).vocab_size
     log(f"budget      {budget.tokens:,} tokens of {corpus.name} for each stage, by {budget.tokenizer}")
     wanted = budget_settings(budget, vocab_size)
     # A run of another budget is refused before any training, which takes long.

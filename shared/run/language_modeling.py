@@ -18,8 +18,10 @@ from shared.run.device import autocast
 from shared.run.experiment import Run, probe, start_run
 from shared.run.stage import COMMON, Stage
 from shared.run.training import Task
+from shared.text.advice import advice
 from shared.text.batches import Batch, Lanes
 from shared.text.corpus import Corpus, load_corpus
+from shared.text.signs import printable
 from shared.text.tokenizer import Tokenizer, tokenizer_from_dict, train_tokenizer
 
 SAMPLE_TOKENS = 40  # of the text shown at each evaluation
@@ -64,7 +66,7 @@ def load_text(settings: dict, saved: dict | None) -> tuple[Corpus, Tokenizer]:
     """The corpus, and the tokenizer trained on its training part or, on resuming, the saved one."""
     corpus = load_corpus(settings["data"], at_blank_line=settings["tokenizer"] == "word")
     if saved is None:
-        return corpus, train_tokenizer(settings["tokenizer"], corpus.train, settings["vocab_size"])
+        return corpus, train_tokenizer(settings["tokenizer"], corpus.train, settings["vocab_size"], corpus.held_out)
     if corpus.sha256 != saved["corpus"]["sha256"]:
         raise UserError(f"{settings['data']} is not the text that the saved run read; train anew without --resume")
     return corpus, tokenizer_from_dict(saved["tokenizer"])
@@ -73,7 +75,6 @@ def load_text(settings: dict, saved: dict | None) -> tuple[Corpus, Tokenizer]:
 def encode_text(corpus: Corpus, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
     """The training and the validation text as ids. UserError where there is too little to validate on."""
     train_ids, validation_ids = (torch.tensor(tokenizer.encode(text)) for text in (corpus.train, corpus.validation))
-    tokenizer.encode(corpus.test)  # complains now, and not in a comparison later, of a character that is new there
     if len(validation_ids) < 2:
         raise UserError(f"{corpus.name} leaves no validation text; use a longer file")
     return train_ids, validation_ids
@@ -124,7 +125,7 @@ def language_task(
 
     def look() -> None:
         generator = torch.Generator().manual_seed(settings["seed"])
-        log("  | " + sample_text(model, tokenizer, generator).replace("\n", "\n  | ") + "\n")
+        log("  | " + printable(sample_text(model, tokenizer, generator)).replace("\n", "\n  | ") + "\n")
 
     return Task(lanes.batch, step, validate, describe, look, "tokens")
 
@@ -150,6 +151,8 @@ def introduce(
     log(f"{run.name} on {run.device} in {settings['precision']}, {optimizer}")
     log(f"corpus      {corpus.name}: {len(lanes.ids):,} training tokens, {len(validation_ids):,} validation tokens")
     log(f"vocabulary  {tokenizer.vocab_size:,} tokens ({tokenizer.name}){unknown}")
+    for line in advice(corpus, tokenizer, lanes.ids.tolist()):
+        log(f"notice      {line}")
     log(f"parameters  {parameters:,}, of which {model.embedding.weight.numel():,} in the embedding")
     batch = f"{settings['batch_size']} x {settings['context_length']} tokens"
     duration = f"{settings['max_steps'] / lanes.steps_per_epoch:.1f} epochs, about {max(minutes, 0.1):.1f} minutes"

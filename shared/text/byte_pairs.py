@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
 
-
 from shared.errors import UserError
 from shared.text.base import Streamer, Tokenizer
 from shared.text.signs import visible
