@@ -19,7 +19,7 @@ from shared.text.corpus import load_corpus
 from shared.text.signs import visible
 from shared.text.spacing import WordStreamer, bare
 from shared.text.tokenizer import tokenizer_from_dict, train_tokenizer
-from shared.text.words import WordTokenizer, count_bare, cut
+from shared.text.words import WordTokenizer, count_bare, split_tokens
 
 BUNDLED = Path(__file__).parents[1] / "data" / "shakespeare.txt"
 NAMES = ["word", "char", "bpe"]
@@ -184,7 +184,7 @@ def test_a_vocabulary_too_small_for_the_characters_is_refused():
     ],
 )
 def test_a_token_is_a_word_a_visible_sign_or_a_newline(text, tokens):
-    assert list(map(bare, cut(text))) == tokens
+    assert list(map(bare, split_tokens(text))) == tokens
 
 
 def test_the_vocabulary_is_every_word_seen_twice_most_frequent_first_then_by_alphabet():

@@ -6,7 +6,7 @@ import pytest
 from properties import given, settings, st
 
 from shared.text.decoding import normalise
-from shared.text.words import WordTokenizer, cut
+from shared.text.words import WordTokenizer, split_tokens
 
 # A few lines each, dense in what is cut or spaced in another way than in English prose.
 TEXTS = {
@@ -93,4 +93,4 @@ def test_a_blank_that_no_token_stands_for_is_none():
 
 
 def test_a_long_run_of_blanks_takes_no_time():
-    assert len(cut(" " * 200_000 + "a" + "\u00a0" * 200_000)) == 1
+    assert len(split_tokens(" " * 200_000 + "a" + "\u00a0" * 200_000)) == 1

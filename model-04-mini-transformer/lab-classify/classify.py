@@ -47,7 +47,7 @@ from shared.measure.faithfulness import rank_correlation
 from shared.run.checkpoint import load_checkpoint
 from shared.show.figures import save_figure
 from shared.text.corpus import decode, read_bytes
-from shared.text.tokenizer import is_word
+from shared.text.spacing import is_word
 
 from data import GENRES, PASSAGE_WORDS, cut, read_plays, tokenize, without_speakers
 from encoders import ENCODERS, CountedWords, LearnedWords

@@ -11,7 +11,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from shared.text.corpus import SHAKESPEARE, WORKS
-from shared.text.tokenizer import WORD_TOKEN, is_word
+from shared.text.spacing import bare, is_word
+from shared.text.words import split_tokens
 
 GENRES = ("comedy", "history", "tragedy")
 PASSAGE_WORDS = 200
@@ -43,7 +44,7 @@ def tokenize(text: str) -> list[str]:
     >>> tokenize("Words,\nWords!")
     ['words', ',', 'words', '!']
     """
-    return [token for token in WORD_TOKEN.findall(text.lower()) if token != "\n"]
+    return [bare(token) for token in split_tokens(text.lower()) if token != "\n"]
 
 
 def cut(tokens: list[str], num_words: int = PASSAGE_WORDS) -> list[tuple[str, ...]]:

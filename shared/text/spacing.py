@@ -31,9 +31,9 @@ def blanks(token: str) -> tuple[str, str]:
 class SpacedStreamer(Streamer):
     """Puts words and signs together where each sign brings its own blanks: only words need a space between them.
 
-    >>> streamer = SpacedStreamer(["<unk>", "\n", "mot", " ; ", "("])
-    >>> "".join(map(streamer.push, [2, 3, 2, 2, 4, 2, 3, 1, 2]))
-    'mot ; mot mot(mot ;\nmot'
+    >>> streamer = SpacedStreamer(["<unk>", "mot", " ; ", "("])
+    >>> "".join(map(streamer.push, [1, 2, 1, 1, 3, 1]))
+    'mot ; mot mot(mot'
     """
 
     def __init__(self, words: list[str]) -> None:

@@ -71,8 +71,8 @@ class WordTokenizer(Tokenizer):
 
         >>> WordTokenizer.train("to be or not to be").words
         ['<unk>', '\n', 'be', 'to']
-        >>> WordTokenizer.train("a, b (a, b) f(a)").words
-        ['<unk>', '\n', 'a', ', ', 'b']
+        >>> WordTokenizer.train("x ; y\nx ; y").words
+        ['<unk>', '\n', ' ; ', 'x', 'y']
         """
         if vocab_size is not None and vocab_size < 2:
             raise UserError(f"a word vocabulary of {vocab_size} is too small; it holds <unk> and the newline at least")
@@ -88,11 +88,11 @@ class WordTokenizer(Tokenizer):
         >>> WordTokenizer.train("to be or not to be").encode("to be kind")
         [3, 2, 0]
         """
-        ids = list(map(self.find, cut(text)))
+        ids = list(map(self.find, split_tokens(text)))
         return [token for token in ids if token is not None] if None in ids else ids
 
     def _find(self, token: str) -> int | None:
-        """The id of a token as `cut` gives it; None for a blank that no token stands for."""
+        """The id of a token as `split_tokens` gives it; None for a blank that no token stands for."""
         form = one_blank(token)
         if form not in self.forms:
             form = closest(form, self.variants.get(bare(form)))
@@ -110,7 +110,7 @@ class WordTokenizer(Tokenizer):
         >>> WordTokenizer.train("Romeo Romeo Rome Rome").check_prompt("romeo")
         [('romeo', ['Romeo', 'Rome'])]
         """
-        words = dict.fromkeys(bare(token) for token in cut(text))
+        words = dict.fromkeys(bare(token) for token in split_tokens(text))
         return [(word, self._nearest(word)) for word in words if word not in self.variants and not word.isspace()]
 
     def _nearest(self, word: str) -> list[str]:
@@ -125,10 +125,10 @@ class WordTokenizer(Tokenizer):
         return {"name": self.name, "words": list(self.words)} | ({"keeps_blanks": True} if self.keeps_blanks else {})
 
 
-def cut(text: str) -> list[str]:
+def split_tokens(text: str) -> list[str]:
     r"""Words, newlines, and signs with the blanks about them.
 
-    >>> cut("Well, (he said)")
+    >>> split_tokens("Well, (he said)")
     ['Well', ', ', '(', 'he', 'said', ')\r']
     """
     return WORD_TOKEN.findall(OPEN + text.replace("\n", f"{OPEN}\n{OPEN}") + OPEN)
@@ -163,7 +163,7 @@ def contradictions(form: str, other: str) -> int:
 def count_bare(text: str) -> Counter:
     """How often each word and sign occurs."""
     counts = Counter()
-    for token, count in Counter(cut(text)).items():
+    for token, count in Counter(split_tokens(text)).items():
         if token == "\n" or not token.isspace():
             counts[bare(token)] += count
     return counts
@@ -172,7 +172,7 @@ def count_bare(text: str) -> Counter:
 def count_forms(text: str) -> Counter:
     """How often each word, and each sign with its blanks occurs. What is open, or seen once, counts for the closest."""
     found = Counter()
-    for token, count in Counter(cut(text)).items():
+    for token, count in Counter(split_tokens(text)).items():
         found[one_blank(token)] += count
     counts, variants = Counter(), defaultdict(list)
     # The certain ones first, the most frequent first.
