@@ -272,6 +272,11 @@ def test_dates_that_can_be_two_days_are_asked_for(sign):
     assert read(text, date_format=f"%d{sign}%m{sign}%Y").rows.times[0] == datetime(2023, 2, 1)
 
 
+def test_the_order_of_day_and_month_is_given_for_dates_where_it_is_open():
+    assert read(timed(hours(3)), date_format="day-month-year").rows.times == hours(3)
+    assert "'12/24/2023' is no date (day-month-year)" in refusal(timed(["12/24/2023"]), date_format="day-month-year")
+
+
 def test_one_date_settles_which_number_is_the_day():
     days = [datetime(2023, 1, 1) + timedelta(days=day) for day in range(20)]
     assert read(timed(days, "%d/%m/%Y")).rows.times == days == read(timed(days, "%m/%d/%Y")).rows.times

@@ -55,7 +55,7 @@ def read_dates(table: Table, column: str, date_format: str | None) -> Dates:
     if date_format and date_format not in ORDERS:
         return Dates(column, all_dates(table, column, date_format), date_format)
     there = [cell for cell in cells if not is_missing(cell)]
-    orders = [date_format] if date_format else possible_orders(there)
+    orders = possible_orders(there, date_format)
     readings = [all_dates(table, column, order) for order in orders]
     if any(other != readings[0] for other in readings):
         place = next(place for place, (first, second) in enumerate(zip(*readings)) if first != second)
@@ -66,10 +66,12 @@ def read_dates(table: Table, column: str, date_format: str | None) -> Dates:
     return Dates(column, readings[0], in_words(there[0], orders[0]))
 
 
-def possible_orders(cells: list[str]) -> list[str]:
-    """The orders in which all cells are dates; the likeliest where there is none."""
+def possible_orders(cells: list[str], given: str | None) -> list[str]:
+    """The orders in which all cells are dates; the likeliest where there is none. What is given settles the others."""
     if any(re.match(r"\d{4}", cell) for cell in cells):
-        return ["year-month-day"]
+        return ["year-month-day"]  # whatever is given: other files of a folder may need it
+    if given:
+        return [given]
     fitting = [order for order in ORDERS[1:] if all(is_date(cell, order) for cell in cells)]
     return fitting or ["day-month-year"]
 

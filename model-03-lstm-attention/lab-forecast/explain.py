@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
-from shared.run.cli import ArgumentParser, read_flags, run_main
+from shared.run.cli import ArgumentParser, log, read_flags, run_main
 
 from flags import add_table_flags, series_flags
 
@@ -44,6 +44,8 @@ def main() -> None:
     found, lags = {}, set()
     for path in flags.checkpoints:
         model, row, series, settings = load_forecaster(Path(path), series_flags(flags))
+        for line in series.understood:
+            log(f"table: {line}")
         lags.add(series.lag)
         if len(lags) > 1:
             raise UserError(f"{path} was trained on another lag than those before it; draw each lag by itself")
