@@ -120,7 +120,7 @@ def test_the_bytes_are_on_the_disk_before_the_name_changes(tmp_path, monkeypatch
     monkeypatch.setattr(os, "fsync", lambda number: (done.append("fsync"), fsync(number)))
     monkeypatch.setattr(os, "replace", lambda *names: (done.append("replace"), replace(*names)))
     save_checkpoint(tmp_path / "best.pt", content())
-    assert done == ["fsync", "replace"]
+    assert done[:2] == ["fsync", "replace"]
 
 
 # Reading

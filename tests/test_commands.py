@@ -25,7 +25,7 @@ from terminal import copy_folder, split, started, typed
 from shared.model.sampling import generate
 from shared.run import experiment, generation
 from shared.run.checkpoint import load_checkpoint
-from shared.run.experiment import RUN_FILES, make_room
+from shared.run.folder import RUN_FILES, make_room
 from shared.run.restore import restore_language_model
 from shared.run.stage import generate_stage, train_stage
 from shared.show import maps
@@ -189,12 +189,16 @@ def test_bfloat16_trains_and_is_scored_in_float32(course, tmp_path):
 def test_previous_never_mixes_the_files_of_two_runs(tmp_path):
     for name in RUN_FILES:
         (tmp_path / name).write_text("finished", encoding="utf-8")
-    make_room(tmp_path, saved=None)
+    make_room(tmp_path)
     (tmp_path / "last.pt").write_text("stopped early", encoding="utf-8")
-    make_room(tmp_path, saved=None)
-    kept = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "previous").iterdir()}
-    assert kept.pop("last.pt") == "stopped early"
-    assert "finished" not in kept.values()
+    make_room(tmp_path)
+    first, second = (
+        {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "previous" / number).iterdir()}
+        for number in "12"
+    )
+    assert set(first) == set(RUN_FILES) and set(first.values()) == {"finished"}
+    assert second.pop("last.pt") == "stopped early"
+    assert "finished" not in second.values()
 
 
 # Stopping and going on
@@ -455,11 +459,12 @@ def test_the_reported_perplexity_is_that_of_the_saved_model_on_the_whole_validat
 
 def test_a_second_run_moves_the_first_to_previous(course, trained, tmp_path):
     shutil.copytree(trained(STAGE_1).folder / "checkpoints", tmp_path / "run")
-    before = {name: (tmp_path / "run" / name).read_bytes() for name in RUN_FILES}
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.name in RUN_FILES}
     line = f"python train.py --data ../short.txt {SMALL} --seed 2 --out-dir {tmp_path / 'run'}"
     run = typed(course / STAGE_1, line)
-    assert str(tmp_path / "run" / "previous") in run.err
-    assert {name: (tmp_path / "run" / "previous" / name).read_bytes() for name in RUN_FILES} == before
+    kept = tmp_path / "run" / "previous" / "1"
+    assert str(kept) in run.err
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
     assert (tmp_path / "run" / "best.pt").read_bytes() != before["best.pt"]
     assert load_checkpoint(tmp_path / "run" / "best.pt")["settings"]["seed"] == 2
 

@@ -444,8 +444,8 @@ def test_a_folder_that_is_missing_or_none_is_one_line_for_the_user(tmp_path, fol
 )
 def test_a_save_that_fails_half_way_keeps_the_old_picture_and_leaves_no_temporary_file(tmp_path, failure, expected):
     class Failing(Figure):
-        def savefig(self, path, **settings):
-            Path(path).write_bytes(b"half a pict")
+        def savefig(self, file, **settings):
+            file.write(b"half a pict")
             raise failure
 
     path = tmp_path / "map.png"

@@ -10,7 +10,7 @@ from shared.results.excerpts import chapter, front_scores, front_table
 from shared.results.kept import file_name, load_results
 from shared.results.labs import lab_tables, load_lab_results
 from shared.results.tables import costs, gpu_tables, tables
-from shared.run.records import differing_setting, read_json
+from shared.run.records import differing_setting, read_json, write_text
 from shared.stages import LABS, load_stage
 from shared.text.corpus import SHAKESPEARE
 
@@ -81,7 +81,7 @@ def write(root: Path) -> None:
     """Write the results into the front page, the notebook and the chapters."""
     for path, before, after in updated_pages(root):
         if after != before:
-            path.write_text(after, encoding="utf-8", newline="\n")
+            write_text(path, after)
 
 
 def check(root: Path) -> None:

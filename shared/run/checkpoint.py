@@ -1,12 +1,13 @@
 """Checkpoints: written whole or not at all, loaded without running anybody's code."""
 
-import os
 import zipfile
 from pathlib import Path
 
 import torch
 
 from shared.errors import UserError
+from shared.files import whole_file
+from shared.run.folder import earlier_runs
 
 # Written into every checkpoint, and raised when what it holds changes. 1: before there was such a number; 2: this one.
 FORMAT = 2
@@ -14,24 +15,14 @@ REQUIRED = {"stage", "settings", "weights"}
 
 
 def save_checkpoint(path: Path, content: dict) -> None:
-    """Write next to the goal, then rename: a crash or a full disk leaves the older checkpoint as it was.
-
-    UserError where it cannot be written.
-    """
-    temporary = path.with_name(path.name + ".part")
+    """Write a checkpoint whole, or leave the older one as it was. UserError where it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
+        with whole_file(path) as file:
             torch.save({"format": FORMAT} | content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError, of many lines
         reason = str(error).partition("\n")[0]
         raise UserError(f"could not write {path}: {reason}; make room or choose another --out-dir") from error
-    finally:
-        if os.path.exists(temporary):  # never raises, unlike unlink in a folder that is no folder
-            temporary.unlink()
 
 
 def load_checkpoint(path: Path, device: str | torch.device = "cpu", stage: str | None = None) -> dict:
@@ -41,7 +32,9 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu", stage: str |
     formats are read as well: they hold the same, but for the number. UserError for any other file.
     """
     if not path.is_file():
-        raise UserError(f"there is no checkpoint at {path}; train first: python train.py (or: python train.py --quick)")
+        earlier = [f"; an earlier run is kept in {folder}" for folder in earlier_runs(path.parent)[-1:]]
+        train = "train first: python train.py (or: python train.py --quick)"
+        raise UserError(f"there is no checkpoint at {path}; {train}{''.join(earlier)}")
     try:
         with zipfile.ZipFile(path) as archive:  # torch.load does not look for a flipped bit
             if archive.testzip():

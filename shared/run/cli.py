@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import io
 import math
 import os
 import shlex
@@ -15,6 +16,7 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from shared.errors import UserError
+from shared.run.interrupts import exit_status
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -139,11 +141,32 @@ def end_at_once(number: int, frame: FrameType | None) -> NoReturn:
     os._exit(128 + number)
 
 
+class LastingFile(io.FileIO):
+    """A file that takes all that is written to it, and loses it where nobody reads it any more."""
+
+    def write(self, data: bytes) -> int:
+        """Write bytes, or drop them; their number."""
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
+def keep_stderr_open() -> None:
+    """Let no notice or progress bar end the work because its reader has gone: `| head`, or a terminal that closed."""
+    if sys.stderr is None:  # closed from the start: `2>&-`
+        sys.stderr = open(os.devnull, "w")
+    elif sys.stderr is sys.__stderr__:
+        file = LastingFile(sys.stderr.fileno(), "w", closefd=False)
+        sys.stderr = io.TextIOWrapper(file, sys.stderr.encoding, line_buffering=True)
+
+
 def run_main(main: Callable[[], None]) -> None:
     """Call a program's main function; turn what a user can mend into one line and an exit status.
 
     Exit status 2 is for mistakes, 130 for Ctrl-C.
     """
+    keep_stderr_open()
     if signal.getsignal(signal.SIGINT) is end_at_once:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
@@ -156,9 +179,9 @@ def run_main(main: Callable[[], None]) -> None:
     except UserError as error:
         log(f"error: {error}")
         sys.exit(2)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         log("\nstopped")
-        sys.exit(128 + signal.SIGINT)
+        sys.exit(exit_status(stopped))
     except BrokenPipeError:  # the reader of our output (head, say) has gone
         # Python would try to write the rest when it ends, and complain: let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 import torch
 from torch import nn
@@ -27,13 +28,16 @@ from shared.run.device import (
     set_random_state,
 )
 from shared.run.flags import EVALUATIONS
-from shared.run.optimizers import optimizers_for
+from shared.run.folder import cannot_write, drop_parts, lock_folder, make_room
+from shared.run.interrupts import exit_status
+from shared.run.optimizers import learning_rate_factor, optimizers_for
 from shared.run.records import machine, read_records, write_json
 from shared.run.training import LoopSettings, Task, train
 
 # What may differ from the saved run when it is resumed: nothing that its past depended on. A text is known by its hash.
 FREE_ON_RESUME = {"data", "device", "precision", "eval_interval"}
-RUN_FILES = ("best.pt", "last.pt", "metrics.jsonl", "learning_curve.png", "summary.json")
+MORE_ON_RESUME = {"max_steps", "epochs"}  # a finished run may go on
+LESS_ON_RESUME = {"learning_rate"}  # one whose loss was no number any more may go on with smaller steps
 
 
 @dataclass
@@ -44,6 +48,7 @@ class Run:
     settings: dict
     out_dir: Path
     saved: dict | None = None  # last.pt, on --resume
+    lock: TextIO | None = None  # while the folder is this run's alone
     began: float = field(default_factory=time.perf_counter)
 
     @property
@@ -58,19 +63,33 @@ class Run:
 
     def train(self, model: nn.Module, task: Task, identity: dict) -> None:
         """Train by the loop; `identity` is what a checkpoint holds beside the stage, the settings and the weights."""
-        make_room(self.out_dir, self.saved)
+        self.take_folder()
         settings = self.settings
         settings["eval_interval"] = settings["eval_interval"] or -(-settings["max_steps"] // EVALUATIONS)
+        if self.saved and settings["max_steps"] != self.saved["settings"]["max_steps"]:
+            log(longer_schedule(self.saved, settings))
         optimizers = optimizers_for(model, settings)
         identity = {"stage": self.name, "settings": settings, "command": self.command} | identity
         try:
             train(model, optimizers, task, loop_settings(settings), self.out_dir, identity, self.saved)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stopped:
             more = [] if "--resume" in sys.argv else ["--resume"]
             saved = (self.out_dir / "last.pt").is_file()
             how = f"go on from {self.out_dir / 'last.pt'} with: {command_line(*more)}"
             log(f"stopped; {how}" if saved else "stopped, before there was anything to save")
-            raise SystemExit(130)
+            raise SystemExit(exit_status(stopped))
+
+    def take_folder(self) -> None:
+        """Have the run's folder for this run alone; a new run finds room in it."""
+        if self.lock is None:
+            try:
+                self.out_dir.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise cannot_write(self.out_dir, error) from error
+            self.lock = lock_folder(self.out_dir)
+        drop_parts(self.out_dir)
+        if self.saved is None:
+            make_room(self.out_dir)
 
     def load_best(self, model: nn.Module) -> None:
         """Give the model the weights that did best on held-out data."""
@@ -99,41 +118,66 @@ class Run:
             "machine": machine(),
         }
         write_json(self.out_dir / "summary.json", summary | found)
+        if self.lock:
+            self.lock.close()
 
 
 def start_run(name: str, flags: Namespace, defaults: dict, presets: dict[str, dict]) -> Run:
     """The run that these flags ask for: the defaults, changed by a preset, changed by the flags that were given.
 
     With --resume the saved run's settings count instead. Prepares this process for computing on the run's device.
+    UserError where another training runs in the folder: better now than when the text is read.
     """
     given = {name: value for name, value in vars(flags).items() if value is not None}
     out_dir, resume = Path(given.pop("out_dir")).resolve(), given.pop("resume")
     preset = presets.get(given.pop("preset", None), {})
     if "epochs" in given:  # they say how many steps there are
         preset = {name: value for name, value in preset.items() if name != "max_steps"}
+    run = Run(name, defaults | preset | given, out_dir, lock=lock_folder(out_dir) if out_dir.is_dir() else None)
     if resume:
-        saved = load_checkpoint(out_dir / "last.pt", stage=name)
-        run = Run(name, resumed_settings(saved, preset | given), out_dir, saved)
-    else:
-        run = Run(name, defaults | preset | given, out_dir)
+        run.saved = load_checkpoint(out_dir / "last.pt", stage=name)
+        run.settings = resumed_settings(run.saved, defaults, preset, given)
     prepare_process(run.device)
     return run
 
 
-def resumed_settings(saved: dict, given: dict) -> dict:
-    """The saved run's settings; a flag that contradicts them is a mistake, unless it cannot change what is learned."""
-    settings = dict(saved["settings"])
-    for name, value in given.items():
+def resumed_settings(saved: dict, defaults: dict, preset: dict, given: dict) -> dict:
+    """The saved run's settings; a flag that contradicts them is a mistake, unless it cannot change what was learned.
+
+    `defaults` are for what there was no setting for when the run was saved.
+    """
+    before = defaults | saved["settings"]
+    settings = dict(before)
+    for name, value in (preset | given).items():
         if name == "precision" and value == "auto":
             continue  # it was settled when the run began
-        if name in FREE_ON_RESUME:
+        known = before.get(name)
+        more, less = (name in names and name in given and known for names in (MORE_ON_RESUME, LESS_ON_RESUME))
+        if name in FREE_ON_RESUME or (more and value > known) or (less and value < known):
             settings[name] = value
-        elif value != settings.get(name):
+            if name == "max_steps" and "epochs" in settings:
+                settings["epochs"] = None  # else they would go on to say how many steps there are
+        elif value != known:
             flag = "--" + name.replace("_", "-")
+            may = "it may become more, " * bool(more) + "it may become less, " * bool(less)
             raise UserError(
-                f"the saved run has {flag} {settings.get(name)}, not {value}; leave {flag} away, or leave --resume away"
+                f"the saved run has {flag} {known}, not {value}; {may}leave {flag} away, or leave --resume away"
             )
     return settings
+
+
+def longer_schedule(saved: dict, settings: dict) -> str:
+    """What it means for the learning rate that a run goes on for more steps than it was begun with."""
+    step, more = saved["progress"]["step"], settings["max_steps"]
+    before, now = (
+        settings["learning_rate"]
+        * learning_rate_factor(step, max_steps, settings["warmup_steps"], settings["decay_share"])
+        for max_steps in (saved["settings"]["max_steps"], more)
+    )
+    return (
+        f"going on    from step {step:,} to {more:,}: the learning rate goes from {before:.2g} to {now:.2g}, as a run "
+        f"of {more:,} steps has it here, and falls to 0 at step {more:,}"
+    )
 
 
 def loop_settings(settings: dict) -> LoopSettings:
@@ -154,23 +198,6 @@ def probe(model: nn.Module, settings: dict, device: torch.device, trial_step: Ca
     seconds += sum(seconds_of(optimizer.step, device) for optimizer in optimizers)
     model.zero_grad()
     return seconds
-
-
-def make_room(out_dir: Path, saved: dict | None) -> None:
-    """A new run never overwrites the last one: that moves to previous/, which held the one before."""
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        if saved is None and any((out_dir / name).exists() for name in ("best.pt", "last.pt")):
-            previous = out_dir / "previous"
-            previous.mkdir(exist_ok=True)
-            for name in RUN_FILES:
-                (previous / name).unlink(missing_ok=True)  # so that files of two runs are never mixed
-                if (out_dir / name).exists():
-                    (out_dir / name).replace(previous / name)
-            log(f"the run that was in {out_dir} is now in {previous}")
-        open(out_dir / "metrics.jsonl", "a").close()  # can anything be written here?
-    except OSError as error:
-        raise UserError(f"cannot write to {out_dir}: {error.strerror}; choose another --out-dir") from error
 
 
 def command_line(*more: str) -> str:

@@ -1,22 +1,33 @@
-"""Ctrl-C asks a training run to stop after the step at hand, so that what it learned is saved."""
+"""A training that is asked to stop (Ctrl-C, a polite kill, a closed terminal) first saves what it learned."""
 
 import signal
 from types import FrameType
 
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
 
 class StopSignal:
-    """While the `with` block runs, Ctrl-C (or a polite kill) sets `requested`; a second one stops at once."""
+    """While the `with` block runs, a signal to stop sets `requested` and its `number`; a second one stops at once."""
+
+    number: int = signal.SIGINT
 
     def __enter__(self) -> "StopSignal":
         self.requested = False
-        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        # What is ignored stays ignored: under nohup, say, a training outlives its terminal.
+        heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+            raise KeyboardInterrupt(number)
+        self.requested, self.number = True, number
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+
+def exit_status(stopped: KeyboardInterrupt) -> int:
+    """The exit status of a program that a signal stopped, by custom 128 and the signal's number."""
+    return 128 + (stopped.args[0] if stopped.args else signal.SIGINT)

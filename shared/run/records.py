@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from shared.errors import UserError
+from shared.files import whole_file
 
 
 def machine() -> dict:
@@ -41,10 +42,11 @@ def read_records(path: Path) -> list[dict]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, its folder included; UserError where that cannot be done."""
+    """Write a text file whole, its folder included; UserError where that cannot be done."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="\n")
+        with whole_file(path) as file:
+            file.write(text.encode("utf-8"))
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; give a path that you may write to") from None
 

@@ -24,7 +24,7 @@ from shared.run.cli import log
 from shared.run.device import random_state, set_random_state
 from shared.run.interrupts import StopSignal
 from shared.run.optimizers import learning_rate_factor, set_learning_rate
-from shared.run.records import read_records
+from shared.run.records import read_records, write_text
 
 LOG_INTERVAL = 10  # steps between two lines of metrics
 SAVE_SECONDS = 30  # a crash loses no more work than this
@@ -86,7 +86,8 @@ def train(
     """Train until `max_steps`, leaving best.pt, last.pt and metrics.jsonl in `out_dir`.
 
     `identity` goes into each checkpoint beside the weights; `resume` is the content of a last.pt. Raises
-    KeyboardInterrupt after a Ctrl-C, when last.pt is written, and UserError where the loss stops being a number.
+    KeyboardInterrupt with the signal's number after a Ctrl-C, when last.pt is written, and UserError where the loss
+    stops being a number.
     """
     loop = Loop(model, optimizers, task, settings, out_dir, identity)
     if resume is not None:
@@ -108,7 +109,7 @@ def train(
             if evaluation_due or stop.requested or loop.save_due():
                 loop.save_last()
             if stop.requested:
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt(stop.number)
     return loop.progress
 
 
@@ -134,6 +135,9 @@ class Loop:
         # a GPU has done all that was asked of it, so the loss is fetched for a record only.
         self.device = next(model.parameters()).device
         self.interval_loss, self.interval_count = torch.zeros((), device=self.device), 0
+        # The first step whose loss or gradient was no number; 0 while there is none. It stays on the device likewise.
+        self.bad_step = torch.zeros((), dtype=torch.int64, device=self.device)
+        self.saved_step = 0  # of last.pt
         self.started = self.last_save = self.interval_started = time.perf_counter()
         self.seconds_before = 0.0  # of a run that is resumed, until it was stopped
 
@@ -155,7 +159,9 @@ class Loop:
         # Backward. The mean, so that the size of a batch does not change the size of a step.
         (loss / count).backward()
         # One unusual batch can have gradients that would undo much of what was learned.
-        nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
+        # A step by a gradient that is no number would leave no weight that is one.
+        self.look_for_numbers(loss.detach(), norm)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad()  # else the next backward pass would add to these gradients
@@ -166,6 +172,26 @@ class Loop:
         self.interval_loss, self.interval_count = self.interval_loss + loss.detach(), self.interval_count + count
         self.bar.update()
 
+    def look_for_numbers(self, loss: Tensor, norm: Tensor) -> None:
+        """Note where loss or gradient first is no number. A CPU can look at once; a GPU would have to be waited for."""
+        bad = (self.bad_step == 0) & ~(loss.isfinite() & norm.isfinite())
+        self.bad_step = torch.where(bad, self.progress.step + 1, self.bad_step)
+        if self.device.type == "cpu":
+            self.check_numbers()
+
+    def check_numbers(self) -> None:
+        """UserError where a loss or gradient was no number. To be asked before anything is written of these steps."""
+        if bad_step := int(self.bad_step):
+            raise self.no_number("loss or its gradient is", bad_step)
+
+    def no_number(self, what: str, step: int) -> UserError:
+        """What to say and do where training has left the numbers; no further step leads back."""
+        way_on = "train again with a lower --learning-rate"
+        if self.saved_step:
+            last = self.out_dir / "last.pt"
+            way_on = f"{last} is from step {self.saved_step}: go on there with --resume and a lower --learning-rate"
+        return UserError(f"the {what} no number in step {step}; {way_on} than {self.settings.learning_rate:g}")
+
     # ------------------------------------------------------------------------------------------------ how it is going
 
     def evaluation_due(self) -> bool:
@@ -175,6 +201,7 @@ class Loop:
 
     def end_interval(self) -> dict:
         """A record of the steps since the last one: their mean loss, and the learning rate. Begins a new interval."""
+        self.check_numbers()
         record = {"train_loss": self.interval_loss.item() / self.interval_count, "learning_rate": self.learning_rate}
         speed = self.interval_count / (time.perf_counter() - self.interval_started)
         self.bar.set_postfix_str(f"{self.task.describe(record['train_loss'])}, {speed:,.0f} {self.task.unit}/s")
@@ -198,9 +225,9 @@ class Loop:
         self.interval_started = time.perf_counter()  # the speed shown is that of training alone
 
     def write_record(self, record: dict) -> None:
-        """A line of metrics.jsonl. UserError where a loss is no number any more: from there, no step leads back."""
+        """A line of metrics.jsonl. UserError where a loss is no number any more."""
         if not all(map(math.isfinite, record.values())):
-            raise UserError(f"the loss is no number after step {self.progress.step}; lower --learning-rate")
+            raise self.no_number("loss is", self.progress.step)
         self.count_seconds()
         where = {"step": self.progress.step, "tokens": self.progress.tokens, "seconds": self.progress.seconds}
         self.metrics.write(json.dumps(where | record) + "\n")
@@ -229,6 +256,7 @@ class Loop:
 
     def save_last(self) -> None:
         """Write last.pt: all that a resumed run needs to go on exactly as if it had never been stopped."""
+        self.check_numbers()
         self.count_seconds()
         save_checkpoint(
             self.out_dir / "last.pt",
@@ -242,10 +270,15 @@ class Loop:
                 "random": random_state(self.device),  # what dropout draws next
             },
         )
-        self.last_save = time.perf_counter()
+        self.last_save, self.saved_step = time.perf_counter(), self.progress.step
 
     def checkpoint(self) -> dict:
-        """What best.pt and last.pt both hold: who the model is, its weights and how far it came."""
+        """What best.pt and last.pt both hold: who the model is, its weights and how far it came.
+
+        UserError where the weights are no numbers, or so large that what is computed from them will be none.
+        """
+        if not nn.utils.get_total_norm(self.model.parameters()).isfinite():
+            raise self.no_number("weights are", self.progress.step)
         return self.identity | {"weights": self.model.state_dict(), "progress": asdict(self.progress)}
 
     def restore(self, saved: dict) -> None:
@@ -256,7 +289,7 @@ class Loop:
         self.average.load_state_dict(saved.get("average", {}))
         set_random_state(saved["random"], self.device)
         self.progress = Progress(**saved["progress"])
-        self.seconds_before = self.progress.seconds
+        self.seconds_before, self.saved_step = self.progress.seconds, self.progress.step
         self.carry, (self.interval_loss, self.interval_count) = map_tensors(
             lambda tensor: tensor.to(self.device), (saved["carry"], saved["interval"])
         )
@@ -267,4 +300,4 @@ def drop_records_after(path: Path, step: int) -> None:
     """Take back the lines of metrics.jsonl that were written after last.pt: a resumed run writes them again."""
     if path.exists():
         kept = [json.dumps(record) + "\n" for record in read_records(path) if record["step"] <= step]
-        path.write_text("".join(kept), encoding="utf-8", newline="\n")
+        write_text(path, "".join(kept))

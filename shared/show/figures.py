@@ -3,7 +3,6 @@
 Figures are built without pyplot, matplotlib's usual entrance: no global state, no window, and no display to need.
 """
 
-import os
 import re
 import sys
 import textwrap
@@ -22,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 from shared.errors import UserError
+from shared.files import whole_file
 
 WIDTH = 8.0  # inches; with DPI, 1200 pixels: as many as a phone has across
 DPI = 150
@@ -64,16 +64,12 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         raise UserError(f"cannot save a picture as {path.name}: end the name in .png, .svg or .pdf")
     description = "Subject" if kind == "pdf" else "Description"  # each format's own word
     metadata = {"Title": figure.get_suptitle(), description: figure.get_supxlabel().replace("\n", " ")}
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # same folder: a rename across disks is not atomic
     try:
-        figure.savefig(part, format=kind, dpi=DPI, metadata=metadata)
-        os.replace(part, path)
+        with whole_file(path) as file:
+            figure.savefig(file, format=kind, dpi=DPI, metadata=metadata)
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"cannot write {path}: {reason}; name a folder that exists and can be written to") from error
-    finally:
-        if os.path.exists(part):  # never raises, unlike unlink in a folder that is no folder
-            part.unlink()
     tell_what_was_not_drawn()
 
 

@@ -1,0 +1,113 @@
+"""The folder of a run: of one training at a time, and made empty for a new one, which keeps the run before it."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import TextIO
+
+from shared.errors import UserError
+from shared.files import part_of, sync_folder, whole_file
+from shared.run.cli import log
+
+# What a training leaves in its folder, where other files may lie as well. The last two are drawn by a lab.
+RUN_FILES = ("last.pt", "best.pt", "metrics.jsonl", "learning_curve.png", "summary.json", "confusion.png", "plays.png")
+LOCK = ".training"
+
+
+def lock_folder(folder: Path) -> TextIO:
+    """Take a folder for this process, until the file that is returned is closed or the process ends in any way.
+
+    UserError where another process has it, or where nothing can be written.
+    """
+    try:
+        file = open(folder / LOCK, "a+", encoding="utf-8")
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    if not lock(file):
+        file.seek(0)
+        since = file.read().removeprefix(time.strftime("%Y-%m-%d ")) or "just now"
+        raise UserError(f"a training is running in {folder}, since {since}; wait for it or choose another --out-dir")
+    file.truncate(0)
+    file.write(time.strftime("%Y-%m-%d %H:%M"))
+    file.flush()
+    return file
+
+
+def lock(file: TextIO) -> bool:
+    """Lock an open file for this process, if no other has it. The system itself frees it where a process crashed."""
+    if os.name == "nt":
+        import msvcrt
+
+        os.lseek(file.fileno(), 1 << 20, os.SEEK_SET)  # a byte far behind the text: what is locked cannot be read
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:  # a network's disk that has no locks: better to train without one than not at all
+        pass
+    return True
+
+
+def make_room(folder: Path) -> None:
+    """Clear a folder for a new run. One that has a checkpoint is kept in previous/<number>/ until somebody deletes it.
+
+    A process that is killed anywhere in here loses nothing: the run is whole in its new place, under one rename, before
+    any file of it is removed from the old one.
+    """
+    files = [folder / name for name in RUN_FILES if (folder / name).exists()]
+    try:
+        if any(file.suffix == ".pt" for file in files):
+            log(f"the run that was in {folder} is now in {keep(files, folder / 'previous')}, until you delete it")
+        for file in files:  # last.pt first: without it, --resume takes none of the others for a run to go on with
+            file.unlink()
+        open(folder / "metrics.jsonl", "a").close()  # can anything be written here?
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def keep(files: list[Path], previous: Path) -> Path:
+    """Copy a run's files to a new numbered folder in `previous`; return that folder."""
+    kept, part = previous / str(1 + max(numbers_in(previous), default=0)), previous / ".part"
+    shutil.rmtree(part, ignore_errors=True)  # a crash may have left half a copy
+    part.mkdir(parents=True)
+    for file in files:
+        with open(file, "rb") as original, whole_file(part / file.name) as copy:
+            shutil.copyfileobj(original, copy)
+    os.rename(part, kept)
+    sync_folder(previous)
+    return kept
+
+
+def drop_parts(folder: Path) -> None:
+    """Remove what processes that were killed had not yet written whole."""
+    for name in RUN_FILES:
+        for part in folder.glob(part_of(Path(name)).name):
+            part.unlink(missing_ok=True)
+
+
+def earlier_runs(folder: Path) -> list[Path]:
+    """The folders of the runs that were kept when later ones began, the oldest first.
+
+    An older version of the course kept one only, in previous/ itself.
+    """
+    previous = folder / "previous"
+    folders = [previous, *(previous / str(number) for number in sorted(numbers_in(previous)))]
+    return [path for path in folders if (path / "best.pt").is_file()]
+
+
+def numbers_in(previous: Path) -> list[int]:
+    """The numbers of the runs that are kept in `previous`, in any order."""
+    return [int(path.name) for path in previous.glob("[0-9]*") if path.name.isdecimal()]
+
+
+def cannot_write(folder: Path, error: OSError) -> UserError:
+    """What to say where a run's folder cannot be written to."""
+    return UserError(f"cannot write to {folder}: {error.strerror}; choose another --out-dir")
