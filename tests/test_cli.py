@@ -19,7 +19,7 @@ from shared.stages import ROOT, STAGES, load_stage
 TRAINING_FLAGS = (
     "--data --tokenizer --vocab-size --max-steps --epochs --batch-size --context-length --hidden-size --num-layers "
     "--learning-rate --decay-share --average-share --dropout --epsilon --seed --device --precision --eval-interval "
-    "--out-dir --resume --quick --thorough"
+    "--start-from --out-dir --resume --quick --thorough"
 ).split()
 GENERATION_FLAGS = (
     "--prompt --max-new-tokens --temperature --top-k --top-p --seed --num-samples --checkpoint --device --interactive "

@@ -16,11 +16,12 @@ from shared.model.sampling import generate
 from shared.run.cli import log
 from shared.run.device import autocast
 from shared.run.experiment import Run, probe, start_run
+from shared.run.restore import restore_language_model
 from shared.run.stage import COMMON, Stage
 from shared.run.training import Task
 from shared.text.advice import advice
 from shared.text.batches import Batch, Lanes
-from shared.text.corpus import Corpus, load_corpus
+from shared.text.corpus import Corpus, load_corpus, user_path
 from shared.text.signs import printable
 from shared.text.tokenizer import Tokenizer, tokenizer_from_dict, train_tokenizer
 
@@ -32,12 +33,13 @@ def train_language_model(stage: Stage, flags: Namespace) -> None:
     # What was asked for: defaults, changed by a preset, changed by flags; or, on --resume, what the saved run has.
     if flags.max_steps and flags.epochs:
         raise UserError("--max-steps and --epochs both say how long to train; give one of them")
+    start, known = model_to_start_from(stage, flags) if flags.start_from and not flags.resume else (None, None)
     tokenizer_name = flags.tokenizer or COMMON["tokenizer"]
     run = start_run(stage.folder.name, flags, stage.settings(tokenizer_name), stage.presets(tokenizer_name))
     settings, device = run.settings, run.device
 
     # Text -> token ids -> batches.
-    corpus, tokenizer = load_text(settings, run.saved)
+    corpus, tokenizer = load_text(settings, run.saved, known)
     train_ids, validation_ids = encode_text(corpus, tokenizer)
     lanes = Lanes(train_ids, settings["batch_size"], settings["context_length"], settings["seed"])
     if settings["epochs"]:
@@ -46,6 +48,8 @@ def train_language_model(stage: Stage, flags: Namespace) -> None:
     # The model, and the precision that suits this machine, which is tried out.
     model_settings = {name: settings[name] for name in stage.model_settings} | {"vocab_size": tokenizer.vocab_size}
     model = make_model(stage, model_settings, settings["seed"]).to(device)
+    if start:
+        model.load_state_dict(start.state_dict())
     step_seconds = probe(model, settings, device, trial_step(model, lanes, device))
 
     # The training loop (shared/run/training.py).
@@ -62,9 +66,29 @@ def train_language_model(stage: Stage, flags: Namespace) -> None:
     conclude(stage, run.out_dir, score)
 
 
-def load_text(settings: dict, saved: dict | None) -> tuple[Corpus, Tokenizer]:
-    """The corpus, and the tokenizer trained on its training part or, on resuming, the saved one."""
+def model_to_start_from(stage: Stage, flags: Namespace) -> tuple[LanguageModel, Tokenizer]:
+    """The model that --start-from names, and its tokenizer. What they fix goes into the flags, as if it had been typed.
+
+    UserError for a flag that contradicts it.
+    """
+    path = user_path(flags.start_from)
+    path = path / "best.pt" if path.is_dir() else path
+    model, tokenizer, saved = restore_language_model(path, stage=stage.folder.name)
+    fixed = saved["model_settings"] | saved["settings"]
+    for name in ("tokenizer", "vocab_size", *stage.model_settings):
+        value = getattr(flags, name)
+        if value not in (None, fixed[name]):
+            flag = "--" + name.replace("_", "-")
+            raise UserError(f"{path} has {flag} {fixed[name]}, not {value}; leave {flag} away, or --start-from")
+        setattr(flags, name, fixed[name])
+    return model, tokenizer
+
+
+def load_text(settings: dict, saved: dict | None, known: Tokenizer | None = None) -> tuple[Corpus, Tokenizer]:
+    """The corpus, and its tokenizer: on resuming the saved one, else the one `known`, else trained on the text."""
     corpus = load_corpus(settings["data"], at_blank_line=settings["tokenizer"] == "word")
+    if saved is None and known is not None:
+        return corpus, known
     if saved is None:
         return corpus, train_tokenizer(settings["tokenizer"], corpus.train, settings["vocab_size"], corpus.held_out)
     if corpus.sha256 != saved["corpus"]["sha256"]:

@@ -90,6 +90,8 @@ def training_flags(stage: Stage) -> Namespace:
     why = "upper limit; by default every word seen twice, every character, or 1,024 bytes and byte pairs"
     add_flag(parser, "--vocab-size", why, defaults, type=WHOLE)
     add_training_flags(parser, stage.folder, defaults, stage.presets("word"))
+    why = "train a trained model further, on --data: a best.pt, or its folder, gives weights, sizes and tokenizer"
+    add_flag(parser, "--start-from", why, defaults, metavar="PATH")
     stage.add_flags(parser)
     return parser.parse_args()
 
