@@ -45,7 +45,11 @@ def parse_flags() -> argparse.Namespace:
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
-        "--checkpoints", type=Path, nargs="+", metavar="PATH", help="files best.pt, or folders that hold one"
+        "--checkpoints",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help="files best.pt, or folders that hold one: also checkpoints/previous/1 of a stage, an earlier run",
     )
     which.add_argument("--train", action="store_true", help="compare runs under one budget, and train those missing")
     whole = number(int, low=1)

@@ -28,7 +28,7 @@ from shared.run.device import (
     set_random_state,
 )
 from shared.run.flags import EVALUATIONS
-from shared.run.folder import cannot_write, drop_parts, lock_folder, make_room
+from shared.run.folder import cannot_write, drop_parts, free_folder, lock_folder, make_room
 from shared.run.interrupts import exit_status
 from shared.run.optimizers import learning_rate_factor, optimizers_for
 from shared.run.records import machine, read_records, write_json
@@ -77,6 +77,7 @@ class Run:
             saved = (self.out_dir / "last.pt").is_file()
             how = f"go on from {self.out_dir / 'last.pt'} with: {command_line(*more)}"
             log(f"stopped; {how}" if saved else "stopped, before there was anything to save")
+            free_folder(self.lock)
             raise SystemExit(exit_status(stopped))
 
     def take_folder(self) -> None:
@@ -119,7 +120,7 @@ class Run:
         }
         write_json(self.out_dir / "summary.json", summary | found)
         if self.lock:
-            self.lock.close()
+            free_folder(self.lock)
 
 
 def start_run(name: str, flags: Namespace, defaults: dict, presets: dict[str, dict]) -> Run:

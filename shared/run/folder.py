@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -10,13 +11,14 @@ from shared.errors import UserError
 from shared.files import part_of, sync_folder, whole_file
 from shared.run.cli import log
 
-# What a training leaves in its folder, where other files may lie as well. The last two are drawn by a lab.
-RUN_FILES = ("last.pt", "best.pt", "metrics.jsonl", "learning_curve.png", "summary.json", "confusion.png", "plays.png")
-LOCK = ".training"
+# What a training leaves in its folder, where other files may lie as well; and what a lab adds.
+RUN_FILES = ("last.pt", "best.pt", "metrics.jsonl", "learning_curve.png", "summary.json")
+LAB_FILES = ("confusion.png", "plays.png")
+LOCK = ".training"  # is there while a training runs, or after one that was killed
 
 
 def lock_folder(folder: Path) -> TextIO:
-    """Take a folder for this process, until the file that is returned is closed or the process ends in any way.
+    """Take a folder for this process, until the lock that is returned is freed or the process ends in any way.
 
     UserError where another process has it, or where nothing can be written.
     """
@@ -28,6 +30,8 @@ def lock_folder(folder: Path) -> TextIO:
         file.seek(0)
         since = file.read().removeprefix(time.strftime("%Y-%m-%d ")) or "just now"
         raise UserError(f"a training is running in {folder}, since {since}; wait for it or choose another --out-dir")
+    if not (folder / LOCK).exists() or not os.path.samestat(os.fstat(file.fileno()), os.stat(folder / LOCK)):
+        return lock_folder(folder)  # the one who had it has removed the file meanwhile
     file.truncate(0)
     file.write(time.strftime("%Y-%m-%d %H:%M"))
     file.flush()
@@ -56,13 +60,22 @@ def lock(file: TextIO) -> bool:
     return True
 
 
+def free_folder(lock: TextIO) -> None:
+    """Let others have a folder that `lock_folder` took, and leave no trace of it."""
+    if os.name == "nt":
+        lock.close()  # an open file cannot be removed there
+    with suppress(OSError):
+        os.unlink(lock.name)
+    lock.close()
+
+
 def make_room(folder: Path) -> None:
     """Clear a folder for a new run. One that has a checkpoint is kept in previous/<number>/ until somebody deletes it.
 
     A process that is killed anywhere in here loses nothing: the run is whole in its new place, under one rename, before
     any file of it is removed from the old one.
     """
-    files = [folder / name for name in RUN_FILES if (folder / name).exists()]
+    files = [folder / name for name in RUN_FILES + LAB_FILES if (folder / name).exists()]
     try:
         if any(file.suffix == ".pt" for file in files):
             log(f"the run that was in {folder} is now in {keep(files, folder / 'previous')}, until you delete it")
@@ -88,7 +101,7 @@ def keep(files: list[Path], previous: Path) -> Path:
 
 def drop_parts(folder: Path) -> None:
     """Remove what processes that were killed had not yet written whole."""
-    for name in RUN_FILES:
+    for name in RUN_FILES + LAB_FILES:
         for part in folder.glob(part_of(Path(name)).name):
             part.unlink(missing_ok=True)
 
