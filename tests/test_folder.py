@@ -21,6 +21,7 @@ from shared.run.experiment import Run
 from shared.run.folder import LOCK, RUN_FILES, earlier_runs, free_folder, lock_folder, make_room
 from shared.run.records import read_records, write_text
 from shared.run.training import Task
+from shared.show import curves
 from shared.stages import ROOT
 
 SETTINGS = dict(
@@ -32,7 +33,7 @@ SETTINGS = dict(
 @pytest.fixture(autouse=True)
 def quick_writing(monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda number: None)  # no test cuts the power
-    monkeypatch.setattr(experiment, "learning_curve_figure", lambda *given: Figure(figsize=(0.1, 0.1)))
+    monkeypatch.setattr(curves, "learning_curve_figure", lambda *given: Figure(figsize=(0.1, 0.1)))
     monkeypatch.setattr(training, "LOG_INTERVAL", 1)
 
 
