@@ -317,6 +317,25 @@ def test_a_mistake_is_told_in_one_line(line, trained, capsys, monkeypatch):
     assert MISTAKES[line] in told.err and len(told.err.strip().splitlines()) == 1
 
 
+def test_a_checkpoint_whose_scale_was_kept_in_float32_still_forecasts(trained):
+    saved = torch.load(trained / "checkpoints" / "best.pt", weights_only=True)
+    saved["scale"] = {name: values.float() for name, values in saved["scale"].items()}
+    torch.save(saved, trained / "before.pt")
+    line = "python forecast.py --window 3"
+    assert typed(trained, f"{line} --checkpoint before.pt").out == typed(trained, line).out
+
+
+def test_a_run_on_a_table_that_needed_flags_goes_on_without_naming_them_again(own):
+    line = f"python train.py {SMALL} --data backwards.csv --target heat --season 0 --sort --out-dir again"
+    rows = (own / "own.csv").read_text(encoding="utf-8").splitlines()
+    (own / "backwards.csv").write_text("\n".join([rows[0], *rows[:0:-1]]), encoding="utf-8")
+    typed(own, line)
+    assert "sorted by time" in typed(own, "python forecast.py --checkpoint again/best.pt").err
+    (own / "again" / "summary.json").unlink()
+    typed(own, "python train.py --resume --out-dir again")
+    assert json.loads((own / "again" / "summary.json").read_text(encoding="utf-8"))["settings"]["sort"] is True
+
+
 def test_a_checkpoint_of_an_older_version_is_told_in_one_line(trained, capsys, monkeypatch):
     monkeypatch.chdir(trained)
     saved = torch.load("checkpoints/best.pt", weights_only=True)
