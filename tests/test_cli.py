@@ -31,6 +31,7 @@ def parser() -> ArgumentParser:
     parser = ArgumentParser(prog="train.py")
     parser.add_argument("--max-steps", type=number(int, low=1))
     parser.add_argument("--data")
+    parser.add_argument("--cell", choices=("lstm", "gru"))
     parser.add_argument("--quick", action="store_true")
     return parser
 
@@ -43,6 +44,19 @@ def refused(capsys, *words) -> str:
     assert caught.value.code == 2 and shown.out == ""
     assert shown.err.count("\n") == 1 and "--help" in shown.err
     return shown.err
+
+
+@pytest.mark.parametrize("word, meant", [("--max-step", "--max-steps"), ("--quik", "--quick"), ("-data=x", "--data")])
+def test_a_flag_that_does_not_exist_is_answered_with_the_nearest_one(capsys, word, meant):
+    assert f"; did you mean {meant}?" in refused(capsys, word, "3")
+
+
+def test_a_choice_that_does_not_exist_is_answered_with_the_nearest_one_and_all(capsys):
+    assert "'lstn'; did you mean lstm? (of lstm, gru)" in refused(capsys, "--cell", "lstn")
+
+
+def test_nothing_is_guessed_where_nothing_is_near(capsys):
+    assert "did you mean" not in refused(capsys, "--zzz") + refused(capsys, "--cell", "transformer")
 
 
 # What is kept of a command
@@ -227,6 +241,33 @@ def flags_of(parse, monkeypatch) -> list[argparse.Action]:
     monkeypatch.setattr(ArgumentParser, "parse_args", look)
     parse()
     return seen[0]._actions
+
+
+def test_help_shows_the_flags_of_a_training_in_groups(stage, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
+    with pytest.raises(SystemExit):
+        training_flags(stage)
+    shown = capsys.readouterr().out
+    places = [shown.index(f"\n{title}:\n") for title in ("start here", "text", "model", "training", "machine")]
+    assert places == sorted(places)
+    groups = dict(zip(("start", "text", "model", "training", "machine"), re.split(r"\n[a-z ]+:\n", shown)[1:]))
+    places = {
+        "--quick": "start",
+        "--data": "text",
+        "--hidden-size": "model",
+        "--seed": "training",
+        "--device": "machine",
+    }
+    assert all(f"\n  {flag} " in "\n" + groups[group] for flag, group in places.items())
+
+
+def test_help_keeps_commands_on_lines_of_their_own_and_fills_paragraphs(capsys):
+    told = "Does\nthis.\n\n    python a.py         one\n    python b.py --flag  " + "two " * 20 + "\n\nAnd\nthat."
+    with pytest.raises(SystemExit):
+        ArgumentParser(prog="a.py", description=told).parse_args(["--help"])
+    shown = capsys.readouterr().out
+    assert "\n\nDoes this.\n\n    python a.py  one\n    python b.py --flag\n        two two " in shown
+    assert "\n\nAnd that.\n\n" in shown
 
 
 def test_every_flag_of_train_has_a_help_text(stage, monkeypatch):

@@ -36,6 +36,14 @@ def test_help_imports_neither_pytorch_nor_numpy_nor_matplotlib(folder, program, 
         (tmp_path / f"{name}.py").write_text(f"raise AssertionError('imported {name}')\n", encoding="utf-8")
     shown = started(folder, f"python {program} --help", PYTHONPATH=str(tmp_path))
     assert shown.out.startswith("usage: ") and shown.err == ""
+    assert max(map(len, shown.out.splitlines())) <= 80
+    assert re.search(r"^(example:|   ) python ", shown.out, re.MULTILINE), "there is an example"
+
+
+@pytest.mark.parametrize("columns", [60, 40, 10])
+def test_help_fits_a_narrow_terminal_as_far_as_its_words_do(columns):
+    shown = started(STAGE_1, "python train.py --help", COLUMNS=str(columns)).out
+    assert columns < 60 or max(map(len, shown.splitlines())) <= columns
 
 
 @pytest.mark.parametrize("folder, program", [(STAGE_1, "train.py"), (ROOT, "-m shared.compare")])

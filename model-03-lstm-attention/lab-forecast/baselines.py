@@ -14,7 +14,10 @@ from flags import FOLDER, add_series_flags, defaults_for
 
 def parse_flags() -> Namespace:
     """Which series, and whether to keep the errors."""
-    parser = ArgumentParser(description="The errors of forecasts without a network, on the test part.")
+    parser = ArgumentParser(
+        description="The errors of forecasts without a network, on the test part.",
+        epilog="example: python baselines.py --data etth1",
+    )
     add_series_flags(parser)
     parser.add_argument("--keep", action="store_true", help="write the errors into results/")
     return parser.parse_args()

@@ -15,7 +15,10 @@ FOLDER = Path(__file__).resolve().parent
 
 def parse_flags() -> Namespace:
     """Which models, and where the shares go."""
-    parser = ArgumentParser(description="Measure how many steps back each model finds its answer, in three ways.")
+    parser = ArgumentParser(
+        description="Measure how many steps back each model finds its answer, in three ways.",
+        epilog="example: python explain.py checkpoints/best.pt",
+    )
     parser.add_argument(
         "checkpoints", nargs="*", default=[str(FOLDER / "checkpoints" / "best.pt")], help="[checkpoints/best.pt]"
     )

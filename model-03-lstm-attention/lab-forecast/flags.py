@@ -94,7 +94,8 @@ def parse_flags() -> Namespace:
     others = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in TABLES.items())
     parser = ArgumentParser(
         description="Train a forecaster. No flags are needed. Defaults in brackets are those for flow-pressure; for "
-        f"any other series: {others}."
+        f"any other series: {others}.",
+        epilog="example: python train.py --data my-table.csv --target load --quick",
     )
     add_training_flags(parser, FOLDER, DEFAULTS)
     add_series_flags(parser)

@@ -17,7 +17,8 @@ FOLDER = Path(__file__).resolve().parent
 def parse_flags() -> Namespace:
     """The flags of forecast.py."""
     parser = ArgumentParser(
-        description="Forecast a window of the test part and show what came, or what is still to come."
+        description="Forecast a window of the test part and show what came, or what is still to come.",
+        epilog="example: python forecast.py --visualize",
     )
     add = parser.add_argument
     add("--checkpoint", default=str(FOLDER / "checkpoints" / "best.pt"), help="the model to use [checkpoints/best.pt]")

@@ -13,7 +13,7 @@ from shared.run.cli import ArgumentParser, read_flags, run_main
 
 def parse_flags() -> Namespace:
     """Whether to keep the scores."""
-    parser = ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__, epilog="example: python baselines.py")
     parser.add_argument("--keep", action="store_true", help="write the scores into results/")
     return parser.parse_args()
 

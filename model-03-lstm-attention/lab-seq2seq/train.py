@@ -28,7 +28,8 @@ def parse_flags() -> Namespace:
     """The flags of train.py; what was not given is None and comes from the defaults, which depend on --task."""
     parser = ArgumentParser(
         description="Train a model that modernises the First Folio's spelling, or that copies or reverses strings. No "
-        "flags are needed. Defaults in brackets are those for spelling."
+        "flags are needed. Defaults in brackets are those for spelling.",
+        epilog="example: python train.py --task reverse --quick",
     )
 
     def flag(name: str, why: str, **options: Any) -> None:

@@ -18,7 +18,10 @@ from shared.run.flags import DEVICES
 
 def parse_flags() -> Namespace:
     """The flags of translate.py."""
-    parser = ArgumentParser(description="Put a line of the First Folio into modern spelling.")
+    parser = ArgumentParser(
+        description="Put a line of the First Folio into modern spelling.",
+        epilog='example: python translate.py "Loue lookes not with the eyes" --visualize',
+    )
     add = parser.add_argument
     add("text", help="the line, or several of them; for a model that copies or reverses, a string of small letters")
     why = "outputs kept side by side while they grow; 1 is greedy, and more seldom changes a word [1]"

@@ -20,7 +20,10 @@ from shared.run.cli import ArgumentParser, read_flags, run_main
 
 def parse_flags() -> Namespace:
     """Whether to keep the scores."""
-    parser = ArgumentParser(description="Score the baselines, split by play and, to see the difference, at random.")
+    parser = ArgumentParser(
+        description="Score the baselines, split by play and, to see the difference, at random.",
+        epilog="example: python baselines.py",
+    )
     parser.add_argument("--keep", action="store_true", help="write the scores into results/")
     return parser.parse_args()
 

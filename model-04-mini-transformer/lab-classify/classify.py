@@ -13,7 +13,10 @@ FOLDER = Path(__file__).resolve().parent
 
 def parse_flags() -> Namespace:
     """What to classify, by which model, and whether to draw it."""
-    parser = ArgumentParser(description="Say of each passage of 200 words whether it is comedy, history or tragedy.")
+    parser = ArgumentParser(
+        description="Say of each passage of 200 words whether it is comedy, history or tragedy.",
+        epilog='example: python classify.py --play "Twelfth Night" --visualize',
+    )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("file", nargs="?", type=Path, help="a UTF-8 text; without it, what comes on standard input")
     source.add_argument("--text", help="the text itself")

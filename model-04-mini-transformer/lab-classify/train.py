@@ -30,7 +30,10 @@ KINDS = ("counted", "learned")  # of embeddings
 
 def parse_flags() -> Namespace:
     """The common flags and the lab's own; None where not given."""
-    parser = ArgumentParser(description="Train six small classifiers, each on five of six folds. No flags are needed.")
+    parser = ArgumentParser(
+        description="Train six small classifiers, each on five of six folds. No flags are needed.",
+        epilog="example: python train.py --quick",
+    )
     add_training_flags(parser, FOLDER, DEFAULTS)
     add = partial(add_flag, parser, defaults=DEFAULTS)
     add("--num-blocks", "blocks of self-attention; 0 leaves a bag of words", type=number(int, low=0))

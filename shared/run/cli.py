@@ -5,10 +5,14 @@ import errno
 import io
 import math
 import os
+import re
 import shlex
+import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Collection, Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -19,6 +23,29 @@ from shared.errors import UserError
 from shared.run.interrupts import exit_status
 
 
+class HelpFormatter(argparse.HelpFormatter):
+    """Help of at most 80 columns, or as many as the terminal has, in which examples keep lines of their own."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=min(80, shutil.get_terminal_size().columns))
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Fill paragraphs. What is indented is a command and, after two spaces, what it does: on its next lines."""
+        lines = []
+        for part in re.split(r"\n(?= *\n| {1,8}\S)", text.strip()):
+            margin = re.match(r" *", part.lstrip("\n")).group()
+            command, _, told = part.strip().partition("  ") if margin else ("", "", part)
+            told = " ".join(told.split())
+            lines += [""] if not part or part.startswith("\n") else []
+            if command and len(f"{margin}{command}  {told}") <= width:
+                lines.append(f"{margin}{command}  {told}".rstrip())
+                continue
+            shell_lines = textwrap.wrap(command, width - 2, initial_indent=margin, subsequent_indent=2 * margin)
+            lines += " \\\n".join(shell_lines).splitlines()
+            lines += textwrap.wrap(told, width, initial_indent=2 * margin, subsequent_indent=2 * margin)
+        return "\n".join(lines)
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """argparse, but --max_steps is taken for --max-steps, no flag may be shortened, and a mistake is one line.
 
@@ -26,14 +53,41 @@ class ArgumentParser(argparse.ArgumentParser):
     """
 
     def __init__(self, **settings: object) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
+        super().__init__(allow_abbrev=False, formatter_class=HelpFormatter, **settings)
+        self._optionals.title = "start here"
+
+    def group(self, title: str) -> argparse._ArgumentGroup:
+        """The group of flags that --help shows under this title."""
+        known = {group.title: group for group in self._action_groups}
+        return known.get(title) or self.add_argument_group(title)
+
+    def format_help(self) -> str:
+        """The text of --help: its first line names what must be given, and long lists of choices are written out."""
+        words = [f"[{action.dest}]" if action.nargs in ("?", "*") else action.metavar or action.dest
+                 for action in self._get_positional_actions()]  # fmt: skip
+        self.usage = " ".join(["%(prog)s", *words, "[flags]"])
+        for action in self._actions:
+            if action.choices and action.metavar is None and len(", ".join(action.choices)) > 30:
+                action.metavar = action.dest.upper()
+                action.help += "; one of " + ", ".join(action.choices)
+        return super().format_help()
 
     def parse_args(
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
-        """Parse these words, or those of the process."""
+        """Parse these words, or those of the process. What is no flag is refused, with the nearest that is one."""
         args = sys.argv[1:] if args is None else args
-        return super().parse_args([self._with_hyphens(word) for word in args], namespace)
+        flags, unknown = self.parse_known_args([self._with_hyphens(word) for word in args], namespace)
+        if unknown:
+            near = nearest(unknown[0].partition("=")[0], self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
+        return flags
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Refuse what is none of a flag's choices, with the nearest that is one."""
+        if action.choices is not None and value not in action.choices:
+            near = nearest(str(value), action.choices)
+            raise argparse.ArgumentError(action, f"invalid choice: {value!r}{near} (of {', '.join(action.choices)})")
 
     @staticmethod
     def _with_hyphens(word: str) -> str:
@@ -46,6 +100,15 @@ class ArgumentParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line to stderr, exit status 2."""
         self.exit(2, f"{self.prog}: {message}; --help lists all flags\n")
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """A question after the name that is most like a word; nothing where none is.
+
+    >>> nearest("--max-step", ["--max-steps", "--seed"])
+    '; did you mean --max-steps?'
+    """
+    return "".join(f"; did you mean {name}?" for name in get_close_matches(word, names, n=1))
 
 
 def number(

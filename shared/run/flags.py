@@ -73,6 +73,17 @@ FLAGS = {
     ),
 }
 
+# The titles under which --help shows the flags of a training, and those that are not about training itself.
+TITLES = ("start here", "text", "model", "training", "machine")
+GROUPS = {
+    "--hidden-size": "model",
+    "--num-layers": "model",
+    "--context-length": "model",
+    "--dropout": "model",
+    "--device": "machine",
+    "--precision": "machine",
+}
+
 # Presets that a command may have, and their flags' help texts.
 PRESETS = {
     "quick": "the one-minute version, to see that everything works",
@@ -80,11 +91,13 @@ PRESETS = {
 }
 
 
-def add_flag(parser: ArgumentParser, name: str, why: str, defaults: dict, **options: object) -> None:
+def add_flag(
+    parser: ArgumentParser, name: str, why: str, defaults: dict, group: str = "training", **options: object
+) -> None:
     """A flag that is None where it is not given; its help ends with the default in brackets."""
     value = defaults.get(name.lstrip("-").replace("-", "_"))
     shown = "" if value is None else f" [{value}]"
-    parser.add_argument(name, help=(why + shown).replace("%", "%%"), **options)
+    parser.group(GROUPS.get(name, group)).add_argument(name, help=(why + shown).replace("%", "%%"), **options)
 
 
 def add_training_flags(
@@ -103,7 +116,7 @@ def add_training_flags(
 
 def add_sampling_flags(parser: ArgumentParser) -> None:
     """How the next token is chosen from its probabilities."""
-    add = parser.add_argument
+    add = parser.group("choosing the next token").add_argument
     why = "below 1 plays safe, above 1 dares, 0 takes the likeliest; 0.8 is readable [0.8]"
     add("--temperature", type=number(float, low=0), default=0.8, help=why)
     why = "choose among the k likeliest tokens only; by default among all"
@@ -117,6 +130,9 @@ def add_sampling_flags(parser: ArgumentParser) -> None:
 
 def exercise_flags() -> Namespace:
     """The flags of every exercises/check.py."""
-    parser = ArgumentParser(description="Check what you wrote in answers.py, which is yours: git does not see it.")
+    parser = ArgumentParser(
+        description="Check what you wrote in answers.py, which is yours: git does not see it.",
+        epilog="example: python check.py",
+    )
     parser.add_argument("--solutions", action="store_true", help="check solutions.py instead")
     return parser.parse_args()

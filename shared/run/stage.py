@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.run.cli import ArgumentParser, number, read_flags, run_main
-from shared.run.flags import DEVICES, EPSILON, WHOLE, add_flag, add_sampling_flags, add_training_flags
+from shared.run.flags import DEVICES, EPSILON, TITLES, WHOLE, add_flag, add_sampling_flags, add_training_flags
 from shared.stages import model_class
 from shared.text.tokenizer import TOKENIZERS
 
@@ -77,28 +77,30 @@ def training_flags(stage: Stage) -> Namespace:
     parser = ArgumentParser(
         description=f"Train {stage.folder.name} on Shakespeare. No flags are needed. Defaults in brackets are those "
         "for words.",
+        epilog="example: python train.py --data my-text.txt --tokenizer char --quick",
     )
+    for title in TITLES:  # in this order
+        parser.group(title)
     defaults = stage.settings("word")
-    add_flag(
-        parser,
-        "--data",
-        "shakespeare (bundled, needs no network), tinyshakespeare (downloaded once) or the path of a text file",
-        defaults,
-    )
+    why = "shakespeare (bundled, needs no network), tinyshakespeare (downloaded once) or the path of a text file"
+    add_flag(parser, "--data", why, defaults, "text")
     why = "what a token is; words make readable text soonest"
-    add_flag(parser, "--tokenizer", why, defaults, choices=sorted(TOKENIZERS))
+    add_flag(parser, "--tokenizer", why, defaults, "text", choices=sorted(TOKENIZERS))
     why = "upper limit; by default every word seen twice, every character, or 1,024 bytes and byte pairs"
-    add_flag(parser, "--vocab-size", why, defaults, type=WHOLE)
+    add_flag(parser, "--vocab-size", why, defaults, "text", type=WHOLE)
     add_training_flags(parser, stage.folder, defaults, stage.presets("word"))
     why = "train a trained model further, on --data: a best.pt, or its folder, gives weights, sizes and tokenizer"
-    add_flag(parser, "--start-from", why, defaults, metavar="PATH")
-    stage.add_flags(parser)
+    add_flag(parser, "--start-from", why, defaults, "start here", metavar="PATH")
+    stage.add_flags(parser.group("model"))
     return parser.parse_args()
 
 
 def generation_flags(folder: Path) -> Namespace:
     """The flags of generate.py."""
-    parser = ArgumentParser(description=f"Write text with the trained {folder.name}, one token at a time.")
+    parser = ArgumentParser(
+        description=f"Write text with the trained {folder.name}, one token at a time.",
+        epilog='example: python generate.py --prompt "To be or not to be" --visualize',
+    )
     add = parser.add_argument
     add("--prompt", default="", help="the text to go on from; an empty one starts on a new line")
     why = "how much to write; 100 words take less than a second [100]"
@@ -106,7 +108,7 @@ def generation_flags(folder: Path) -> Namespace:
     add_sampling_flags(parser)
     add("--checkpoint", default=str(folder / "checkpoints" / "best.pt"), help="the model to use [checkpoints/best.pt]")
     why = "one token at a time is too little work for a GPU to pay [cpu]"
-    add("--device", choices=DEVICES, default="cpu", help=why)
+    parser.group("machine").add_argument("--device", choices=DEVICES, default="cpu", help=why)
     one_of = parser.add_mutually_exclusive_group()  # the maps are of one text
     why = "ask for prompts until an end of file (Ctrl-D; on Windows Ctrl-Z and Enter) or Ctrl-C"
     one_of.add_argument("--interactive", action="store_true", help=why)
