@@ -22,7 +22,7 @@ COMMANDS = {
     else (path.parent, path.name)
     for path in PROGRAMS
 }
-named = pytest.mark.parametrize("folder, program", sorted(COMMANDS), ids=str)
+named = pytest.mark.parametrize("folder, program", sorted(COMMANDS), ids=lambda part: getattr(part, "name", part))
 
 
 def test_there_are_commands_of_every_kind():

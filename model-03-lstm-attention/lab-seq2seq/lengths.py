@@ -1,4 +1,6 @@
-"""How well models copy or reverse strings of each length:  python lengths.py checkpoints/copy checkpoints/copy-none
+"""How well models copy or reverse strings of each length:
+
+    python lengths.py checkpoints/copy checkpoints/copy-none
 
 Draws lengths-TASK.png into the folder where you are, the longest strings trained on marked by a line, and prints what
 it draws.
