@@ -63,6 +63,11 @@ def test_the_sign_between_columns_is_found_out_and_said(word, sign):
     assert found.understood.endswith("; 3 rows")
 
 
+def test_a_sign_that_cuts_the_names_otherwise_than_the_rows_is_not_between_columns():
+    found = read("load;wind, in m/s;rain\n1,5;2,5;3,25\n2,5;3,5;4,25\n", ["wind, in m/s"])
+    assert found.columns == [("load", [1.5, 2.5]), ("wind, in m/s", [2.5, 3.5])]
+
+
 DRESSED = {
     "a byte order mark": "\ufeff" + PLAIN,
     "Windows' ends of lines": PLAIN.replace("\n", "\r\n"),
@@ -421,6 +426,8 @@ def test_ends_of_months_stay_ends_of_months():
 def test_uneven_times_are_told_and_not_filled():
     uneven = [START, *hours(4, START + timedelta(hours=1)), START + timedelta(hours=4, minutes=30)]
     assert "line 7: 2023-01-09 04:30:00 is not a whole number of steps after" in refusal(timed(uneven), fill="forward")
+    close = [*hours(4), START + timedelta(hours=3, minutes=5)]
+    assert "line 6: 2023-01-09 03:05:00 is not a whole number of steps after" in refusal(timed(close), fill="forward")
     far = [*hours(4), START + timedelta(days=900)]
     assert "give a part of it without long gaps" in refusal(timed(far), fill="forward")
 
