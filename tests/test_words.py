@@ -67,6 +67,12 @@ def test_a_text_that_follows_the_rules_of_print_has_one_token_for_a_sign():
     assert all(word == "\n" or word == word.strip() for word in tokenizer.words)
 
 
+@pytest.mark.parametrize(("odd", "kept"), [("C++ is foo.bar\n", True), ("the lords' sons, 'tis 'so' ' say\n", False)])
+def test_a_use_of_signs_that_rules_cannot_bring_back_is_seen_in_one_line_of_a_thousand(odd, kept):
+    tokenizer = WordTokenizer.train("Well, well (he said): go.\n" * 500 + odd + "So, ho!\n" * 500)
+    assert tokenizer.keeps_blanks == kept
+
+
 def test_another_text_has_a_token_for_each_use_of_a_sign_and_a_new_use_is_read_as_the_closest():
     tokenizer = WordTokenizer.train("la mer ; le ciel ; foo(x) ou (x)\n" * 20)
     assert {" ; ", "(", " ("} <= set(tokenizer.words)
