@@ -8,7 +8,9 @@ import pytest
 from properties import given, st
 
 from shared.errors import UserError
+from shared.run.generation import encode_prompt
 from shared.text.decoding import decode, normalise
+from shared.text.tokenizer import train_tokenizer
 
 PATH = Path("own.txt")
 ENGLISH = "Speak of the king, and the queen shall hear.\nNo more!\n" * 50
@@ -76,3 +78,10 @@ def test_one_spelling_of_each_character_and_newline_is_left(text):
     assert len({normalise(spelling) for spelling in spellings}) == 1
     assert "\r" not in normalise(text)
     assert normalise(text.replace("\r", "\n").replace("\n", "\r\n")) == normalise(text.replace("\r", "\n"))
+
+
+@pytest.mark.parametrize("name", ["word", "char", "bpe"])
+def test_a_prompt_is_found_in_either_spelling(name, capsys):
+    tokenizer = train_tokenizer(name, decode("un cafe\u0301 noir, un cafe\u0301\n".encode(), PATH) * 20)
+    assert encode_prompt(tokenizer, "cafe\u0301") == encode_prompt(tokenizer, "café")
+    assert capsys.readouterr().err == ""

@@ -1,6 +1,7 @@
 """By words, a text of any script and any use of blanks comes back as it was, but for runs of blanks."""
 
 import re
+import time
 
 import pytest
 from properties import given, settings, st
@@ -98,5 +99,11 @@ def test_a_blank_that_no_token_stands_for_is_none():
     assert tokenizer.check_prompt("to\u00a0be") == []
 
 
-def test_a_long_run_of_blanks_takes_no_time():
-    assert len(split_tokens(" " * 200_000 + "a" + "\u00a0" * 200_000)) == 1
+@pytest.mark.parametrize(
+    "part", [" ", "\u00a0", "a.", "_", "1.", "'", "http://", "a-", "🇩", "👩\u200d", "e\u0301", "<unk>"]
+)
+@pytest.mark.parametrize("end", ["", "ab", " (", "\n"])
+def test_no_long_run_of_anything_takes_more_than_a_moment(part, end):
+    began = time.process_time()
+    split_tokens("x" + part * 20_000 + end)
+    assert time.process_time() - began < 1  # where each place looks at all that follows, it takes many seconds

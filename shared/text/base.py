@@ -46,7 +46,10 @@ class Tokenizer:
         raise NotImplementedError
 
     def check_prompt(self, text: str) -> list[tuple[str, list[str]]]:
-        """The words or signs of text that the vocabulary lacks, in order, each with the nearest that it has."""
+        """The words or signs of text that the vocabulary lacks, in order, each with the nearest that it has.
+
+        Only of the first few unknown words the nearest are looked up.
+        """
         return []
 
     def share_unknown(self, ids: list[int]) -> float:

@@ -18,7 +18,7 @@ LETTERS = rf"{LETTER}+(?:{INSIDE}{LETTER}*)*"
 # o'er, ne'er-do-well, the Catalan col·lega, the Hebrew צה״ל, get_value; and in numbers 3.14, 1,000 and 10:30.
 JOINER = r"(?:['’‐‑·‧׳״-]|_+|(?<=\d)[.,:٫٬](?=\d))"
 WORD = rf"{LETTERS}(?:{JOINER}{LETTERS})*"
-INITIALS = r"(?:[^\W\d_]\.){2,}(?![^\W\d_])"  # U.S.A., e.g.
+INITIALS = r"(?<!\w\.)(?:[^\W\d_]\.){2,}(?![^\W\d_])"  # U.S.A., e.g.
 ADDRESS = r"https?://\S*[^\s.,;:!?()\[\]{}'\"»”’…<>]"  # less the stop or bracket of the sentence about it
 
 # Any other visible sign with its accents; pictures that joiners make one (a family) or skin tones colour; a flag, which
@@ -40,6 +40,7 @@ OPEN = "\r"  # in place of a blank: the end of a line, which leaves open whether
 # an apostrophe leaves room for doubt, any other sign hardly does.
 APOSTROPHE_SLIPS = 0.005
 OTHER_SLIPS = 0.0005
+SUGGESTIONS = 20  # words of a prompt for which known ones are looked up
 SAMPLE = 100_000  # characters: of a longer text, its beginning, middle and end are looked at
 
 
@@ -108,13 +109,15 @@ class WordTokenizer(Tokenizer):
         return visible(self.words[token])
 
     def check_prompt(self, text: str) -> list[tuple[str, list[str]]]:
-        """The unknown words, each with up to three known ones, other capitals first.
+        """The unknown words, the first of them with up to three known ones each, other capitals first.
 
         >>> WordTokenizer.train("Romeo Romeo Rome Rome").check_prompt("romeo")
         [('romeo', ['Romeo', 'Rome'])]
         """
-        words = dict.fromkeys(bare(token) for token in split_tokens(text))
-        return [(word, self._nearest(word)) for word in words if word not in self.variants and not word.isspace()]
+        words = dict.fromkeys(map(bare, split_tokens(text)))
+        unknown = [word for word in words if word not in self.variants and not word.isspace()]
+        # To compare a word with all others takes a while, and nobody reads hundreds of notices.
+        return [(word, self._nearest(word) if index < SUGGESTIONS else []) for index, word in enumerate(unknown)]
 
     def _nearest(self, word: str) -> list[str]:
         known = list(self.variants)[1:]  # all but <unk>
