@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from shared.errors import UserError
-from shared.run.cli import ArgumentParser, log, number, read_flags, rebuilt_command, run_main
+from shared.run.cli import ArgumentParser, log, number, read_flags, rebuilt_command, run_main, with_gutter
 from shared.run.stage import Stage, generation_flags, training_flags
 from shared.stages import ROOT, STAGES, load_stage
 
@@ -156,6 +156,28 @@ def test_numbers_outside_their_bounds_are_refused_with_the_bounds(kind, bounds, 
 def test_nan_and_infinity_are_never_numbers(text, bounds):
     with pytest.raises(argparse.ArgumentTypeError):
         number(float, **bounds)(text)
+
+
+# What a model wrote
+
+
+@pytest.mark.parametrize("columns", [80, 60, 40])
+@pytest.mark.parametrize("signs", ["To be, or not to be: that is the question. ", "學而時習之不亦說乎", "aaaaaaaaaaaa"])
+def test_a_long_line_keeps_its_gutter_and_loses_nothing_whatever_its_script(monkeypatch, columns, signs):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = signs * 20
+    lines = with_gutter(text).splitlines()
+    assert all(line.startswith("  | ") for line in lines)
+    widths = [sum(2 if sign > "\u2e80" else 1 for sign in line) for line in lines]
+    assert max(widths) <= columns and min(widths[:-1]) > columns / 2
+    assert "".join("".join(line[4:] for line in lines).split()) == "".join(text.split())
+
+
+def test_lines_break_between_words_and_blank_ones_stay(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    assert with_gutter("KING:\n\nThe rest is silence, and then nothing.") == (
+        "  | KING:\n  | \n  | The rest is silence, and\n  | then nothing."
+    )
 
 
 # Endings

@@ -502,6 +502,15 @@ def test_a_checkpoint_of_another_stage_is_refused_by_both_programs(refused, trai
         assert STAGE_1 in message and STAGE_2 in message
 
 
+@pytest.mark.parametrize("columns", [80, 60])
+def test_the_bar_is_a_bar_in_a_narrow_terminal(course, tmp_path, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    line = f"python train.py --data ../short.txt {SMALL} --max-steps 20 --out-dir {tmp_path}"
+    shown = [part for part in re.split(r"[\r\n]", typed(course / STAGE_1, line).err) if re.match(r" *\d+%\|", part)]
+    assert all(len(part.rstrip()) <= columns for part in shown)
+    assert len(shown[-1].split("|")[1]) >= 10 and "perplexity" in shown[-1]
+
+
 # Generating
 
 

@@ -9,7 +9,7 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
 
-from shared.run.cli import ArgumentParser, log, number, read_flags, run_main
+from shared.run.cli import ArgumentParser, log, number, read_flags, run_main, with_gutter
 from shared.run.flags import add_flag, add_training_flags
 
 DEFAULTS = dict(
@@ -136,7 +136,7 @@ def show_outputs(model: Seq2Seq, held_out: Examples, vocabularies: Vocabularies)
     few = places[torch.linspace(0, len(places) - 1, SHOWN).long()]
     found = outputs(model, Examples(held_out.sources[few], held_out.targets[few]))
     for place, output in zip(few.tolist(), found.tolist()):
-        log(f"  | {texts[0][place]}  ->  {vocabularies.target.decode(output)}")
+        log(with_gutter(f"{texts[0][place]}  ->  {vocabularies.target.decode(output)}"))
 
 
 def conclude(run: Run, task: StringTask | SpellingTask, scores: dict[str, float]) -> None:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import textwrap
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -139,6 +140,23 @@ def number(
 def log(*parts: object) -> None:
     """A line for the person watching. Progress goes to stderr, so stdout holds only results."""
     tqdm.write(" ".join(map(str, parts)), file=sys.stderr)  # above the progress bar, if there is one, not through it
+
+
+def with_gutter(text: str) -> str:
+    """A text that a model wrote, each line behind a bar, wrapped between words at the terminal's width.
+
+    Without a terminal that is 80 columns. Long runs of letters, as in scripts without blanks, are cut anywhere.
+
+    >>> print(with_gutter("To be,\\nor not"))
+      | To be,
+      | or not
+    """
+    gutter, lines = "  | ", []
+    room = max(10, shutil.get_terminal_size().columns - len(gutter) - 1)
+    for line in text.split("\n"):
+        wide = any(unicodedata.east_asian_width(sign) in "WF" for sign in line)  # two columns a sign
+        lines += textwrap.wrap(line, room // 2 if wide else room, break_on_hyphens=False) or [""]
+    return "\n".join(gutter + line for line in lines)
 
 
 def rebuilt_command(words: Iterable[str], drop: Collection[str] = (), replace: dict[str, str] | None = None) -> str:

@@ -13,7 +13,7 @@ from shared.errors import UserError
 from shared.measure.evaluation import Evaluation, evaluate
 from shared.model.language_model import LanguageModel, State, num_parameters
 from shared.model.sampling import generate
-from shared.run.cli import log
+from shared.run.cli import log, with_gutter
 from shared.run.device import autocast
 from shared.run.experiment import Run, probe, start_run
 from shared.run.restore import restore_language_model
@@ -149,7 +149,7 @@ def language_task(
 
     def look() -> None:
         generator = torch.Generator().manual_seed(settings["seed"])
-        log("  | " + printable(sample_text(model, tokenizer, generator)).replace("\n", "\n  | ") + "\n")
+        log(with_gutter(printable(sample_text(model, tokenizer, generator))) + "\n")
 
     return Task(lanes.batch, step, validate, describe, look, "tokens")
 

@@ -5,6 +5,7 @@ Start at `train`, which tells the story; each of its lines is a method of `Loop`
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -204,7 +205,9 @@ class Loop:
         self.check_numbers()
         record = {"train_loss": self.interval_loss.item() / self.interval_count, "learning_rate": self.learning_rate}
         speed = self.interval_count / (time.perf_counter() - self.interval_started)
-        self.bar.set_postfix_str(f"{self.task.describe(record['train_loss'])}, {speed:,.0f} {self.task.unit}/s")
+        told = self.task.describe(record["train_loss"])
+        wide = shutil.get_terminal_size().columns >= 100  # elsewhere the bar itself needs the room
+        self.bar.set_postfix_str(f"{told}, {speed:,.0f} {self.task.unit}/s" if wide else told)
         self.interval_loss, self.interval_count = torch.zeros_like(self.interval_loss), 0
         self.interval_started = time.perf_counter()
         return record
@@ -245,7 +248,8 @@ class Loop:
     def open_bar(self) -> tqdm:
         """The progress bar, at the step where the run stands."""
         total, done = self.settings.max_steps, self.progress.step
-        self.bar = tqdm(total=total, initial=done, unit="step", dynamic_ncols=True, mininterval=0.5)
+        form = "{percentage:3.0f}%|{bar}|{remaining} left{postfix}"
+        self.bar = tqdm(total=total, initial=done, bar_format=form, dynamic_ncols=True, mininterval=0.5)
         return self.bar
 
     # ------------------------------------------------------------------------------------------- saving and resuming
