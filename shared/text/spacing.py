@@ -60,6 +60,7 @@ BEGINS = frozenset("([{“‘«¿¡$£€#")  # no space after
 HYPHENS = frozenset("-‐‑–—/")  # no space on either side
 PAIRED = frozenset('"_')  # the same sign opens and closes
 APOSTROPHES = frozenset("'’")
+CLINGING = frozenset(EXTENDERS + "\u200d")  # these become part of a sign before them
 JOINERS = frozenset("'’‐‑-")  # between letters, these make one word of two
 CUT_AT_THE_END = {"a", "ha", "i", "o", "th", "wi"}  # i' th' sun, o' clock
 CUT_AT_THE_START = {"em", "fore", "gainst", "mongst", "scape", "t", "tis", "twas", "tween", "twere", "twill", "twixt"}
@@ -95,7 +96,7 @@ class WordStreamer(Streamer):
 
     def _would_merge(self, word: str) -> bool:
         """Whether, without a space, this and what is written would be read back as one token."""
-        return (is_word(word) and self.touches_word) or word[0] in EXTENDERS + "\u200d"
+        return (is_word(word) and self.touches_word) or word[0] in CLINGING
 
     def _spaces(self, word: str) -> tuple[bool, bool]:
         """(a space may stand before this word, no space may stand after it)"""

@@ -25,14 +25,13 @@ ADDRESS = r"https?://\S*[^\s.,;:!?()\[\]{}'\"»”’…<>]"  # less the stop or
 # is two letters of its own alphabet.
 SIGN = rf"(?:[🇦-🇿]{{2}}|(?!<unk>)(?:[^\w\s]|_)(?:(?![\0-\u02ff])[{EXTENDERS}]|\u200d[^\w\s])*)"
 BLANK = r"[^\S\n]"
-NARROW = (
-    r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]"  # blanks that a text has for a reason, such as no-break spaces
-)
+# Blanks that stand in a text for a reason: those where no line may break, thin ones, the wide one of Chinese.
+SPECIAL = r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]"
 # A sign is cut out with the blanks about it. A blank between words belongs to no token, unless it is a special one.
 WORD_TOKEN = re.compile(
     rf"<unk>|{ADDRESS}|{INITIALS}|{WORD}|\n"
     rf"|(?:(?<!{BLANK}){BLANK}+)?{SIGN}{BLANK}*"
-    rf"|(?<!{BLANK}){NARROW}(?={LETTER})"
+    rf"|(?<!{BLANK}){SPECIAL}(?={LETTER})"
 )
 OPEN = "\r"  # in place of a blank: the end of a line, which leaves open whether one would stand there
 
@@ -100,7 +99,9 @@ class WordTokenizer(Tokenizer):
         form = one_blank(token)
         if form not in self.forms:
             form = closest(form, self.variants.get(bare(form)))
-        return self.forms[form] if form else None if token.isspace() else self.unk_id
+        if form:
+            return self.forms[form]
+        return None if token.isspace() else self.unk_id
 
     def streamer(self) -> Streamer:
         return (SpacedStreamer if self.keeps_blanks else WordStreamer)(self.words)
@@ -147,7 +148,7 @@ def one_blank(token: str) -> str:
     (' ; ', '\\u202f; ')
     """
     before, after = (
-        OPEN if OPEN in run else run if re.fullmatch(NARROW, run) else " " if run else "" for run in blanks(token)
+        OPEN if OPEN in run else run if re.fullmatch(SPECIAL, run) else " " if run else "" for run in blanks(token)
     )
     return before + bare(token) + after
 
