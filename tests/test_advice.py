@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from shared.run.language_modeling import encode_text, load_text
 from shared.text.advice import advice
 from shared.text.corpus import load_corpus
 from shared.text.tokenizer import train_tokenizer
@@ -37,7 +38,7 @@ def test_a_text_that_words_do_not_suit_is_told_so_with_what_would(tmp_path, text
 
 def test_characters_of_the_held_out_text_alone_are_shown_and_what_was_done(tmp_path):
     [line] = said(tmp_path, ENGLISH + "ok 👍🏽\x1b\n" * 20, "char")[1:]
-    assert "occur in the held-out text alone" in line and "👍" in line and "place in the vocabulary" in line
+    assert "held-out text alone has 3 characters (U+001B 🏽 👍)" in line and "place in the vocabulary" in line
     assert "\x1b" not in line
 
 
@@ -46,3 +47,21 @@ def test_control_characters_are_counted_and_shown_as_signs(tmp_path, name):
     line = said(tmp_path, ENGLISH.replace("king", "\x1b[31mking\x1b[0m\x9b"), name)[0]
     assert f"{ENGLISH.count('king') * 3:,} control characters (␛ \\x9b)" in line
     assert line.isprintable()
+
+
+def test_a_file_with_characters_in_its_held_out_text_alone_is_read_whole(tmp_path):
+    path = tmp_path / "own.txt"
+    path.write_text(ENGLISH + "ok 👍🏽\n" * 20, encoding="utf-8", newline="\n")
+    corpus, tokenizer = load_text({"data": str(path), "tokenizer": "char", "vocab_size": None}, None)
+    train_ids, validation_ids = encode_text(corpus, tokenizer)
+    assert [len(train_ids), len(validation_ids)] == [len(corpus.train), len(corpus.validation)]
+    assert tokenizer.decode(tokenizer.encode(corpus.test)) == corpus.test
+    assert "🏽" in corpus.test and "🏽" not in corpus.train
+
+
+def test_characters_that_an_earlier_vocabulary_lacks_are_said_to_be_left_out(tmp_path):
+    path = tmp_path / "own.txt"
+    path.write_text(ENGLISH + "ok 👍🏽\n" * 400, encoding="utf-8", newline="\n")
+    corpus, earlier = load_corpus(str(path)), train_tokenizer("char", ENGLISH)
+    [line] = advice(corpus, earlier, earlier.encode(corpus.train))
+    assert "lacks 2 characters (🏽 👍), which are left out" in line

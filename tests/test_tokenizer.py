@@ -13,6 +13,7 @@ import pytest
 from properties import given, settings, st
 
 from shared.errors import UserError
+from shared.text import byte_pairs
 from shared.text.byte_pairs import CHUNK, BPETokenizer, ByteStreamer, learn_merges
 from shared.text.characters import CharTokenizer
 from shared.text.corpus import load_corpus
@@ -407,6 +408,15 @@ def test_a_byte_vocabulary_has_its_size_and_stops_when_no_pair_repeats():
     assert BPETokenizer.train(BUNDLED.read_text(encoding="utf-8")[:200_000]).vocab_size == 1024
     with pytest.raises(UserError, match="256 bytes"):
         BPETokenizer.train("ab", vocab_size=255)
+
+
+def test_a_bar_shows_how_far_learning_is_when_it_takes_a_while(monkeypatch, capsys):
+    BPETokenizer.train(PLAY, vocab_size=300)
+    assert capsys.readouterr().err == ""
+    bar = byte_pairs.tqdm
+    monkeypatch.setattr(byte_pairs, "tqdm", lambda **settings: bar(**settings | {"delay": 0}))
+    BPETokenizer.train(PLAY, vocab_size=300)
+    assert "byte pairs" in capsys.readouterr().err
 
 
 def test_no_token_of_the_byte_vocabulary_crosses_from_one_word_into_the_next():

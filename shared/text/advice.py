@@ -26,13 +26,28 @@ def advice(corpus: Corpus, tokenizer: Tokenizer, train_ids: list[int]) -> list[s
             f"{share:.0%} of the text is <unk>, which stands for every rare word and is never written; this text is "
             "better read with --tokenizer char or --tokenizer bpe"
         )
-    new = sorted(set(corpus.held_out) - set(corpus.train)) if tokenizer.name == "char" else []
-    if new:
-        lines.append(
-            f"{len(new):,} characters occur in the held-out text alone ({listed(map(visible, new))}); they have a "
-            "place in the vocabulary, but nothing is learned of them"
-        )
+    if tokenizer.name == "char":
+        lines += new_characters(corpus, tokenizer)
     return lines
+
+
+def new_characters(corpus: Corpus, tokenizer: Tokenizer) -> list[str]:
+    """What becomes of characters that the training text, or the vocabulary of an earlier model, does not have."""
+    signs, learned = set(corpus.train + corpus.held_out), set(corpus.train)
+    left_out = [sign for sign, _ in tokenizer.check_prompt("".join(sorted(signs)))]
+    new = sorted(signs - learned - set(left_out))
+    lines = []
+    if left_out:
+        lines.append(f"the vocabulary lacks {counted(left_out)}, which are left out of the text")
+    if new:
+        where = f"the held-out text alone has {counted(new)}"
+        lines.append(f"{where}; they have a place in the vocabulary, but nothing is learned of them")
+    return lines
+
+
+def counted(signs: list[str]) -> str:
+    """How many characters, and which."""
+    return f"{len(signs):,} character{'s' if len(signs) > 1 else ''} ({listed(map(visible, signs))})"
 
 
 def listed(signs: object) -> str:
