@@ -31,16 +31,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.run.cli import ArgumentParser, log, number, read_flags, run_main
+from shared.run.cli import ArgumentParser, OneOrMore, log, number, read_flags, run_main
 from shared.text.tokenizer import TOKENIZERS, Tokenizer, train_tokenizer
 
 
 def parse_flags() -> argparse.Namespace:
     """The command line."""
     parser = ArgumentParser(prog="python -m shared.ngram", description=__doc__)
-    parser.add_argument(
-        "--data", default="shakespeare", help="shakespeare (default: bundled), tinyshakespeare, or a UTF-8 file's path"
-    )
+    why = "shakespeare (default: bundled), tinyshakespeare, UTF-8 text files, a folder of them, or - for standard input"
+    parser.add_argument("--data", nargs="+", action=OneOrMore, default="shakespeare", metavar="PATH", help=why)
     parser.add_argument(
         "--tokenizer", choices=TOKENIZERS, default="word", help="word (default, as in the four stages), char or bpe"
     )

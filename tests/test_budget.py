@@ -74,6 +74,7 @@ def trainings(monkeypatch, text):
 
     def call(command, cwd, stdout):
         given = dict(word.removeprefix("--").split("=", 1) for word in command[2:] if "=" in word)
+        given["data"] = command[command.index("--data") + 1]
         out_dir = budget.Path(given["out-dir"])
         commands.append((cwd.name, given, "--resume" in command))
         settings = load_stage(cwd.name).settings(given["tokenizer"])

@@ -2,9 +2,11 @@
 
 import argparse
 import errno
+import io
 import os
 import shlex
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 import torch
 
 from shared.errors import UserError
-from shared.run.cli import ArgumentParser, log, number, read_flags, rebuilt_command, run_main, with_gutter
+from shared.run.cli import ArgumentParser, OneOrMore, log, number, read_flags, rebuilt_command, run_main, with_gutter
 from shared.run.stage import Stage, generation_flags, training_flags
 from shared.stages import ROOT, STAGES, load_stage
 
@@ -22,8 +24,8 @@ TRAINING_FLAGS = (
     "--start-from --out-dir --resume --quick --thorough"
 ).split()
 GENERATION_FLAGS = (
-    "--prompt --max-new-tokens --temperature --top-k --top-p --seed --num-samples --checkpoint --device --interactive "
-    "--visualize"
+    "--prompt --prompt-file --stop --max-new-tokens --temperature --top-k --top-p --seed --num-samples --checkpoint "
+    "--device --interactive --visualize"
 ).split()
 
 
@@ -112,6 +114,19 @@ def test_no_flag_may_be_shortened(capsys):
 )
 def test_a_wrong_command_line_is_one_line_and_exit_status_2(capsys, words):
     assert refused(capsys, *words).startswith("train.py: ")
+
+
+def test_a_flag_of_several_values_gives_one_value_where_one_was_given():
+    parser = ArgumentParser()
+    parser.add_argument("--data", nargs="+", action=OneOrMore)
+    assert parser.parse_args(["--data", "-"]).data == "-"
+    assert parser.parse_args(["--data", "a", "b"]).data == ["a", "b"]
+
+
+def test_a_value_that_begins_with_a_dash_is_told_how_to_be_typed(capsys):
+    assert "--data=-x" in refused(capsys, "--data", "-x")
+    assert "=" not in refused(capsys, "--data", "--quick") and "=" not in refused(capsys, "--data")
+    assert "-- -x" in refused(capsys, "-x")
 
 
 # Numbers
@@ -244,6 +259,45 @@ def test_log_goes_to_stderr(capsys):
     assert tuple(capsys.readouterr()) == ("", "about 3 minutes\n")
 
 
+# Text in and out
+
+
+LATIN = dict(LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")  # a system that knows only ASCII
+ECHO = r"from shared.run.cli import run_main; run_main(lambda: print(input(), end='\xe9\u4e2d\n'))"
+
+
+@pytest.mark.parametrize(
+    "environment, encoding",
+    [({}, "utf-8"), (LATIN, "utf-8"), (LATIN | {"PYTHONIOENCODING": "latin-1"}, "latin-1")],
+    ids=["this system", "an ASCII system", "an encoding that was asked for"],
+)
+def test_what_goes_through_a_pipe_is_utf_8_unless_another_encoding_is_asked_for(environment, encoding):
+    done = subprocess.run(
+        [sys.executable, "-c", ECHO],
+        cwd=ROOT,
+        input="ü\n".encode(encoding),
+        capture_output=True,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"} | environment,
+    )
+    assert done.stdout == "üé中\n".encode(encoding, errors="replace") and done.stderr == b""
+
+
+def test_a_terminal_keeps_its_encoding_and_what_it_lacks_is_replaced(monkeypatch):
+    terminal = io.TextIOWrapper(io.BytesIO(), "latin-1", newline="\n")
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stdout", terminal)
+    run_main(lambda: print("é中"))
+    assert terminal.buffer.getvalue() == "é?\n".encode("latin-1")
+
+
+def test_bytes_that_are_no_text_can_be_read_and_told_from_text(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), "utf-8"))
+    read = []
+    run_main(lambda: read.append(input()))
+    with pytest.raises(UnicodeEncodeError):
+        read[0].encode("utf-8")
+
+
 # Help
 
 
@@ -254,11 +308,11 @@ def stage(request):
 
 def flags_of(parse, monkeypatch) -> list[argparse.Action]:
     """All flags of a program's parser."""
-    seen = []
+    seen, parse_args = [], ArgumentParser.parse_args
 
     def look(self, *_):
         seen.append(self)
-        return argparse.Namespace()
+        return parse_args(self, [])
 
     monkeypatch.setattr(ArgumentParser, "parse_args", look)
     parse()

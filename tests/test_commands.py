@@ -31,6 +31,7 @@ from shared.run.stage import generate_stage, train_stage
 from shared.show import maps
 from shared.stages import ROOT, STAGES, load_stage, model_class
 from shared.text.corpus import load_corpus
+from shared.text.signs import printable
 from shared.text.tokenizer import tokenizer_from_dict
 
 STAGE_1, STAGE_2, STAGE_3, STAGE_4 = STAGES
@@ -38,7 +39,7 @@ ATTENTIVE = {STAGE_3, STAGE_4}
 SIZES = "--hidden-size 16 --num-layers 2 --batch-size 4 --context-length 128"
 SMALL = f"--max-steps 6 --eval-interval 3 {SIZES} --device cpu"
 FIXED = "--precision float32 --optimizer adamw"  # what `auto` finds may differ from run to run and machine to machine
-PROMPT = "To be or not to be"
+PROMPT = "But tell me, dost thou know my"  # of the short text's held-out part
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -164,13 +165,14 @@ def test_lossless_tokenizers_train_report_bits_per_character_and_write(course, t
     bits = float(re.search(r"([\d.]+) bits per character", run.out)[1])
     assert bits == pytest.approx(nats / math.log(2) / characters, abs=0.002 * count / characters / math.log(2) + 0.0005)
     assert f"({tokenizer})" in run.err and "<unk>" not in run.err
+    prompt = split(next_command(run.out))[3]
+    assert prompt in validation
     text = typed(course / STAGE_2, next_command(run.out)).out
-    assert text == whole_text(best, PROMPT) + "\n"
+    assert text == printable(whole_text(best, prompt)) + "\n"
     if tokenizer == "char":
-        line = f'python generate.py --checkpoint {tmp_path}/best.pt --prompt "crème ☃"'
-        left_out = typed(course / STAGE_2, line)
-        assert left_out.out.startswith("crme ")
-        assert "'è'" in left_out.err and "'☃'" in left_out.err
+        shown = typed(course / STAGE_2, f'python generate.py --checkpoint {tmp_path}/best.pt --prompt "crème ☃"')
+        assert shown.out.startswith("crme ") and shown.err.count("\n") == 1
+        assert "'è' (it knows 'e')" in shown.err and "'☃'" in shown.err
     else:  # no sign is unknown to byte pairs, and a terminal that cannot show one is no reason to stop
         line = f'python generate.py --checkpoint {tmp_path}/best.pt --prompt "crème ☃" --max-new-tokens 5'
         assert started(course / STAGE_2, line, PYTHONIOENCODING="ascii").out.startswith("cr?me ?")
@@ -515,8 +517,9 @@ def test_the_bar_is_a_bar_in_a_narrow_terminal(course, tmp_path, monkeypatch, co
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_next_command_that_training_names_writes_text_and_draws_the_maps(trained, first_text, stage):
+def test_the_next_command_that_training_names_writes_text_and_draws_the_maps(trained, first_text, course, stage):
     run, shown = trained(stage), first_text(stage)
+    assert PROMPT in load_corpus(str(course / "short.txt")).validation and "<unk>" not in shown.err
     assert split(next_command(run.out)) == ["python", "generate.py", "--prompt", PROMPT, "--visualize"]
     assert shown.out.startswith(PROMPT) and len(shown.out) > 2 * len(PROMPT)
     drawn = {path.name: path for path in run.folder.glob("*.png")}
@@ -625,6 +628,36 @@ def test_generation_flags_that_cannot_be_followed_are_refused_before_any_text(
     (tmp_path / "text.pt").write_text("To be", encoding="utf-8")
     checkpoint = "" if "--checkpoint" in flags else f"--checkpoint {trained(STAGE_1).folder}/checkpoints/best.pt "
     assert reason in refused(STAGE_1, f"python generate.py {checkpoint}{flags.format(tmp=tmp_path)}")
+
+
+@pytest.mark.parametrize("place", ["", "/checkpoints"])
+def test_a_checkpoint_is_found_in_the_folder_of_its_run(answered, trained, place):
+    folder = trained(STAGE_1).folder
+    line = f'python generate.py --prompt "{PROMPT}" --max-new-tokens 5 --checkpoint {folder}'
+    assert answered(STAGE_1, line + place).out == answered(STAGE_1, f"{line}/checkpoints/best.pt").out != ""
+
+
+def test_a_folder_without_a_checkpoint_is_told(refused, tmp_path):
+    assert "no checkpoint" in refused(STAGE_1, f"python generate.py --checkpoint {tmp_path}")
+
+
+def test_a_text_that_was_piped_in_is_piped_in_again_to_resume(course, tmp_path):
+    text = (course / "short.txt").read_text(encoding="utf-8")
+    line = f"python train.py --data - {SMALL} --out-dir {tmp_path}"
+    shown = typed(course / STAGE_1, line, stdin=text)
+    assert "standard input" in shown.err
+    assert "pipe that in again" in typed(course / STAGE_1, line + " --resume", stdin=text[::-1], code=2).err
+    typed(course / STAGE_1, line + " --resume", stdin=text)
+
+
+def test_several_files_are_named_and_known_again(course, tmp_path):
+    text = (course / "short.txt").read_text(encoding="utf-8")
+    for name, part in (("a.txt", text[:10_000]), ("b.txt", text[10_000:])):
+        (tmp_path / name).write_text(part, encoding="utf-8", newline="\n")
+    line = f"python train.py {SMALL} --out-dir {tmp_path}/run --data"
+    assert "a.txt and 1 more (2 files)" in typed(course / STAGE_1, f"{line} {tmp_path}/a.txt {tmp_path}/b.txt").err
+    assert "another" not in typed(course / STAGE_1, f"python train.py --out-dir {tmp_path}/run --resume").err
+    assert "not the text" in typed(course / STAGE_1, f"{line} {tmp_path}/b.txt {tmp_path}/a.txt --resume", code=2).err
 
 
 def test_maps_of_a_long_prompt_read_its_end_only(monkeypatch, trained, tmp_path):

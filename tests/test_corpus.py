@@ -3,10 +3,13 @@
 import csv
 import hashlib
 import importlib.util
+import io
 import re
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from properties import given, st
@@ -441,8 +444,80 @@ def test_a_missing_file_is_answered_with_the_known_names(tmp_path):
     assert "shakespeare, tinyshakespeare" in said and "shakespear;" in said
 
 
-def test_a_folder_is_told_apart_from_a_file(tmp_path):
-    assert "is a folder" in message(str(tmp_path))
+def whole(corpus):
+    return corpus.train + corpus.validation + corpus.test
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three works in a folder, with what else may lie there."""
+    folder = tmp_path / "plays"
+    (folder / "drafts").mkdir(parents=True)
+    contents = {
+        "b.txt": b"second work\r\n" * 100,
+        "a.txt": b"\xef\xbb\xbf\n" + b"first work\n" * 100 + b"\n\n",
+        "c.md": b"third work" * 100,  # no newline at its end
+        ".hidden.txt": b"hidden",
+        "cover.png": b"\x89PNG\r\n\x1a\n\0\0",
+        "drafts/d.txt": b"draft",
+        "empty": b"",
+        "thumbs.db": bytes(range(256)),
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+WORKS_OF_FOLDER = "first work\n" * 100 + "\n" + "second work\n" * 100 + "\n" + "third work" * 100 + "\n"
+
+
+def test_the_text_files_of_a_folder_are_works_in_the_order_of_their_names_with_a_blank_line_between(folder):
+    loaded = load_corpus(str(folder))
+    assert (whole(loaded), loaded.name) == (WORKS_OF_FOLDER, "plays")
+    assert loaded.note == "3 files; left out as no text: cover.png, empty, thumbs.db"
+
+
+def test_several_files_are_works_in_the_order_in_which_they_are_named(folder):
+    loaded = load_corpus([str(folder / name) for name in ("b.txt", "a.txt")])
+    assert whole(loaded) == "second work\n" * 100 + "\n" + "first work\n" * 100
+    assert (loaded.name, loaded.note) == ("b.txt and 1 more", "2 files")
+
+
+def test_the_same_works_have_one_hash_whatever_their_newlines_and_wherever_they_lie(folder, tmp_path):
+    names = [folder / name for name in ("a.txt", "b.txt", "c.md")]
+    elsewhere = tmp_path / "elsewhere.txt"
+    elsewhere.write_text("second work\n" * 100, encoding="utf-8", newline="\n")
+    expected = load_corpus(str(folder)).sha256
+    assert expected == hashlib.sha256(WORKS_OF_FOLDER.encode()).hexdigest()
+    assert load_corpus([str(names[0]), str(elsewhere), str(names[2])]).sha256 == expected
+
+
+def test_a_folder_or_list_of_one_file_is_that_file(folder, tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "b.txt").write_bytes((folder / "b.txt").read_bytes() * 2)
+    single = load_corpus(str(tmp_path / "one" / "b.txt"))
+    assert load_corpus(str(tmp_path / "one")) == load_corpus([str(tmp_path / "one" / "b.txt")]) == single
+
+
+def test_a_file_in_a_folder_that_is_text_of_another_encoding_is_named(folder):
+    (folder / "latin.txt").write_bytes("Düsseldorf".encode("latin-1"))
+    assert "latin.txt is not UTF-8" in message(str(folder))
+
+
+def test_a_folder_without_a_text_is_told(tmp_path):
+    assert "no text in the folder" in message(str(tmp_path))
+
+
+def test_standard_input_is_a_text_like_a_file_of_the_same_bytes(tmp_path, monkeypatch):
+    data = "Zeile für Zeile\r\n".encode() * 200
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), "ascii"))
+    piped, file = load_corpus("-"), load_corpus(write(tmp_path, data))
+    assert piped.name == "standard input" and replace(piped, name=file.name) == file
+
+
+def test_standard_input_without_anything_piped_in_is_no_endless_wait(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    assert "piped in" in message("-")
 
 
 def test_bytes_that_are_not_utf8_are_told_with_their_place(tmp_path):
@@ -474,3 +549,5 @@ def test_the_text_of_a_run_is_found_from_the_folder_in_which_it_was_typed(tmp_pa
     monkeypatch.chdir(tmp_path)
     assert Path(text_of_run("../mine.txt", tmp_path / "stage")).samefile("mine.txt")
     assert not Path(text_of_run("gone.txt", tmp_path / "stage")).exists()
+    assert Path(text_of_run("../stage", tmp_path / "stage")).samefile("stage")
+    assert text_of_run(["-", "mine.txt", "../mine.txt"], tmp_path / "stage")[:2] == ["-", "mine.txt"]

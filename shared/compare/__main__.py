@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from shared.run.cli import ArgumentParser, log, make_folder, number, read_flags, rebuilt_command, run_main
+from shared.run.cli import ArgumentParser, OneOrMore, log, make_folder, number, read_flags, rebuilt_command, run_main
 from shared.run.flags import DEVICES
 from shared.stages import ROOT, STAGES
 from shared.text.corpus import NAMES
@@ -28,6 +28,7 @@ If music be the food of love, play on,
 Give me excess of it; that, surfeiting,
 The appetite may sicken and so die."""
 
+PROMPT_LENGTH = 100  # characters of a prompt from another text
 TRAINING_TOKENS = 2_000_000
 
 
@@ -35,13 +36,16 @@ def parse_flags() -> argparse.Namespace:
     """The command line."""
     parser = ArgumentParser(prog="python -m shared.compare", description=__doc__)
     add = parser.add_argument
-    add("--prompt", default=PROMPT, help="the text whose maps are drawn [a line from a test play]")
+    add("--prompt", help="the text whose maps are drawn [a held-out line of the text that the runs have read]")
     add("--out", type=Path, default=ROOT / "comparison", metavar="DIR", help="where to write [comparison]")
     add("--device", choices=DEVICES, default="auto", help="where to compute [auto]")
     add(
         "--data",
+        nargs="+",
+        action=OneOrMore,
+        metavar="PATH",
         help="the text that the runs have read, where it no longer lies where it was; with --train the one to read: "
-        f"{', '.join(NAMES)} or a file's path [shakespeare]",
+        f"{', '.join(NAMES)}, text files, or a folder of them [shakespeare]",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
@@ -60,6 +64,8 @@ def parse_flags() -> argparse.Namespace:
     for name in ("tokens", "tokenizer", "seed"):
         if getattr(flags, name) is not None and not flags.train:
             parser.error(f"--{name} says how to train; add --train, or leave it away")
+    if flags.train and flags.data and "-" in flags.data:
+        parser.error("each stage reads the text anew, and standard input can be read once; give a file with --data")
     return flags
 
 
@@ -89,6 +95,7 @@ from shared.show.maps import attention_figure, influence_comparison_figure
 from shared.show.page import page
 from shared.show.tables import aligned, comparison_lines, markdown
 from shared.text.corpus import Corpus, load_corpus, text_of_run
+from shared.text.prompts import prompt_for
 
 
 def main() -> None:
@@ -134,15 +141,18 @@ def find_checkpoints(flags: argparse.Namespace) -> list[Path]:
     return [path for path in paths.values() if path.is_file()]
 
 
-def load_corpus_of(runs: list[Trained], data: str | None) -> Corpus:
+def load_corpus_of(runs: list[Trained], data: str | list[str] | None) -> Corpus:
     """The text that the runs have read, by its hash: where --data says, or where the first run found it."""
     saved = runs[0].saved
     place = data or text_of_run(saved["settings"]["data"], ROOT / runs[0].stage)
-    if data is None and place not in NAMES and not Path(place).is_file():
+    paths = [name for name in ([place] if isinstance(place, str) else place) if name not in NAMES]
+    if data is None and not all(Path(name).exists() for name in paths):
         raise UserError(f"the runs read {saved['corpus']['name']}; say where it lies now: --data PATH")
     corpus = load_corpus(place, at_blank_line=saved["tokenizer"]["name"] == "word")
     if corpus.sha256 != saved["corpus"]["sha256"]:
-        raise UserError(f"{place} is not the text that the runs read, {saved['corpus']['name']}; name that with --data")
+        raise UserError(
+            f"{corpus.name} is not the text that the runs read, {saved['corpus']['name']}; name that with --data"
+        )
     return corpus
 
 
@@ -153,7 +163,9 @@ def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, flags: ar
     """Everything that the page shows: the table, the curves and the prompt's maps."""
     texts = {name: measures.held_out(tokenizer, getattr(corpus, name)) for name in ("validation", "test")}
     validation = texts["validation"].ids
-    prompt = encode_prompt(tokenizer, flags.prompt)
+    usual = PROMPT if corpus.name == NAMES[0] else prompt_for(corpus, tokenizer, PROMPT_LENGTH)
+    text = usual if flags.prompt is None else flags.prompt
+    prompt = encode_prompt(tokenizer, text)
     # The runs of each stage that has one. Several seeds give one row; curves and maps are of the first.
     stages = [[run for run in runs if run.stage == stage] for stage in STAGES]
     stages = [of_stage for of_stage in stages if of_stage]
@@ -177,7 +189,7 @@ def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, flags: ar
         "command": rebuilt_command(["python", "-m", "shared.compare", *sys.argv[1:]]),
         "table": rows,
         "curves": curves,
-        "prompt": measures.prompt_facts(tokenizer, flags.prompt, prompt) | {"stages": maps},
+        "prompt": measures.prompt_facts(tokenizer, text, prompt) | {"stages": maps},
     }
 
 

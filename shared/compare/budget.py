@@ -26,7 +26,7 @@ WIDTHS = range(8, 4096, 8)  # multiples of every number of heads that a stage ha
 class Budget:
     """What every stage gets alike: text, tokenizer, number of training tokens, seed and device."""
 
-    data: str
+    data: str | list[str]
     tokenizer: str
     tokens: int
     seed: int
@@ -107,10 +107,11 @@ def check_budget(summary: dict, settings: dict, sha256: str, folder: Path) -> No
 
 def run_training(stage: str, settings: dict, budget: Budget, out_dir: Path) -> None:
     """The stage's own train.py, in a process of its own; KeyboardInterrupt where it was stopped."""
-    data = budget.data if budget.data in NAMES else str(user_path(budget.data).resolve())
-    flags = {"data": data, "tokenizer": budget.tokenizer, "device": budget.device, "out-dir": str(out_dir)}
+    names = [budget.data] if isinstance(budget.data, str) else budget.data
+    data = [name if name in NAMES else str(user_path(name).resolve()) for name in names]
+    flags = {"tokenizer": budget.tokenizer, "device": budget.device, "out-dir": str(out_dir)}
     flags |= {name: settings[name.replace("-", "_")] for name in ("hidden-size", "max-steps", "seed")}
-    command = [sys.executable, "train.py", *(f"--{name}={value}" for name, value in flags.items())]
+    command = [sys.executable, "train.py", *(f"--{name}={value}" for name, value in flags.items()), "--data", *data]
     command += ["--resume"] if (out_dir / "last.pt").is_file() else []
     log(f"training    {stage}: hidden size {settings['hidden_size']}, {settings['max_steps']:,} steps, in {out_dir}")
     with StopSignal() as stop:  # Ctrl-C reaches the training as well, which then saves what it has

@@ -7,6 +7,7 @@ import torch
 
 from shared.errors import UserError
 from shared.model.language_model import LanguageModel
+from shared.run.checkpoint import checkpoint_file
 from shared.run.records import differing_setting, read_records
 from shared.run.restore import restore_language_model
 from shared.stages import stage_title
@@ -35,7 +36,7 @@ class Trained:
 
 def load_trained(path: Path, device: torch.device) -> Trained:
     """The run whose best.pt (or whose folder) this is. UserError: no checkpoint, or one of no stage."""
-    path = path / "best.pt" if path.is_dir() else path
+    path = checkpoint_file(path)
     model, _, saved = restore_language_model(path, device)
     return Trained(saved["stage"], path, saved, model, read_records(path.with_name("metrics.jsonl")))
 

@@ -25,12 +25,21 @@ def save_checkpoint(path: Path, content: dict) -> None:
         raise UserError(f"could not write {path}: {reason}; make room or choose another --out-dir") from error
 
 
+def checkpoint_file(path: Path) -> Path:
+    """The checkpoint in a run's folder, or in the folder above its checkpoints/; any other path is that of a file."""
+    if not path.is_dir():
+        return path
+    files = [folder / name for name in ("best.pt", "last.pt") for folder in (path, path / "checkpoints")]
+    return next(filter(Path.is_file, files), files[0])
+
+
 def load_checkpoint(path: Path, device: str | torch.device = "cpu", stage: str | None = None) -> dict:
     """Read a checkpoint, of this stage if one is named, onto a device.
 
     Only tensors and plain Python values are accepted (`weights_only`), and the file's checksums must be right. Older
     formats are read as well: they hold the same, but for the number. UserError for any other file.
     """
+    path = checkpoint_file(path)
     if not path.is_file():
         earlier = [f"; an earlier run is kept in {folder}" for folder in earlier_runs(path.parent)[-1:]]
         train = "train first: python train.py (or: python train.py --quick)"

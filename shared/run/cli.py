@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import signal
+import subprocess
 import sys
 import textwrap
 import unicodedata
@@ -77,8 +78,8 @@ class ArgumentParser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
         """Parse these words, or those of the process. What is no flag is refused, with the nearest that is one."""
-        args = sys.argv[1:] if args is None else args
-        flags, unknown = self.parse_known_args([self._with_hyphens(word) for word in args], namespace)
+        self._words = [self._with_hyphens(word) for word in (sys.argv[1:] if args is None else args)]
+        flags, unknown = self.parse_known_args(self._words, namespace)
         if unknown:
             near = nearest(unknown[0].partition("=")[0], self._option_string_actions)
             self.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
@@ -100,7 +101,30 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """One line to stderr, exit status 2."""
+        message += self._advice_on_dashes(message)
         self.exit(2, f"{self.prog}: {message}; --help lists all flags\n")
+
+    def _advice_on_dashes(self, message: str) -> str:
+        """How to give a text that begins with a dash, where that was the mistake: argparse takes it for a flag."""
+        dashed = [word for word in self._words if re.match("-[^-]", word) and word not in self._option_string_actions]
+        flag = re.match("argument (--[^:/]+): expected", message)
+        if not dashed:
+            return ""
+        values = self._words[self._words.index(flag[1]) + 1 :] if flag else []
+        if values and values[0] in dashed:
+            return f"; a value that begins with a dash goes behind an equals sign: {quoted(f'{flag[1]}={values[0]}')}"
+        if dashed[0] in message or "required" in message:
+            return f"; a text that begins with a dash goes behind two of them: -- {quoted(dashed[0])}"
+        return ""
+
+
+class OneOrMore(argparse.Action):
+    """Of a flag that takes several values: the value itself where it is one, else their list."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: list[str], flag: str | None = None
+    ) -> None:
+        setattr(namespace, self.dest, values[0] if len(values) == 1 else values)
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
@@ -157,6 +181,11 @@ def with_gutter(text: str) -> str:
         wide = any(unicodedata.east_asian_width(sign) in "WF" for sign in line)  # two columns a sign
         lines += textwrap.wrap(line, room // 2 if wide else room, break_on_hyphens=False) or [""]
     return "\n".join(gutter + line for line in lines)
+
+
+def quoted(word: str) -> str:
+    """The word as it has to be typed for this system's shell to take it whole."""
+    return subprocess.list2cmdline([word]) if os.name == "nt" else shlex.quote(word)
 
 
 def rebuilt_command(words: Iterable[str], drop: Collection[str] = (), replace: dict[str, str] | None = None) -> str:
@@ -242,6 +271,23 @@ def keep_stderr_open() -> None:
         sys.stderr = io.TextIOWrapper(file, sys.stderr.encoding, line_buffering=True)
 
 
+def prepare_streams() -> None:
+    """UTF-8 for files and pipes, on every system; on a terminal a character that it lacks is replaced.
+
+    Left to itself, a system of an older encoding writes files that nobody else can read, or a "?" for every foreign
+    letter. Who has set PYTHONIOENCODING has chosen an encoding. Bytes on standard input that are no text stay in it,
+    as halves of surrogate pairs: whoever reads them can say so, and go on.
+    """
+    chosen, _, handler = os.environ.get("PYTHONIOENCODING", "").partition(":")
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "replace"), (sys.stderr, "replace")):
+        if not hasattr(stream, "reconfigure"):  # in a notebook
+            continue
+        settings = {"errors": errors if stream is sys.stdin else handler or errors}
+        if not chosen and not stream.isatty():
+            settings |= {"encoding": "utf-8", "newline": None if stream is sys.stdin else "\n"}
+        stream.reconfigure(**settings)
+
+
 def run_main(main: Callable[[], None]) -> None:
     """Call a program's main function; turn what a user can mend into one line and an exit status.
 
@@ -250,10 +296,7 @@ def run_main(main: Callable[[], None]) -> None:
     keep_stderr_open()
     if signal.getsignal(signal.SIGINT) is end_at_once:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    for stream in (sys.stdout, sys.stderr):
-        # Whatever the terminal's encoding, a character that it lacks is not worth a traceback.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    prepare_streams()
     try:
         main()
         sys.stdout.flush()

@@ -3,11 +3,13 @@
 Nothing here imports PyTorch, which takes a second: so --help and a wrong flag are answered at once.
 """
 
+import argparse
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 
 from shared.run.cli import ArgumentParser, number
+from shared.text.decoding import normalise
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -126,6 +128,17 @@ def add_sampling_flags(parser: ArgumentParser) -> None:
     why = "the same seed gives the same text; change it for another [1]"
     add("--seed", type=number(int, low=0, high=1e9), default=1, help=why)
     add("--num-samples", type=number(int, low=1), default=1, help="how many texts to write side by side [1]")
+
+
+def some_text(text: str) -> str:
+    r"""A type for argparse: a text that is not empty. \n in it is a new line, which some shells cannot type.
+
+    >>> some_text(r"ROMEO:\n")
+    'ROMEO:\n'
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty; leave the flag away")
+    return normalise(text.replace(r"\n", "\n"))
 
 
 def exercise_flags() -> Namespace:

@@ -1,12 +1,14 @@
 """What a stage's generate.py calls: checkpoint and prompt -> text, and pictures of what the model looked at."""
 
+import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from shared.errors import UserError
 from shared.measure.influence import influence
@@ -15,9 +17,12 @@ from shared.model.sampling import generate
 from shared.run.cli import log, make_folder
 from shared.run.device import choose_device, prepare_process
 from shared.run.restore import restore_language_model
-from shared.text.decoding import normalise
+from shared.text.corpus import STANDARD_INPUT, read_bytes, user_path
+from shared.text.decoding import decode, normalise
+from shared.text.signs import printable
 from shared.text.tokenizer import Tokenizer
 
+NOTICES = 8  # unknown words or signs that are named
 MAP_TOKENS = 40  # as many as stay readable on a phone
 MAP_MEMORY = 1000  # tokens that are read for a map, whose size grows with their square
 
@@ -26,26 +31,76 @@ def write_text(folder: Path, flags: Namespace) -> None:
     """The whole of generate.py, for the stage in `folder`."""
     if flags.visualize is not None:
         make_folder(Path(flags.visualize), "--visualize")  # before the work of generating
+    text = flags.prompt if flags.prompt_file is None else read_prompt(flags.prompt_file)
     device = choose_device(flags.device)
     prepare_process(device)
     model, tokenizer, _ = restore_language_model(Path(flags.checkpoint), device, folder.name)
+    if tokenizer.unk_id is None and tokenizer.check_prompt(flags.stop or ""):
+        log("the model does not know all signs of the --stop text, so it will not write it")
     if flags.interactive:
         converse(model, tokenizer, flags)
         return
-    prompt = encode_prompt(tokenizer, flags.prompt)
+    prompt = encode_prompt(tokenizer, text)
     samples = write_samples(model, tokenizer, prompt, flags)
     if flags.visualize is not None:
         draw_maps(model, tokenizer, prompt, samples[0], Path(flags.visualize), folder.name)
 
 
+def read_prompt(name: str) -> str:
+    """The text of a file, or of standard input where that is "-", without the newline that ends its last line."""
+    content = read_bytes(user_path(name))
+    if not content.strip():  # as a text to learn from that would be a mistake, and no prompt is none
+        return ""
+    return decode(content, STANDARD_INPUT if name == "-" else user_path(name)).removesuffix("\n")
+
+
 def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Prompt -> at least one id. Says which words the model does not know, and what it knows that is near."""
+    """Prompt -> at least one id. Says which words or signs the model does not know, and what it knows that is near."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # Python hands bytes that are no text over as halves of surrogate pairs
+        raise UserError("the prompt holds bytes that are no UTF-8 text; type it again, or save it as UTF-8") from None
     text = normalise(text)  # as the training text was
-    ids = tokenizer.encode(text)  # where nothing can stand for an unknown sign, this ends with one line
-    for word, near in tokenizer.check_prompt(text):
-        hint = f"; it knows {', '.join(near)}" if near else ""
-        log(f"the model never learned {word!r} and reads it as <unk>{hint}")
-    return ids or [tokenizer.newline_id]
+    unknown = tokenizer.check_prompt(text)
+    more = f", and {len(unknown) - NOTICES} more" if len(unknown) > NOTICES else ""
+    if tokenizer.unk_id is None and unknown:  # nothing stands for an unknown sign
+        near = [repr(sign) + (f" (it knows {known[0]!r})" if known else "") for sign, known in unknown[:NOTICES]]
+        log(f"the model never learned {', '.join(near)}{more}; left out")
+    elif unknown:
+        for word, known in unknown[:NOTICES]:
+            hint = f"; it knows {', '.join(known)}" if known else ""
+            log(f"the model never learned {word!r} and reads it as <unk>{hint}")
+        if more:
+            log(f"and reads {len(unknown) - NOTICES} more words as <unk>")
+    return tokenizer.encode(text) or [tokenizer.newline_id]
+
+
+class Sample:
+    """One text as it grows: the prompt, and what the model writes up to `stop`, of which nothing is shown."""
+
+    def __init__(self, tokenizer: Tokenizer, prompt: list[int], stop: str | None) -> None:
+        self.streamer = tokenizer.streamer()
+        self.prompt = "".join(map(self.streamer.push, prompt))
+        self.stop, self.ended = stop, False
+        self.ids: list[int] = []  # what was written
+        self.waiting = ""  # the end of it that may be the beginning of `stop`, which may come in several tokens
+
+    def push(self, token: int) -> str:
+        """The text that can be shown now that this token is there."""
+        self.ids.append(token)
+        text = self.waiting + self.streamer.push(token)
+        if self.stop is None:
+            return text
+        text, found, _ = text.partition(self.stop)
+        self.ended = bool(found)
+        held = 0 if found else max(size for size in range(len(self.stop)) if text.endswith(self.stop[:size]))
+        self.waiting = text[len(text) - held :]
+        return text[: len(text) - held]
+
+    def flush(self) -> str:
+        """The text that was still waiting when the last token had come."""
+        text = self.waiting + ("" if self.ended else self.streamer.flush())
+        return text.partition(self.stop)[0] if self.stop else text
 
 
 def write_samples(model: LanguageModel, tokenizer: Tokenizer, prompt: list[int], flags: Namespace) -> list[list[int]]:
@@ -62,24 +117,36 @@ def write_samples(model: LanguageModel, tokenizer: Tokenizer, prompt: list[int],
         generator=generator,
     )
     steps = islice(tokens, flags.max_new_tokens)
-    if flags.num_samples == 1:
-        return [stream_text(tokenizer, prompt, (step.item() for step in steps))]
-    samples = torch.stack(list(steps), dim=1).tolist()  # (num_samples, max_new_tokens)
-    for index, sample in enumerate(samples, start=1):
-        print(f"--- sample {index}\n{tokenizer.decode(prompt + sample)}")
-    return samples
+    samples = [Sample(tokenizer, prompt, flags.stop) for _ in range(flags.num_samples)]
+    if len(samples) == 1:
+        sys.stdout.write(bold(printable(samples[0].prompt)))
+        for piece in grow(samples, steps):
+            sys.stdout.write(printable(piece[0]))
+            sys.stdout.flush()
+        print()
+    else:
+        texts = map("".join, zip(*grow(samples, steps)))  # each sample's pieces
+        for index, (sample, text) in enumerate(zip(samples, texts), start=1):
+            print(f"--- sample {index}\n{bold(printable(sample.prompt))}{printable(text)}")
+    return [sample.ids for sample in samples]
 
 
-def stream_text(tokenizer: Tokenizer, prompt: list[int], tokens: Iterable[int]) -> list[int]:
-    """Print the prompt and then each token as soon as it is there. -> the new ids."""
-    streamer, written = tokenizer.streamer(), []
-    sys.stdout.write("".join(map(streamer.push, prompt)))
-    for token in tokens:
-        sys.stdout.write(streamer.push(token))
-        sys.stdout.flush()
-        written.append(token)
-    print(streamer.flush())
-    return written
+def grow(samples: list[Sample], steps: Iterable[Tensor]) -> Iterator[list[str]]:
+    """What each step (num_samples) adds to the samples, until they have all ended or there is no more."""
+    for step in steps:
+        pairs = zip(samples, step.tolist())
+        yield ["" if sample.ended else sample.push(token) for sample, token in pairs]
+        if all(sample.ended for sample in samples):
+            break
+    yield [sample.flush() for sample in samples]
+
+
+def bold(text: str) -> str:
+    """The text in bold, where standard output is a terminal that can show it."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    if os.name == "nt":  # an old console window would show the codes
+        plain = plain or not os.environ.keys() & {"WT_SESSION", "TERM"}
+    return text if plain or not text.strip() or not sys.stdout.isatty() else f"\x1b[1m{text}\x1b[0m"
 
 
 def converse(model: LanguageModel, tokenizer: Tokenizer, flags: Namespace) -> None:

@@ -1,7 +1,6 @@
 """What a stage's train.py calls: flags -> corpus -> tokenizer -> batches -> the loop -> a scored model."""
 
 import math
-import shlex
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from shared.errors import UserError
 from shared.measure.evaluation import Evaluation, evaluate
 from shared.model.language_model import LanguageModel, State, num_parameters
 from shared.model.sampling import generate
-from shared.run.cli import log, with_gutter
+from shared.run.cli import log, quoted, with_gutter
 from shared.run.device import autocast
 from shared.run.experiment import Run, probe, start_run
 from shared.run.restore import restore_language_model
@@ -22,6 +21,7 @@ from shared.run.training import Task
 from shared.text.advice import advice
 from shared.text.batches import Batch, Lanes
 from shared.text.corpus import Corpus, load_corpus, user_path
+from shared.text.prompts import prompt_for
 from shared.text.signs import printable
 from shared.text.tokenizer import Tokenizer, tokenizer_from_dict, train_tokenizer
 
@@ -63,7 +63,7 @@ def train_language_model(stage: Stage, flags: Namespace) -> None:
     characters = len(tokenizer.decode(validation_ids[1:].tolist())) if tokenizer.lossless else None
     score = evaluate(model, validation_ids, settings["context_length"], characters)
     run.finish(model, corpus=text, validation=validation_summary(score))
-    conclude(stage, run.out_dir, score)
+    conclude(stage, run.out_dir, score, prompt_for(corpus, tokenizer))
 
 
 def model_to_start_from(stage: Stage, flags: Namespace) -> tuple[LanguageModel, Tokenizer]:
@@ -92,7 +92,10 @@ def load_text(settings: dict, saved: dict | None, known: Tokenizer | None = None
     if saved is None:
         return corpus, train_tokenizer(settings["tokenizer"], corpus.train, settings["vocab_size"], corpus.held_out)
     if corpus.sha256 != saved["corpus"]["sha256"]:
-        raise UserError(f"{settings['data']} is not the text that the saved run read; train anew without --resume")
+        again = "pipe that in again" if settings["data"] == "-" else "name that with --data"
+        raise UserError(
+            f"{corpus.name} is not the text that the saved run read; {again}, or train anew without --resume"
+        )
     return corpus, tokenizer_from_dict(saved["tokenizer"])
 
 
@@ -173,7 +176,8 @@ def introduce(
     minutes = settings["max_steps"] * step_seconds * 1.15 / 60  # evaluations and saving take some more
     optimizer = f"optimizer {settings['optimizer']}, learning rate {settings['learning_rate']:g}"
     log(f"{run.name} on {run.device} in {settings['precision']}, {optimizer}")
-    log(f"corpus      {corpus.name}: {len(lanes.ids):,} training tokens, {len(validation_ids):,} validation tokens")
+    name = f"{corpus.name} ({corpus.note})" if corpus.note else corpus.name
+    log(f"corpus      {name}: {len(lanes.ids):,} training tokens, {len(validation_ids):,} validation tokens")
     log(f"vocabulary  {tokenizer.vocab_size:,} tokens ({tokenizer.name}){unknown}")
     for line in advice(corpus, tokenizer, lanes.ids.tolist()):
         log(f"notice      {line}")
@@ -206,11 +210,12 @@ def validation_summary(score: Evaluation) -> dict:
     }
 
 
-def conclude(stage: Stage, out_dir: Path, score: Evaluation) -> None:
-    """Print how good the model is, where it is, and what to type next."""
+def conclude(stage: Stage, out_dir: Path, score: Evaluation, prompt: str) -> None:
+    """Print how good the model is, where it is, and what to type next, for which the prompt is."""
     bits = f", {score.bits_per_character:.3f} bits per character" if score.bits_per_character else ""
     print(f"validation  perplexity {score.perplexity:.2f}, {score.loss:.4f} nats per token{bits}")
     print(f"kept        {out_dir / 'best.pt'}, with metrics.jsonl and learning_curve.png beside it")
     default = out_dir == stage.folder / "checkpoints"
-    checkpoint = "" if default else " --checkpoint " + shlex.quote(str(out_dir / "best.pt"))
-    print(f'next        python generate.py --prompt "To be or not to be" --visualize{checkpoint}')
+    checkpoint = "" if default else " --checkpoint " + quoted(str(out_dir / "best.pt"))
+    begin = f' --prompt "{prompt}"' if prompt else ""
+    print(f"next        python generate.py{begin} --visualize{checkpoint}")

@@ -8,8 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared.run.cli import ArgumentParser, number, read_flags, run_main
-from shared.run.flags import DEVICES, EPSILON, TITLES, WHOLE, add_flag, add_sampling_flags, add_training_flags
+from shared.run.cli import ArgumentParser, OneOrMore, number, read_flags, run_main
+from shared.run.flags import (
+    DEVICES,
+    EPSILON,
+    TITLES,
+    WHOLE,
+    add_flag,
+    add_sampling_flags,
+    add_training_flags,
+    some_text,
+)
 from shared.stages import model_class
 from shared.text.tokenizer import TOKENIZERS
 
@@ -82,8 +91,11 @@ def training_flags(stage: Stage) -> Namespace:
     for title in TITLES:  # in this order
         parser.group(title)
     defaults = stage.settings("word")
-    why = "shakespeare (bundled, needs no network), tinyshakespeare (downloaded once) or the path of a text file"
-    add_flag(parser, "--data", why, defaults, "text")
+    why = (
+        "shakespeare (bundled, needs no network), tinyshakespeare (downloaded once), text files, a folder of them, or "
+        "- for standard input; the last 10% of your own text, several files laid end to end, is held out"
+    )
+    add_flag(parser, "--data", why, defaults, "text", nargs="+", action=OneOrMore, metavar="PATH")
     why = "what a token is; words make readable text soonest"
     add_flag(parser, "--tokenizer", why, defaults, "text", choices=sorted(TOKENIZERS))
     why = "upper limit; by default every word seen twice, every character, or 1,024 bytes and byte pairs"
@@ -102,11 +114,19 @@ def generation_flags(folder: Path) -> Namespace:
         epilog='example: python generate.py --prompt "To be or not to be" --visualize',
     )
     add = parser.add_argument
-    add("--prompt", default="", help="the text to go on from; an empty one starts on a new line")
+    text = parser.add_mutually_exclusive_group()
+    why = "the text to go on from; without one, writing starts on a new line"
+    text.add_argument("words", nargs="*", default="", metavar="PROMPT", help=why)
+    text.add_argument("--prompt", metavar="TEXT", help="the same, given as a flag")
+    why = "the same from a UTF-8 file, or - for standard input; the newline at its end is left away"
+    text.add_argument("--prompt-file", metavar="FILE", help=why)
     why = "how much to write; 100 words take less than a second [100]"
     add("--max-new-tokens", type=number(int, low=1), default=100, help=why)
+    why = r"end before this text, which is not printed; \n is a new line, so \n\n ends at a blank one"
+    add("--stop", type=some_text, metavar="TEXT", help=why)
     add_sampling_flags(parser)
-    add("--checkpoint", default=str(folder / "checkpoints" / "best.pt"), help="the model to use [checkpoints/best.pt]")
+    why = "the model to use, a file or the folder of a run [checkpoints/best.pt]"
+    add("--checkpoint", default=str(folder / "checkpoints" / "best.pt"), metavar="PATH", help=why)
     why = "one token at a time is too little work for a GPU to pay [cpu]"
     parser.group("machine").add_argument("--device", choices=DEVICES, default="cpu", help=why)
     one_of = parser.add_mutually_exclusive_group()  # the maps are of one text
@@ -114,4 +134,9 @@ def generation_flags(folder: Path) -> Namespace:
     one_of.add_argument("--interactive", action="store_true", help=why)
     why = "draw the maps into the folder PATH, by default this one"
     one_of.add_argument("--visualize", nargs="?", const=".", metavar="PATH", help=why)
-    return parser.parse_args()
+    flags = parser.parse_args()
+    if flags.prompt is None:
+        flags.prompt = " ".join(flags.words)
+    if flags.interactive and (flags.prompt or flags.prompt_file):
+        parser.error("--interactive asks for prompts; leave it or the prompt away")
+    return flags

@@ -2,11 +2,13 @@
 
 import csv
 import hashlib
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import UserError
-from shared.text.decoding import decode
+from shared.text.decoding import decode, file_kind, is_binary, wide_encoding
 from shared.text.download import download
 
 DATA = Path(__file__).resolve().parent.parent.parent / "data"
@@ -19,6 +21,7 @@ TINY_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 TINY_BYTES = 1_115_394
 TINY = DATA / "downloads" / "tinyshakespeare.txt"
 
+STANDARD_INPUT = Path("standard input")  # its name in messages
 MINIMUM = 2000  # characters: of fewer, a twentieth to validate on says nothing about a model
 
 
@@ -26,8 +29,9 @@ MINIMUM = 2000  # characters: of fewer, a twentieth to validate on says nothing 
 class Corpus:
     """A text in three parts, which a model may learn from, be chosen by, and be measured on.
 
-    name    "shakespeare", "tinyshakespeare", or the name of the reader's file
-    sha256  of the bytes of the whole file, in hexadecimal
+    name    "shakespeare", "tinyshakespeare", or the name of the reader's file or folder
+    sha256  of the bytes of the whole file, or of the text that several were joined to, in hexadecimal
+    note    how many files it is, where it is several, and which of a folder were left out
     """
 
     name: str
@@ -35,6 +39,7 @@ class Corpus:
     validation: str
     test: str
     sha256: str
+    note: str = ""
 
     @property
     def held_out(self) -> str:
@@ -42,8 +47,8 @@ class Corpus:
         return self.validation + self.test
 
 
-def load_corpus(name: str = "shakespeare", at_blank_line: bool = False) -> Corpus:
-    """The corpus of this name, or the text file at this path.
+def load_corpus(data: str | Sequence[str] = "shakespeare", at_blank_line: bool = False) -> Corpus:
+    """The corpus of this name, or the text file at this path, or several of either.
 
     shakespeare      bundled; whole plays are held out, as works.csv says: a model that has read one half of a play
                      knows the names and the plot of the other
@@ -51,20 +56,66 @@ def load_corpus(name: str = "shakespeare", at_blank_line: bool = False) -> Corpu
                      text is empty, as in published results. For measures by words, `at_blank_line` moves the cut to
                      the end of the speech that it falls in. Known by its hash, wherever the file lies.
     any other path   UTF-8; 90, 5 and 5 %, cut at a blank line nearby if there is one, else at a line's end
+    a folder         its text files in the order of their names, hidden ones apart, joined like several paths
+    -                standard input
+    several of them  joined in this order, with a blank line between two, and then cut like one file
 
     Newlines become "\\n", characters are composed (NFC), a byte order mark is dropped. Raises UserError for a file that
     cannot be used.
     """
-    if name == "tinyshakespeare":
+    names = [data] if isinstance(data, str) else list(data)
+    if "tinyshakespeare" in names:
         fetch_tinyshakespeare()
-    path = {"shakespeare": SHAKESPEARE, "tinyshakespeare": TINY}.get(name) or user_path(name)
-    data = read_bytes(path)
-    text, sha256 = decode(data, path), hashlib.sha256(data).hexdigest()
-    if path == SHAKESPEARE or data == SHAKESPEARE.read_bytes():
+    files, left_out = read_files(names)
+    if len(files) > 1:
+        return join_files(names, files, left_out)
+    ((path, content),) = files.items()
+    text, sha256 = decode(content, path), hashlib.sha256(content).hexdigest()
+    if path == SHAKESPEARE or content == SHAKESPEARE.read_bytes():
         return Corpus("shakespeare", *split_works(text), sha256)
     if sha256 == TINY_SHA256:
         return Corpus("tinyshakespeare", *split_tinyshakespeare(text, at_blank_line), "", sha256)
     return Corpus(path.name, *split_text(text, path), sha256)
+
+
+def read_files(names: Sequence[str]) -> tuple[dict[Path, bytes], list[str]]:
+    """All files that the names stand for: path -> its bytes; and the names of those that were left out as no text."""
+    files, left_out = {}, []
+    for name in names:
+        path = {"shakespeare": SHAKESPEARE, "tinyshakespeare": TINY}.get(name) or user_path(name)
+        if not path.is_dir():
+            files[STANDARD_INPUT if name == "-" else path] = read_bytes(path, f", or one of: {', '.join(NAMES)}")
+            continue
+        for file in files_of_folder(path):
+            content = read_bytes(file)
+            if is_text(content):
+                files[file] = content
+            else:
+                left_out.append(file.name)
+    if not files:
+        raise UserError(f"there is no text in the folder {names[0]}; give one that holds text files, or a file")
+    return files, left_out
+
+
+def files_of_folder(folder: Path) -> list[Path]:
+    """The files in a folder, hidden ones apart, in the order of their names, which is the same on every system."""
+    try:
+        return sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    except OSError as error:
+        raise UserError(f"cannot read {folder}: {error.strerror}; give a folder that you may read") from None
+
+
+def is_text(content: bytes) -> bool:
+    """Whether a file in a folder is meant: no picture, archive, or anything else that is binary, and not empty."""
+    return not (file_kind(content) or is_binary(content) or (b"\0" in content and not wide_encoding(content)))
+
+
+def join_files(names: Sequence[str], files: dict[Path, bytes], left_out: list[str]) -> Corpus:
+    """Several files as one text, with a blank line between two, as there is between the bundled works."""
+    text = "\n\n".join(decode(content, path).strip("\n") for path, content in files.items()) + "\n"
+    name = user_path(names[0]).resolve().name + (f" and {len(names) - 1} more" if names[1:] else "")
+    note = f"{len(files)} files" + (f"; left out as no text: {', '.join(left_out)}" if left_out else "")
+    return Corpus(name, *split_text(text, Path(name)), hashlib.sha256(text.encode("utf-8")).hexdigest(), note)
 
 
 def user_path(name: str) -> Path:
@@ -75,13 +126,15 @@ def user_path(name: str) -> Path:
         return Path(name)
 
 
-def text_of_run(data: str, folder: Path) -> str:
+def text_of_run(data: str | list[str], folder: Path) -> str | list[str]:
     """What to give `load_corpus` for the text of an earlier run, whose --data was `data`.
 
-    That may have been a path relative to `folder`, the stage's, in which the command was typed.
+    That may have been paths relative to `folder`, the stage's, in which the command was typed.
     """
+    if not isinstance(data, str):
+        return [text_of_run(name, folder) for name in data]
     path = user_path(data)
-    return data if data in NAMES or path.is_file() else str(folder / path)
+    return data if data in (*NAMES, "-") or path.exists() else str(folder / path)
 
 
 def fetch_tinyshakespeare() -> None:
@@ -92,16 +145,25 @@ def fetch_tinyshakespeare() -> None:
         raise UserError(f"{error}, or use the bundled text: --data shakespeare") from None
 
 
-def read_bytes(path: Path) -> bytes:
-    """All bytes of a file."""
+def read_bytes(path: Path, instead: str = "") -> bytes:
+    """All bytes of a file, or of standard input, which is called "-". `instead`: what else may be given than a path."""
+    if path == Path("-"):
+        return read_standard_input()
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the path of a text file")
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise UserError(f"no file {path}; give the path of a text file, or one of: {', '.join(NAMES)}") from None
+        raise UserError(f"no file {path}; give the path of a text file{instead}") from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; give a text file that you may read") from None
+
+
+def read_standard_input() -> bytes:
+    """All that is piped in; UserError where nothing is."""
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UserError('"-" stands for what is piped in, and nothing is: cat play.txt | python ..., or name a file')
+    return sys.stdin.buffer.read()
 
 
 def split_works(text: str) -> tuple[str, str, str]:
