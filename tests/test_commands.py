@@ -232,6 +232,59 @@ def test_ctrl_c_ends_a_training_that_says_how_to_go_on(course, tmp_path):
     assert err.splitlines()[-1].endswith(f" with: {line} --resume")
 
 
+posix = pytest.mark.skipif(sys.platform == "win32", reason="one process cannot send another such a signal there")
+
+
+def begin_training(folder: Path, line: str, **streams) -> subprocess.Popen:
+    """A training in a process of its own, whose stderr is read up to its first evaluation."""
+    process = subprocess.Popen([sys.executable, *split(line)[1:]], cwd=folder, stderr=subprocess.PIPE, **streams)
+    before = [b""]
+    while b"step 3: validation" not in before[-1]:
+        before.append(process.stderr.readline())
+        assert before[-1], b"training ended too soon:\n" + b"".join(before)
+    return process
+
+
+@posix
+@pytest.mark.parametrize("name, status", [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_training_that_is_killed_politely_or_loses_its_terminal_saves_and_ends_as_custom_has_it(
+    course, tmp_path, name, status
+):
+    line = f"python train.py --data ../short.txt {SMALL} {FIXED} --max-steps 1000000 --out-dir {tmp_path}"
+    process = begin_training(course / STAGE_1, line)
+    process.stderr.close()  # the terminal that it wrote to is closed
+    process.send_signal(getattr(signal, name))
+    assert process.wait() == status
+    assert load_checkpoint(tmp_path / "last.pt")["progress"]["step"] >= 3
+
+
+@posix
+def test_a_training_whose_reader_has_seen_enough_goes_on_to_its_end(course, tmp_path):
+    line = f"python train.py --data ../short.txt {SMALL} {FIXED} --max-steps 300 --out-dir {tmp_path}"
+    streams = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # as before `2>&1 | head -3`
+    process = subprocess.Popen([sys.executable, *split(line)[1:]], cwd=course / STAGE_1, **streams)
+    for _ in range(3):
+        process.stdout.readline()
+    process.stdout.close()
+    assert process.wait() == 0
+    assert load_checkpoint(tmp_path / "last.pt")["progress"]["step"] == 300
+    assert (tmp_path / "summary.json").is_file()
+
+
+@posix
+def test_a_second_training_in_one_folder_is_refused_and_the_first_ends_as_if_alone(course, tmp_path, answered):
+    line = f"python train.py --data ../short.txt {SMALL} {FIXED} --max-steps 1000000 --out-dir {tmp_path}"
+    first = begin_training(course / STAGE_1, line)
+    second = answered(STAGE_1, line.replace("../short.txt", str(course / "short.txt")))
+    resumed = answered(STAGE_1, f"python train.py --resume --out-dir {tmp_path}")
+    first.send_signal(signal.SIGTERM)
+    first.communicate()
+    for shown in (second, resumed):
+        assert shown.code == 2 and shown.err.count("\n") == 1 and "a training is running in" in shown.err
+    assert first.returncode == 143 and not (tmp_path / "previous").exists()
+    assert timeless_metrics(tmp_path) and load_checkpoint(tmp_path / "best.pt")
+
+
 STOPPED = """
 import signal
 import sys
@@ -495,6 +548,29 @@ def test_a_resumed_run_takes_the_same_flags_again_and_its_text_from_another_plac
     shown = answered(STAGE_1, f"python train.py --resume {flags}")
     assert shown.code == 0
     assert shown.out.splitlines()[0] == trained(STAGE_1).out.splitlines()[0]
+
+
+@pytest.mark.parametrize("place", ["", "/best.pt"])
+def test_a_trained_model_learns_another_text_with_its_own_tokenizer(answered, course, trained, tmp_path, place):
+    text = (ROOT / "data" / "shakespeare.txt").read_text(encoding="utf-8")[-15_000:]
+    (tmp_path / "other.txt").write_text(text, encoding="utf-8", newline="\n")
+    start = f"--start-from {trained(STAGE_1).folder / 'checkpoints'}{place}"
+    flags = f"--data {tmp_path}/other.txt --max-steps 4 --batch-size 4 --device cpu --out-dir {tmp_path}/run"
+    shown = answered(STAGE_1, f"python train.py {flags} {start}")
+    assert shown.code == 0 and "<unk> is" in shown.err
+    began, ended = trained(STAGE_1).best, load_checkpoint(tmp_path / "run" / "best.pt")
+    assert ended["tokenizer"] == began["tokenizer"] and ended["model_settings"] == began["model_settings"]
+    assert ended["corpus"]["sha256"] != began["corpus"]["sha256"]
+    validation = load_corpus(str(tmp_path / "other.txt")).validation
+    assert whole_text_loss(ended, validation)[0] < whole_text_loss(began, validation)[0]
+    assert answered(STAGE_1, f"python train.py {flags} {start} --resume --max-steps 5").code == 0
+
+
+@pytest.mark.parametrize("flag", ["--hidden-size 32", "--num-layers 1", "--tokenizer char", "--vocab-size 9"])
+def test_a_flag_that_contradicts_the_model_to_start_from_is_refused(refused, course, trained, tmp_path, flag):
+    start = f"--start-from {trained(STAGE_1).folder / 'checkpoints'}"
+    message = refused(STAGE_1, f"python train.py --data {course}/short.txt {start} {flag} --out-dir {tmp_path}/run")
+    assert flag.split()[0] in message and "--start-from" in message and not (tmp_path / "run").exists()
 
 
 def test_a_checkpoint_of_another_stage_is_refused_by_both_programs(refused, trained):

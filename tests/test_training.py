@@ -13,6 +13,7 @@ from shared.errors import UserError
 from shared.run import training
 from shared.run.averaging import WeightAverage
 from shared.run.checkpoint import load_checkpoint
+from shared.run.interrupts import exit_status
 from shared.run.optimizers import (
     Muon,
     hidden_matrices,
@@ -214,10 +215,23 @@ def test_ctrl_c_finishes_the_step_at_hand_and_saves_it(tmp_path):
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_polite_kill_saves_too(tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        Run(tmp_path, before_step=interrupt_at(1, signal.SIGTERM)).train()
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_polite_kill_and_a_closed_terminal_save_too(tmp_path, name):
+    if not hasattr(signal, name):
+        pytest.skip("this system has no such signal")
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        Run(tmp_path, before_step=interrupt_at(1, getattr(signal, name))).train()
     assert load_checkpoint(tmp_path / "last.pt")["progress"]["step"] == 2
+    assert exit_status(stopped.value) == {"SIGTERM": 143, "SIGHUP": 129}[name]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        assert Run(tmp_path, before_step=interrupt_at(1, signal.SIGHUP)).train().step == STEPS
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path):
@@ -394,6 +408,77 @@ def test_a_loss_that_is_no_number_ends_the_run_with_what_to_do(tmp_path, broken)
         run.train()
     assert not (tmp_path / "best.pt").exists()
     assert all(math.isfinite(value) for record in metrics(tmp_path) for value in record.values())
+
+
+def bad_at(step, how):
+    """A run in which the loss, or else only its gradient, is no number in this step."""
+
+    def make(out_dir, before_step=lambda number: None):
+        run = Run(out_dir, before_step=before_step)
+        whole_step = run.step
+
+        def broken_step(numbered, carry):
+            nats, terms, carry = whole_step(numbered, carry)
+            if numbered[0] != step:
+                return nats, terms, carry
+            if how == "loss":
+                return nats * math.nan, terms, carry
+            # d sqrt(x) / dx is infinite at 0, and 0 times that is no number.
+            weight = next(run.model.parameters()).flatten()[0]
+            return nats + torch.sqrt(0 * weight), terms, carry
+
+        run.step = broken_step
+        return run
+
+    return make
+
+
+def finite(path) -> bool:
+    return all(weight.isfinite().all() for weight in load_checkpoint(path)["weights"].values())
+
+
+@pytest.mark.parametrize("how", ["loss", "gradient"])
+@pytest.mark.parametrize("interrupted", [False, True])
+@pytest.mark.parametrize("step", [3, 4, 6])
+def test_no_step_is_taken_that_is_no_number_and_the_line_says_where_to_go_on(tmp_path, how, interrupted, step):
+    run = bad_at(step, how)(tmp_path, interrupt_at(step) if interrupted else lambda number: None)
+    good = 3 if step < 6 else 6  # the last evaluation before it
+    with pytest.raises(UserError) as caught:
+        run.train()
+    message = str(caught.value)
+    assert f"no number in step {step + 1};" in message and f"last.pt is from step {good}" in message
+    assert "--resume and a lower --learning-rate" in message and "\n" not in message
+    assert load_checkpoint(tmp_path / "last.pt")["progress"]["step"] == good
+    assert finite(tmp_path / "last.pt") and finite(tmp_path / "best.pt")
+    assert all(weight.isfinite().all() for weight in run.model.parameters())
+    again = Run(tmp_path)
+    assert again.resume(learning_rate=0.001).step == STEPS and again.batches[0] == good
+
+
+def test_a_timed_save_keeps_no_weights_that_are_no_numbers(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "SAVE_SECONDS", -1)  # at every step
+    with pytest.raises(UserError, match="last.pt is from step 5"):
+        bad_at(5, "loss")(tmp_path).train(eval_interval=100)
+    assert load_checkpoint(tmp_path / "last.pt")["progress"]["step"] == 5 and finite(tmp_path / "last.pt")
+
+
+@pytest.mark.parametrize("stop", [0, 1])
+def test_weights_thrown_so_far_that_nothing_can_be_computed_from_them_are_not_saved(tmp_path, stop):
+    run = Run(tmp_path, before_step=interrupt_at(stop))
+    with pytest.raises(UserError, match="no number in step [12]; train again with a lower --learning-rate"):
+        run.train(learning_rate=1e38)
+    assert not (tmp_path / "last.pt").exists() and not (tmp_path / "best.pt").exists()
+
+
+@pytest.mark.parametrize("how", ["loss", "gradient"])
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_gpu_is_not_asked_at_each_step_but_before_anything_is_written(tmp_path, monkeypatch, how, interrupted):
+    monkeypatch.setattr(training, "LOOK_AT_ONCE", set())  # as if this were one
+    run = bad_at(4, how)(tmp_path, interrupt_at(4) if interrupted else lambda number: None)
+    with pytest.raises(UserError, match="no number in step 5; .*last.pt is from step 3"):
+        run.train()
+    assert run.batches[-1] == (4 if interrupted else 5)  # a record is due after step 6
+    assert finite(tmp_path / "last.pt") and finite(tmp_path / "best.pt")
 
 
 def strict(text):

@@ -262,13 +262,14 @@ class LastingFile(io.FileIO):
             return len(data)
 
 
-def keep_stderr_open() -> None:
-    """Let no notice or progress bar end the work because its reader has gone: `| head`, or a terminal that closed."""
-    if sys.stderr is None:  # closed from the start: `2>&-`
-        sys.stderr = open(os.devnull, "w")
-    elif sys.stderr is sys.__stderr__:
-        file = LastingFile(sys.stderr.fileno(), "w", closefd=False)
-        sys.stderr = io.TextIOWrapper(file, sys.stderr.encoding, line_buffering=True)
+def outlive_reader(name: str) -> None:
+    """Let the work go on when nobody reads "stderr" or "stdout" any more: `| head`, or a terminal that was closed."""
+    stream = getattr(sys, name)
+    if stream is None:  # closed from the start: `2>&-`
+        setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+    elif stream is getattr(sys, f"__{name}__"):
+        file = LastingFile(stream.fileno(), "w", closefd=False)
+        setattr(sys, name, io.TextIOWrapper(file, stream.encoding, stream.errors, line_buffering=True))
 
 
 def prepare_streams() -> None:
@@ -293,7 +294,7 @@ def run_main(main: Callable[[], None]) -> None:
 
     Exit status 2 is for mistakes, 130 for Ctrl-C.
     """
-    keep_stderr_open()
+    outlive_reader("stderr")  # notices and progress bars are not what was asked for
     if signal.getsignal(signal.SIGINT) is end_at_once:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     prepare_streams()

@@ -18,7 +18,7 @@ from torch import nn
 from shared.errors import UserError
 from shared.model.language_model import num_parameters
 from shared.run.checkpoint import load_checkpoint
-from shared.run.cli import log, rebuilt_command
+from shared.run.cli import log, outlive_reader, rebuilt_command
 from shared.run.device import (
     choose_device,
     choose_precision,
@@ -139,6 +139,7 @@ def start_run(name: str, flags: Namespace, defaults: dict, presets: dict[str, di
         run.saved = load_checkpoint(out_dir / "last.pt", stage=name)
         run.settings = resumed_settings(run.saved, defaults, preset, given)
     prepare_process(run.device)
+    outlive_reader("stdout")  # what a training prints is in its folder as well
     return run
 
 

@@ -1,5 +1,6 @@
 """The folder of a run: of one training at a time, and made empty for a new one, which keeps the run before it."""
 
+import atexit
 import os
 import shutil
 import time
@@ -35,6 +36,7 @@ def lock_folder(folder: Path) -> TextIO:
     file.truncate(0)
     file.write(time.strftime("%Y-%m-%d %H:%M"))
     file.flush()
+    atexit.register(free_folder, file)  # however the program ends, unless it is killed
     return file
 
 
@@ -61,7 +63,9 @@ def lock(file: TextIO) -> bool:
 
 
 def free_folder(lock: TextIO) -> None:
-    """Let others have a folder that `lock_folder` took, and leave no trace of it."""
+    """Let others have a folder that `lock_folder` took, and leave no trace of it. Once is enough."""
+    if lock.closed:
+        return
     if os.name == "nt":
         lock.close()  # an open file cannot be removed there
     with suppress(OSError):

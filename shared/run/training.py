@@ -28,6 +28,7 @@ from shared.run.optimizers import learning_rate_factor, set_learning_rate
 from shared.run.records import read_records, write_text
 
 LOG_INTERVAL = 10  # steps between two lines of metrics
+LOOK_AT_ONCE = {"cpu"}  # a GPU would have to be waited for at each step
 SAVE_SECONDS = 30  # a crash loses no more work than this
 
 
@@ -174,10 +175,10 @@ class Loop:
         self.bar.update()
 
     def look_for_numbers(self, loss: Tensor, norm: Tensor) -> None:
-        """Note where loss or gradient first is no number. A CPU can look at once; a GPU would have to be waited for."""
+        """Note where loss or gradient first is no number, and look at once where no device has to be waited for."""
         bad = (self.bad_step == 0) & ~(loss.isfinite() & norm.isfinite())
         self.bad_step = torch.where(bad, self.progress.step + 1, self.bad_step)
-        if self.device.type == "cpu":
+        if self.device.type in LOOK_AT_ONCE:
             self.check_numbers()
 
     def check_numbers(self) -> None:
