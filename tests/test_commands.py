@@ -425,11 +425,13 @@ def test_a_run_goes_on_in_another_precision_where_its_own_does_not_work(answered
     assert json.loads(summary.read_text(encoding="utf-8"))["settings"]["precision"] == "float32"
 
 
-def test_a_character_that_only_the_test_text_has_is_found_before_training(refused, course, tmp_path):
+def test_a_character_that_only_the_test_text_has_is_told_and_has_a_place(answered, course, tmp_path):
     text = (course / "short.txt").read_text(encoding="utf-8")
     (tmp_path / "own.txt").write_text(text + "\N{SNOWMAN}\n", encoding="utf-8", newline="\n")
-    line = f"python train.py --tokenizer char --data {tmp_path}/own.txt --out-dir {tmp_path}/run"
-    assert "\N{SNOWMAN}" in refused(STAGE_1, line)
+    line = f"python train.py {SMALL} --tokenizer char --data {tmp_path}/own.txt --out-dir {tmp_path}/run"
+    shown = answered(STAGE_1, line)
+    assert shown.code == 0 and "held-out text alone has 1 character (\N{SNOWMAN})" in shown.err
+    assert "\N{SNOWMAN}" in load_checkpoint(tmp_path / "run" / "last.pt")["tokenizer"]["characters"]
 
 
 def test_a_preset_says_nothing_on_steps_where_epochs_do(answered, course, tmp_path):
