@@ -20,7 +20,7 @@ STAGE = Stage(
         learning_rate=0.006,
     ),
     by_tokenizer={"char": dict(max_steps=2700, context_length=64, hidden_size=384, learning_rate=0.003)},
-    quick=dict(max_steps=800),
+    quick=dict(max_steps=1200),
     thorough=dict(
         word=dict(max_steps=9300, hidden_size=256, learning_rate=0.003, dropout=0.2, epsilon=1e-4),
         char=dict(max_steps=9000, dropout=0.1),

@@ -25,7 +25,7 @@ STAGE = Stage(
         learning_rate=0.01, cell="lstm", implementation="torch",
     ),
     by_tokenizer={"char": dict(max_steps=2100, context_length=64, hidden_size=320, dropout=0.05)},
-    quick=dict(max_steps=750),
+    quick=dict(max_steps=1100),
     thorough=dict(
         word=dict(max_steps=9000, hidden_size=256, dropout=0.2, epsilon=1e-4),
         char=dict(max_steps=7000, dropout=0.2),

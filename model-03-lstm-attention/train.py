@@ -31,7 +31,7 @@ STAGE = Stage(
         learning_rate=0.01, cell="lstm", attention="multi-head", num_heads=4, memory_length=64,
     ),
     by_tokenizer={"char": dict(max_steps=2200, context_length=64, hidden_size=256)},
-    quick=dict(max_steps=600),
+    quick=dict(max_steps=900),
     thorough=dict(
         word=dict(max_steps=7500, hidden_size=256, dropout=0.2, epsilon=1e-4),
         char=dict(max_steps=7000, dropout=0.2),

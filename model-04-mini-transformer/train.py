@@ -33,7 +33,7 @@ STAGE = Stage(
             max_steps=850, context_length=128, hidden_size=192, learning_rate=0.006, decay_share=0.6, average_share=0.0
         )
     },
-    quick=dict(max_steps=240),
+    quick=dict(max_steps=400),
     thorough=dict(
         word=dict(max_steps=5000, dropout=0.1, epsilon=1e-4),
         char=dict(max_steps=2900, dropout=0.1),

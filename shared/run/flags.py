@@ -88,7 +88,7 @@ GROUPS = {
 
 # Presets that a command may have, and their flags' help texts.
 PRESETS = {
-    "quick": "the one-minute version, to see that everything works",
+    "quick": "a minute or a little more, to see that everything works: too short to rank models",
     "thorough": "about twenty minutes on two cores: more steps, in some stages a wider model, and more dropout",
 }
 

@@ -33,8 +33,8 @@ COMMON = dict(
 class Stage:
     """A stage as its train.py describes it.
 
-    `defaults` are for words; `by_tokenizer` overrides some of them for another tokenizer, `quick` for the one-minute
-    run, `thorough`, again by tokenizer, for the one of twenty minutes. `model_settings` names those that the model's
+    `defaults` are for words; `by_tokenizer` overrides some of them for another tokenizer, `quick` for the run of a
+    minute, `thorough`, again by tokenizer, for the one of twenty minutes. `model_settings` names those that the model's
     constructor takes besides vocab_size. `add_flags(parser)` adds the stage's own flags. The model is the class of
     model.py that shared/stages.py names.
     """
