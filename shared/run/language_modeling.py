@@ -72,7 +72,6 @@ def model_to_start_from(stage: Stage, flags: Namespace) -> tuple[LanguageModel, 
     UserError for a flag that contradicts it.
     """
     path = user_path(flags.start_from)
-    path = path / "best.pt" if path.is_dir() else path
     model, tokenizer, saved = restore_language_model(path, stage=stage.folder.name)
     fixed = saved["model_settings"] | saved["settings"]
     for name in ("tokenizer", "vocab_size", *stage.model_settings):
