@@ -23,8 +23,8 @@ from shared.compare.runs import load_trained
 from shared.errors import UserError
 from shared.measure.faithfulness import map_correlation, uniform_attention
 from shared.measure.influence import influence
+from shared.measure.ngrams import score
 from shared.measure.reach import spread_targets
-from shared.ngram import score
 from shared.run.checkpoint import load_checkpoint, save_checkpoint
 from shared.show import curves, figures
 from shared.stages import ROOT, STAGES, load_stage, model_class

@@ -12,7 +12,7 @@ from properties import given, settings, st
 
 from shared import ngram
 from shared.errors import UserError
-from shared.ngram import KneserNey, Level, estimate_discounts, score
+from shared.measure.ngrams import KneserNey, Level, estimate_discounts, score
 
 TOKENS = st.lists(st.integers(0, 5), min_size=8, max_size=120)
 

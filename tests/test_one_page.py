@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from terminal import typed
 from torch import nn
 
-from shared.ngram import score
+from shared.measure.ngrams import score
 from shared.stages import ROOT, STAGES, load_module
 from shared.text.corpus import load_corpus
 from shared.text.tokenizer import train_tokenizer

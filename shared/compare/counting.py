@@ -9,7 +9,7 @@ import numpy as np
 
 from shared.compare.measures import STATE_LENGTHS, HeldOut, plain
 from shared.measure.evaluation import Evaluation
-from shared.ngram import KneserNey, mean_nats
+from shared.measure.ngrams import KneserNey, mean_nats
 from shared.run.records import read_json, write_json
 from shared.text.corpus import Corpus
 from shared.text.tokenizer import Tokenizer

@@ -15,9 +15,11 @@ from shared.model.sampling import generate
 from shared.run.cli import log, quoted, with_gutter
 from shared.run.device import autocast
 from shared.run.experiment import Run, probe, start_run
+from shared.run.records import read_records
 from shared.run.restore import restore_language_model
 from shared.run.stage import COMMON, Stage
 from shared.run.training import Task
+from shared.run.verdict import verdict
 from shared.text.advice import advice
 from shared.text.batches import Batch, Lanes
 from shared.text.corpus import Corpus, load_corpus, user_path
@@ -63,7 +65,10 @@ def train_language_model(stage: Stage, flags: Namespace) -> None:
     characters = len(tokenizer.decode(validation_ids[1:].tolist())) if tokenizer.lossless else None
     score = evaluate(model, validation_ids, settings["context_length"], characters)
     run.finish(model, corpus=text, validation=validation_summary(score))
-    conclude(stage, run.out_dir, score, prompt_for(corpus, tokenizer))
+    seconds = read_records(run.out_dir / "metrics.jsonl")[-1]["seconds"]
+    ids = train_ids.tolist(), validation_ids.tolist()
+    lines = verdict(stage, settings, corpus.sha256, score.perplexity, seconds, *ids, tokenizer.vocab_size)
+    conclude(stage, run.out_dir, score, lines, prompt_for(corpus, tokenizer))
 
 
 def model_to_start_from(stage: Stage, flags: Namespace) -> tuple[LanguageModel, Tokenizer]:
@@ -209,10 +214,11 @@ def validation_summary(score: Evaluation) -> dict:
     }
 
 
-def conclude(stage: Stage, out_dir: Path, score: Evaluation, prompt: str) -> None:
-    """Print how good the model is, where it is, and what to type next, for which the prompt is."""
+def conclude(stage: Stage, out_dir: Path, score: Evaluation, verdict: list[str], prompt: str) -> None:
+    """Print how good the model is, beside what, where it is, and what to type next, for which the prompt is."""
     bits = f", {score.bits_per_character:.3f} bits per character" if score.bits_per_character else ""
     print(f"validation  perplexity {score.perplexity:.2f}, {score.loss:.4f} nats per token{bits}")
+    print(*verdict, sep="\n")
     print(f"kept        {out_dir / 'best.pt'}, with metrics.jsonl and learning_curve.png beside it")
     default = out_dir == stage.folder / "checkpoints"
     checkpoint = "" if default else " --checkpoint " + quoted(str(out_dir / "best.pt"))

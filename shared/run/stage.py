@@ -65,6 +65,13 @@ class Stage:
         return COMMON | self.defaults | changes | {"tokenizer": tokenizer}
 
 
+def too_short(max_steps: int, default_steps: int) -> str:
+    """A warning where a run has less than a third of the default's steps; nothing where it has more."""
+    if 3 * max_steps >= default_steps:
+        return ""
+    return f"{max_steps:,} of the default's {default_steps:,} steps do not rank stages"
+
+
 def train_stage(stage: Stage) -> None:
     """The whole of train.py: read the flags, train, say how good it is and what to type next."""
     flags = read_flags(lambda: training_flags(stage))

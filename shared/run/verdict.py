@@ -1,0 +1,46 @@
+"""What the end of a training lays beside its score: counting, the chapter's default run, the time and the steps."""
+
+from collections.abc import Sequence
+from statistics import mean
+
+from shared.errors import UserError
+from shared.measure.ngrams import score as count
+from shared.run.records import read_json
+from shared.run.stage import Stage, too_short
+
+
+def verdict(
+    stage: Stage,
+    settings: dict,
+    corpus: str,
+    perplexity: float,
+    seconds: float,
+    train_ids: Sequence[int],
+    validation_ids: Sequence[int],
+    vocab_size: int,
+) -> list[str]:
+    """Up to three lines on a run that reached this perplexity on the validation ids in so many seconds.
+
+    corpus: the hash of the text.
+    """
+    lines = []
+    order = 5 if len(train_ids) < 2e6 else 3 if len(train_ids) < 8e6 else 2  # some seconds of counting at most
+    try:
+        counted = count(train_ids, validation_ids, vocab_size, order).orders[-1].perplexity
+        beaten = "this run is better" if perplexity < counted else "this run has learned less"
+        lines.append(f"counting    perplexity {counted:.2f} ({order}-grams, no network): {beaten}")
+    except UserError:  # too short a text to be counted
+        pass
+    if reached := default_run(stage, settings["tokenizer"], corpus):
+        lines.append("chapter     perplexity {:.2f} in {:.1f} minutes, by the default run".format(*reached))
+    short = too_short(settings["max_steps"], stage.settings(settings["tokenizer"])["max_steps"])
+    return [*lines, f"time        {seconds / 60:.1f} minutes" + (f"; {short}" if short else "")]
+
+
+def default_run(stage: Stage, tokenizer: str, corpus: str) -> tuple[float, float] | None:
+    """Perplexity and minutes of the stage's kept default runs on this text, their mean; None if there are none."""
+    paths = sorted(stage.folder.glob(f"results/*-{tokenizer}-default-seed*.json"))
+    runs = [run for run in map(read_json, paths) if run["corpus"]["sha256"] == corpus]
+    if not runs:
+        return None
+    return mean(run["validation"]["perplexity"] for run in runs), mean(run["training_seconds"] for run in runs) / 60
