@@ -342,7 +342,7 @@ def test_a_second_ctrl_c_before_the_first_save_promises_nothing(tmp_path, monkey
     "flags, reason",
     [
         ("--data {tmp}/none.txt", "none.txt"),
-        ("--data {tmp}", "is a folder"),
+        ("--data {tmp}/empty", "no text in the folder"),
         ("--data {tmp}/tiny.txt", "needs at least"),
         ("--data {tmp}/latin.txt", "UTF-8"),
         ("--data {short} --batch-size 5000", "--batch-size"),
@@ -355,6 +355,7 @@ def test_a_second_ctrl_c_before_the_first_save_promises_nothing(tmp_path, monkey
     ],
 )
 def test_training_flags_that_cannot_be_followed_are_refused(refused, course, tmp_path, flags, reason):
+    (tmp_path / "empty").mkdir()
     (tmp_path / "tiny.txt").write_text("To be, or not to be.\n" * 10, encoding="utf-8")
     (tmp_path / "latin.txt").write_bytes("Il était une fois\n".encode("latin-1") * 300)
     out_dir = "" if "--out-dir" in flags else f" --out-dir {tmp_path}/run"

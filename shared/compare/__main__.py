@@ -64,7 +64,7 @@ def parse_flags() -> argparse.Namespace:
     for name in ("tokens", "tokenizer", "seed"):
         if getattr(flags, name) is not None and not flags.train:
             parser.error(f"--{name} says how to train; add --train, or leave it away")
-    if flags.train and flags.data and "-" in flags.data:
+    if flags.train and (flags.data == "-" or isinstance(flags.data, list) and "-" in flags.data):
         parser.error("each stage reads the text anew, and standard input can be read once; give a file with --data")
     return flags
 
