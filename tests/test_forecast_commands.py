@@ -302,6 +302,7 @@ MISTAKES = {
     "train.py --model lstm": "invalid choice",
     "forecast.py --checkpoint none.pt": "train first",
     "forecast.py --checkpoint checkpoints/best.pt --window 99999999": "give a lower one",
+    "forecast.py --window 3 --future": "--future: not allowed with argument --window",
     "forecast.py --checkpoint checkpoints/best.pt --column flow": "--column can be: pressure",
     "forecast.py --checkpoint checkpoints/best.pt --data own.csv": "--target",
 }

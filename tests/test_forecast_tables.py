@@ -353,6 +353,39 @@ def test_the_first_row_out_of_time_is_named_with_the_flag_that_mends_it(fault):
     assert load_of(text, time="none") == list(range(len(moments)))  # as they come
 
 
+SHOPS = ("north", "south", "west")
+STACKED = [(shop, time) for shop in SHOPS for time in hours(6)]
+SEVERAL = {
+    "one under the other": STACKED,
+    "time by time": sorted(STACKED, key=lambda row: row[1]),
+    "each backwards": [(shop, time) for shop in SHOPS for time in hours(6)[::-1]],
+    "numbered": [(str(SHOPS.index(shop)), time) for shop, time in STACKED],
+    "that hardly overlap": [("a", time) for time in hours(9)[4:]] + [("b", time) for time in hours(9)[:6]],
+    "without names": [("", time) for _, time in STACKED],
+}
+
+
+def shops(rows) -> str:
+    return "shop,time,load\n" + "".join(f"{shop},{time},{place}\n" for place, (shop, time) in enumerate(rows))
+
+
+@pytest.mark.parametrize("kind", SEVERAL)
+def test_several_series_in_one_table_are_to_be_put_into_files_of_their_own(kind):
+    """--drop-doubles would keep one of them, and --sort would mix them."""
+    for flags in ({}, {"sort": True}):
+        told = refusal(shops(SEVERAL[kind]), **flags)
+        assert "looks like several series" in told and "in one folder" in told and "--data" in told
+        assert "--drop-doubles" not in told and "--sort" not in told
+        assert ("'shop' tells apart" in told) == (kind not in ("time by time", "without names"))
+
+
+def test_a_table_copied_twice_into_one_file_is_no_two_series():
+    text = timed(hours(6))
+    assert "--drop-doubles" in refusal(text + text.split("\n", 1)[1], sort=True)
+    months = [(f"{time.month}", time) for time in (calendar_days(9, 1)[i] for i in (3, 4, 0, 1, 2))]
+    assert "--sort puts" in refusal(shops(months)), "parts in the wrong order, but of one series"
+
+
 def test_all_mends_at_once_give_the_table_that_was_meant():
     order = [5, 0, 1, 1, 9, 7, 7, 2, 3, 8]  # without 4 and 6
     found = read(timed([hours(10)[i] for i in order]), sort=True, drop_doubles=True, fill="linear")

@@ -13,6 +13,7 @@ from shared.errors import UserError
 from shared.run import training
 from shared.run.averaging import WeightAverage
 from shared.run.checkpoint import load_checkpoint
+from shared.run.experiment import longer_schedule
 from shared.run.interrupts import exit_status
 from shared.run.optimizers import (
     Muon,
@@ -636,3 +637,14 @@ def test_settings_that_know_no_epsilon_get_pytorchs():
 
     assert epsilon(known) == torch.optim.AdamW(model.parameters()).defaults["eps"]
     assert epsilon(known | {"epsilon": 0.5}) == 0.5
+
+
+@pytest.mark.parametrize("decay_share, average_share", [(0.6, 0.0), (0.0, 0.1), (0.0, 0.0)])
+def test_a_finished_run_that_goes_on_says_how_its_learning_rate_does(decay_share, average_share):
+    settings = dict(learning_rate=0.02, warmup_steps=5, decay_share=decay_share, average_share=average_share)
+    saved = {"settings": settings | {"max_steps": 100}, "progress": {"step": 100}}
+    told = longer_schedule(saved, settings | {"max_steps": 200})
+    assert "from step 100 to 200: the learning rate" in told
+    assert ("from 0 to 0.017, " in told and "falls to 0 at step 200" in told) == (decay_share > 0)
+    assert ("stays at 0.02" in told) == (decay_share == 0)
+    assert ("average is what is scored and kept" in told) == (average_share > 0)

@@ -8,6 +8,8 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import gt, itemgetter, lt
 
 from shared.errors import UserError
 
@@ -93,6 +95,8 @@ def rows_in_time(table: Table, dates: Dates | None, options: TableOptions) -> Ro
     missing = [place for place, time in enumerate(dates.values) if time is None]
     if missing:
         raise cell_fault(table, dates.column, missing, "is no time", "mend it, or give --time none")
+    if not options.drop_doubles:
+        check_one_series(table, dates)
     places = in_order(table, dates, options)
     notes = ["sorted by time"] if places != list(range(len(table))) else []
     places, dropped = without_doubles(table, dates, places, options)
@@ -107,6 +111,39 @@ def rows_in_time(table: Table, dates: Dates | None, options: TableOptions) -> Ro
     added = len(filled) - len(places)
     notes += [f"{plural(added, 'row')} added in gaps"] * bool(added)
     return Rows(filled, times, step, (f"a row every {step}", *notes))
+
+
+def check_one_series(table: Table, dates: Dates) -> None:
+    """UserError where a table seems to hold several series, each shop's rows, say. To drop doubles would lose most.
+
+    A few rows of one time are doubles, and so are rows that are alike in all columns.
+    """
+    times = dates.values
+    num_rows = len(set(zip(*table.columns.values())))
+    share_again = 1 - len(set(times)) / num_rows
+    others = (column for column in table.columns if column != dates.column)
+    names = next((column for column in others if tells_apart(table, column, times)), None)
+    if share_again <= (0.1 if names else 1 / 3):
+        return
+    seen = set()
+    second = next(place for place, time in enumerate(times) if time in seen or seen.add(time))
+    told = f", which {names!r} tells apart" if names else ""
+    raise UserError(
+        f"{where(table, second)}: a second row of {times[second]}; this looks like several series in one table{told}; "
+        "put each into a file of its own, all in one folder, and name that folder with --data"
+    )
+
+
+def tells_apart(table: Table, column: str, times: list[datetime]) -> bool:
+    """Do the rows that have a cell of this column in common stand together, at least two of them, and in order?"""
+    blocks = [list(rows) for _, rows in groupby(zip(table.columns[column], times), key=itemgetter(0))]
+    apart = 1 < len(blocks) == len(set(table.columns[column]))
+    return apart and all(len(rows) > 1 and in_step([time for _, time in rows]) for rows in blocks)
+
+
+def in_step(times: list[datetime]) -> bool:
+    """Does each time come after the one before, or each before it?"""
+    return all(map(lt, times, times[1:])) or all(map(gt, times, times[1:]))
 
 
 def in_order(table: Table, dates: Dates, options: TableOptions) -> list[int]:

@@ -23,9 +23,11 @@ def parse_flags() -> Namespace:
     add = parser.add_argument
     add("--checkpoint", default=str(FOLDER / "checkpoints" / "best.pt"), help="the model to use [checkpoints/best.pt]")
     add("--data", help="where the series is now, if it has moved since training, or another with the same columns")
-    add("--window", type=number(int, low=0), default=0, help="which window of the test part, counted from 0 [0]")
+    which = parser.add_mutually_exclusive_group()
+    why = "which window of the test part, counted from 0 [0]"
+    which.add_argument("--window", type=number(int, low=0), default=0, help=why)
     why = "forecast what comes after the last row; FILE: the coming rows of columns known of the future, but for dates"
-    add("--future", nargs="?", const="", metavar="FILE", help=why)
+    which.add_argument("--future", nargs="?", const="", metavar="FILE", help=why)
     add("--csv", metavar="FILE", help="write the forecast to this file too")
     add("--column", help="which target to show; by default the last")
     add("--past-length", type=number(int, low=1), help="show the model fewer past steps than in training")

@@ -171,14 +171,18 @@ def resumed_settings(saved: dict, defaults: dict, preset: dict, given: dict) -> 
 def longer_schedule(saved: dict, settings: dict) -> str:
     """What it means for the learning rate that a run goes on for more steps than it was begun with."""
     step, more = saved["progress"]["step"], settings["max_steps"]
+    going_on = f"going on    from step {step:,} to {more:,}: the learning rate "
+    if settings["decay_share"] == 0:  # then weights come to rest by their average, if they do
+        averaged = settings.get("average_share") and "; the weights' average is what is scored and kept"
+        return f"{going_on}stays at {settings['learning_rate']:.2g}{averaged or ''}"
     before, now = (
-        settings["learning_rate"]
-        * learning_rate_factor(step, max_steps, settings["warmup_steps"], settings["decay_share"])
-        for max_steps in (saved["settings"]["max_steps"], more)
+        each["learning_rate"]
+        * learning_rate_factor(step, each["max_steps"], settings["warmup_steps"], settings["decay_share"])
+        for each in (saved["settings"], settings)
     )
     return (
-        f"going on    from step {step:,} to {more:,}: the learning rate goes from {before:.2g} to {now:.2g}, as a run "
-        f"of {more:,} steps has it here, and falls to 0 at step {more:,}"
+        f"{going_on}goes from {before:.2g} to {now:.2g}, as a run of {more:,} steps has it here, and falls to 0 at "
+        f"step {more:,}"
     )
 
 
