@@ -70,7 +70,7 @@ from shared.run.optimizers import optimizers_for
 from shared.run.records import differing_setting, machine, read_json, slug, write_json
 from shared.run.stage import Stage
 from shared.run.training import Task, train
-from shared.show.tables import markdown, spread
+from shared.show.tables import for_terminal, markdown, spread, wrapped
 from shared.text.batches import Lanes
 from shared.text.corpus import load_corpus
 
@@ -340,7 +340,7 @@ def table(runs: list[dict], caption: str) -> str:
         more = mean(nats) - recipe
         against = "" if variant == RECIPE else f"{more:+.3f}" if in_nats else f"{math.expm1(more):+.1%}"
         rows.append([variant, shown, against, f"{mean(run['seconds'] for run in runs):.0f}"])
-    return f"{caption}, {named}):\n\n{markdown(rows)}"
+    return f"{wrapped(f'{caption}, {named}):')}\n\n{for_terminal(rows, markdown)}"
 
 
 def main() -> None:

@@ -61,6 +61,7 @@ import numpy as np
 
 from shared.measure.ngrams import NGramScore, score
 from shared.run.records import write_text
+from shared.show.tables import for_terminal
 from shared.text.advice import advice
 from shared.text.corpus import Corpus, load_corpus
 
@@ -69,14 +70,12 @@ from shared.text.corpus import Corpus, load_corpus
 
 def table(result: NGramScore) -> str:
     """One line an order, the best marked."""
-    titles = ["order", "nats/token", "perplexity", "bits/character"]
-    lines = ["  ".join(titles)]
+    lines = [["order", "nats/token", "perplexity", "bits/character", ""]]
     for order, row in enumerate(result.orders, start=1):
         bits = "-" if row.bits_per_character is None else f"{row.bits_per_character:.4f}"
-        cells = [f"{order}", f"{row.loss:.4f}", f"{row.perplexity:.2f}", bits]
-        line = "  ".join(cell.rjust(len(title)) for cell, title in zip(cells, titles))
-        lines.append(line + ("  <- best" if order == result.best_order else ""))
-    return "\n".join(lines)
+        best = "<- best" if order == result.best_order else ""
+        lines.append([f"{order}", f"{row.loss:.4f}", f"{row.perplexity:.2f}", bits, best])
+    return for_terminal(lines)
 
 
 def as_json(flags: argparse.Namespace, corpus: Corpus, facts: dict, result: NGramScore) -> str:

@@ -32,6 +32,7 @@ from torch import Tensor
 from shared.results.kept import shared_command
 from shared.results.labs import keep_baseline
 from shared.run.experiment import command_line
+from shared.show.tables import wrapped
 
 from losses import absolute_error, squared_error
 from parts import season_ago
@@ -152,7 +153,7 @@ def main() -> None:
         scores = errors(forecast, windows)
         if series.noise_variance is not None:
             scores = {"MSE / noise": scores["MSE"] / series.noise_variance}
-        print(f"{row:24} " + ", ".join(f"{name} {score:.3f}" for name, score in scores.items()))
+        print(wrapped(f"{row:24} " + ", ".join(f"{name} {score:.3f}" for name, score in scores.items()), indent=25))
         if keep:
             command = shared_command(command_line(), series.name)
             keep_baseline(FOLDER, command, table_name(series, settings), row, scores)

@@ -35,6 +35,7 @@ if __name__ == "__main__":
 from shared.errors import UserError
 from shared.run.records import write_json
 from shared.show.figures import save_figure
+from shared.show.tables import wrapped
 
 from forecast import load_forecaster
 from measures import MEASURES, profiles
@@ -57,7 +58,7 @@ def main() -> None:
         found[row] = {name: shares[name].tolist() for name in MEASURES if name in shares}
         for name, profile in found[row].items():
             lag = max(range(len(profile)), key=profile.__getitem__)
-            print(f"{row:32} {name:10} most on lag {lag:2}: {profile[lag]:6.1%}")
+            print(wrapped(f"{row:32} {name:10} most on lag {lag:2}: {profile[lag]:6.1%}", indent=33))
     if flags.json:
         write_json(Path(flags.json), {"lag": series.lag, "shares": found})
     save_figure(lag_figure(found, series.lag), flags.picture)

@@ -50,13 +50,14 @@ from shared.run.checkpoint import load_checkpoint
 from shared.run.records import write_text
 from shared.run.restore import rebuild_model
 from shared.show.figures import save_figure
+from shared.show.tables import for_terminal
 
 from beyond import window_beyond
 from measures import middle
 from model import MODELS, Forecaster
 from plots import attention_figure, forecast_figure
 from series import Series, series_of
-from shown import aligned, as_csv, as_text
+from shown import as_csv, as_text
 from tables import NOTHING
 from windows import Batch, Windows, windows_of
 
@@ -157,7 +158,7 @@ def main() -> None:
     if quantiles is not None:
         numbers |= dict(zip(map(str, settings["quantiles"]), quantiles.T))
     shown = shown_columns(numbers, series.deviations[column].item(), times)
-    print(aligned(shown))
+    print(for_terminal([list(shown), *map(list, zip(*shown.values()))]))
     if flags.csv:
         write_text(Path(flags.csv), as_csv(shown))
     if flags.visualize is not None:

@@ -1,4 +1,4 @@
-"""A forecast as a table of text: with the digits that matter, on the terminal or as a CSV file."""
+"""A forecast as a table of text: with the digits that matter, and as a CSV file."""
 
 import csv
 import math
@@ -20,13 +20,6 @@ def as_text(values: Sequence[float], spread: float) -> list[str]:
     largest = max(abs(value) for value in values) or 1.0
     digits = max(0, math.floor(math.log10(largest)) + decimals)
     return [f"{value:.{digits}e}" for value in values]
-
-
-def aligned(columns: dict[str, list[str]]) -> str:
-    """Head -> cells, as lines for a terminal."""
-    widths = [max(map(len, (head, *cells))) for head, cells in columns.items()]
-    rows = [list(columns), *zip(*columns.values())]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in rows)
 
 
 def as_csv(columns: dict[str, list[str]]) -> str:

@@ -23,6 +23,7 @@ if __name__ == "__main__":
 
 from shared.results.labs import keep_baseline
 from shared.run.experiment import command_line
+from shared.show.tables import wrapped
 
 from examples import Lines, read_pairs
 from tasks import split_scores
@@ -49,7 +50,7 @@ def main() -> None:
     methods = {"copy unchanged": copied, "most frequent form": lambda lines: most_frequent(splits["train"], lines)}
     for row, predict in methods.items():
         scores = split_scores(splits, predict)
-        print(f"{row}: " + ", ".join(f"{name} {score:.4f}" for name, score in scores.items()))
+        print(wrapped(f"{row}: " + ", ".join(f"{name} {score:.4f}" for name, score in scores.items()), indent=4))
         if flags.keep:
             keep_baseline(FOLDER, command_line(), "spelling", row, scores)
 

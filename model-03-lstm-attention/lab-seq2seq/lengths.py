@@ -30,6 +30,7 @@ from matplotlib.figure import Figure
 
 from shared.errors import UserError
 from shared.show.figures import new_figure, save_figure
+from shared.show.tables import wrapped
 
 from examples import held_out_strings
 from scores import exact
@@ -69,7 +70,7 @@ def main() -> None:
         curve = name if names.count(name) == 1 else f"{name} ({run})"
         curves[curve] = right.view(-1, EACH).double().mean(1).tolist()  # a share for each length
     for name, shares in curves.items():
-        print(f"{name:12} " + " ".join(f"{share:.2f}" for share in shares))
+        print(wrapped(f"{name:12} " + " ".join(f"{share:.2f}" for share in shares), indent=13))
     path = Path(f"lengths-{task}.png")
     save_figure(lengths_figure(curves, trained, task), path)
     print(f"drawn        {path.resolve()}")

@@ -32,6 +32,7 @@ if __name__ == "__main__":
     read_flags(parse_flags)  # before PyTorch is imported, which takes a second
 
 from shared.results.labs import keep_baseline
+from shared.show.tables import wrapped
 
 from data import GENRES, SPLITS, TABLES, Passage, read_passages
 from encoders import CountedWords
@@ -124,7 +125,8 @@ def main() -> None:
     for split, deal in SPLITS.items():
         for row, kind, passages in rows:
             scores = accuracies(cross_validate(kind, passages, deal(passages)))
-            print(f"split {split:8}{row:40}" + "".join(f"{name} {score:.3f}   " for name, score in scores.items()))
+            told = "".join(f"{name} {score:.3f}   " for name, score in scores.items())
+            print(wrapped(f"split {split:8}{row:40}{told}", indent=14))
             if flags.keep:
                 keep_baseline(Path(__file__).resolve().parent, "python baselines.py --keep", TABLES[split], row, scores)
 

@@ -49,6 +49,7 @@ from shared.errors import UserError
 from shared.measure.faithfulness import rank_correlation
 from shared.run.checkpoint import load_checkpoint
 from shared.show.figures import save_figure
+from shared.show.tables import wrapped
 from shared.text.corpus import decode, read_bytes
 from shared.text.spacing import is_word
 
@@ -115,7 +116,7 @@ def probabilities(model: Classifier, words: Tensor) -> Tensor:
 def show(what: str, shares: Tensor) -> None:
     """Print a line: the genres' probabilities (C) and the likeliest of them."""
     told = "   ".join(f"{genre} {share:.2f}" for genre, share in zip(GENRES, shares.tolist()))
-    print(f"{what:24}{told}   -> {GENRES[shares.argmax()]}")
+    print(wrapped(f"{what:24}{told}   -> {GENRES[shares.argmax()]}", indent=24))
 
 
 def visualize(model: Classifier, tokens: tuple[str, ...], words: Tensor, path: Path, name: str) -> None:

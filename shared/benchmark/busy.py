@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from shared.benchmark.costs import Case, training_steps
 from shared.benchmark.timing import in_fresh_process
 from shared.run.device import choose_device, prepare_process
-from shared.show.tables import aligned
+from shared.show.tables import for_terminal
 
 SECONDS = 3.0
 BUSY = (0, 1, 2)  # other programs that never rest
@@ -82,4 +82,4 @@ def busy_table(rows: list[dict]) -> str:
         lines.append(
             [row["stage"], row["way"], f"{quiet:.0f} ms", f"{one:.0f} ms", f"{two:.0f} ms", f"{one / quiet:.1f}x"]
         )
-    return aligned(lines)
+    return for_terminal(lines)

@@ -93,7 +93,7 @@ from shared.show.curves import (
 from shared.show.figures import save_figure
 from shared.show.maps import attention_figure, influence_comparison_figure
 from shared.show.page import page
-from shared.show.tables import aligned, comparison_lines, markdown
+from shared.show.tables import comparison_lines, for_terminal, markdown, wrapped
 from shared.text.corpus import Corpus, load_corpus, text_of_run
 from shared.text.prompts import prompt_for
 
@@ -199,7 +199,7 @@ def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, flags: ar
 def write_all(results: dict, folder: Path) -> None:
     """results.json, table.md, the pictures, and the page that shows them all; the table to stdout."""
     lines = comparison_lines(results["table"])
-    print(f"{caption(results)}\n\n{aligned(lines)}", flush=True)
+    print(f"{wrapped(caption(results))}\n\n{for_terminal(lines)}", flush=True)
     write_json(folder / "results.json", results)
     write_text(folder / "table.md", f"{caption(results)}\n\n{markdown(lines)}\n")
     addresses = {}

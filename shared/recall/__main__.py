@@ -56,6 +56,7 @@ from shared.recall.teaching import build, settings_of, teach
 from shared.run.records import machine, read_json, write_json
 from shared.show.curves import recall_figure
 from shared.show.figures import save_figure
+from shared.show.tables import for_terminal
 
 
 @dataclass(frozen=True)
@@ -100,20 +101,14 @@ def label(stage: str, result: dict) -> str:
 def table(found: dict) -> str:
     """One puzzle: a line of accuracies a stage and, where there is attention, a line of its mass on the answers."""
     distances = [row["distance"] for row in next(iter(found["stages"].values()))["rows"]]
-    lines = [f"{found['task']}: a guess is right in {found['chance']:.3f}"]
-    lines.append("distance up to".ljust(46) + cells(distances, "d"))
+    lines = [["distance up to", *map(str, distances)]]
     for stage, result in found["stages"].items():
-        lines.append(
-            f"{label(stage, result):35}accuracy   " + cells([row["accuracy"] for row in result["rows"]], ".3f")
-        )
-        if result["rows"][0]["mass"] is not None:
-            lines.append(f"{'':35}attention  " + cells([row["mass"] for row in result["rows"]], ".3f"))
-    return "\n".join(lines)
-
-
-def cells(values: list, form: str) -> str:
-    """Numbers in columns."""
-    return "".join(f"{value:{form}}".rjust(7) for value in values)
+        for name in ("accuracy", "mass"):
+            values = [row[name] for row in result["rows"]]
+            if None not in values:
+                title = f"{label(stage, result):35}accuracy" if name == "accuracy" else f"{'':35}attention"
+                lines.append([title, *(f"{value:.3f}" for value in values)])
+    return f"{found['task']}: a guess is right in {found['chance']:.3f}\n{for_terminal(lines)}"
 
 
 def draw(folder: Path, preset: str, last: dict) -> Path:

@@ -1,7 +1,10 @@
 """Numbers -> text: the tables of benchmarks and comparisons, Markdown, and a few ways to write one number."""
 
 import math
-from collections.abc import Collection
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Collection
 from statistics import mean
 
 # -------------------------------------------------------------------------------------------- what a benchmark measured
@@ -18,8 +21,8 @@ COLUMNS = {
 
 LEGEND = """\
 training     tokens/s: forward, backward, clipping and optimizer
-of f32, bf16 its matrix products, but for the optimizer's, as a share of what this machine reaches in one large
-             product: {float32:,.0f} GFLOP/s in float32, {bfloat16:,.0f} in bfloat16
+of f32, bf16 its matrix products, but for the optimizer's, as a share of what this machine reaches in one large \
+product: {float32:,.0f} GFLOP/s in float32, {bfloat16:,.0f} in bfloat16
 writing      tokens/s with 1 or 64 texts side by side, in float32
 peak MiB     {memory}"""
 
@@ -37,8 +40,9 @@ def cost_table(content: dict, earlier: dict | None = None) -> str:
     gigaflops = {name: rate / 1e9 for name, rate in content["matmul_flops_per_second"].items()}
     told = all(row["peak_mib"] is not None for row in content["rows"])
     memory = "of a training process, Python and PyTorch included (on a GPU: what was allocated there)"
-    notes = [LEGEND.format(**gigaflops, memory=memory if told else "not measured: this system does not tell it")]
-    return "\n".join([aligned(lines), "", *notes, *differences(content, earlier or content)])
+    legend = LEGEND.format(**gigaflops, memory=memory if told else "not measured: this system does not tell it")
+    notes = [*legend.splitlines(), *differences(content, earlier or content)]
+    return "\n".join([for_terminal(lines), "", *(wrapped(note, indent=13) for note in notes)])
 
 
 def cost_lines(usual: dict, narrow: dict) -> list[list[str]]:
@@ -87,14 +91,6 @@ def cell(figures: dict, key: str, style: str) -> str:
     return "-" if figures.get(key) is None else style.format(figures[key])
 
 
-def aligned(lines: list[list[str]]) -> str:
-    """Columns of equal width, the first one to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    starts = [line[0].ljust(widths[0]) for line in lines]
-    rests = [[text.rjust(width) for text, width in zip(line[1:], widths[1:])] for line in lines]
-    return "\n".join("  ".join([start, *rest]) for start, rest in zip(starts, rests))
-
-
 def scaling_tables(points: list[dict]) -> str:
     """A table for each thing that was varied: microseconds a token, and peak memory where that was measured."""
     parts = []
@@ -109,7 +105,7 @@ def scaling_tables(points: list[dict]) -> str:
             row = [point for point in chosen if point["stage"] == stage]
             times.append([stage, *(f"{1e6 / point[key]:,.0f}" for point in row)])
             peaks.append([stage, *(cell(point, "peak_mib", "{:,.0f}") for point in row)])
-        parts.append(aligned(times + ([] if writing else peaks)))
+        parts.append(for_terminal(times + ([] if writing else peaks)))
     return "\n\n".join(parts)
 
 
@@ -154,6 +150,51 @@ def figure_at(row: dict, path: tuple[str | int, ...]) -> float | None:
 
 
 # ------------------------------------------------------------------------------------------------ any table, any number
+
+
+def aligned(lines: list[list[str]]) -> str:
+    """Columns of equal width, the first one to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    starts = [line[0].ljust(widths[0]) for line in lines]
+    rests = [[text.rjust(width) for text, width in zip(line[1:], widths[1:])] for line in lines]
+    return "\n".join("  ".join([start, *rest]).rstrip() for start, rest in zip(starts, rests))
+
+
+def terminal_width() -> float:
+    """The columns of the terminal that standard output is; infinite where it is a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else math.inf
+
+
+def for_terminal(lines: list[list[str]], layout: Callable[[list[list[str]]], str] = aligned) -> str:
+    """Lines of cells, the first of them the heads, as a table; where a terminal is too narrow, a block for each line.
+
+    A file or a pipe gets the table always: another program may read it.
+    """
+    table = layout(lines)
+    return table if max(map(len, table.splitlines())) <= terminal_width() else blocks(lines)
+
+
+def blocks(lines: list[list[str]]) -> str:
+    """Each line but the first as a block: its own head, and below it the other heads with the line's cells.
+
+    >>> print(blocks([["model", "perplexity", "seconds"], ["RNN", "71.1", "58"]]))
+    model:
+    RNN
+      perplexity  71.1
+      seconds       58
+    """
+    heads, *rows = lines
+    # An empty cell says nothing here: in a table it only holds the place.
+    pairs = [[pair for pair in zip(heads[1:], row[1:]) if pair[1]] for row in rows]
+    bodies = [aligned([[f"  {head}", cell] for head, cell in pair]) if pair else "" for pair in pairs]
+    title = f"{heads[0]}:\n" if heads[0] else ""
+    return title + "\n".join(f"{row[0]}\n{body}".rstrip() for row, body in zip(rows, bodies))
+
+
+def wrapped(text: str, indent: int = 0) -> str:
+    """A line, cut between words where a terminal is too narrow for it; all parts but the first are indented."""
+    width = terminal_width()
+    return text if len(text) <= width else textwrap.fill(text, width, subsequent_indent=" " * min(indent, width // 3))
 
 
 def markdown(lines: list[list[str]], left: Collection[int] = (0,)) -> str:
