@@ -4,7 +4,9 @@ import contextlib
 import io
 import json
 import math
+import re
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,11 +17,11 @@ import torch.nn.functional as F
 from options import STAGE_1, STAGE_2, STAGE_3, STAGE_4
 
 from shared.compare import __main__ as compare
-from shared.compare import counting
+from shared.compare import counting, estimate
 from shared.compare import measures as comparison
 from shared.compare.budget import Budget
 from shared.compare.measures import WINDOW, held_out, plain
-from shared.compare.runs import load_trained
+from shared.compare.runs import load_trained, too_short_to_rank
 from shared.errors import UserError
 from shared.measure.faithfulness import map_correlation, uniform_attention
 from shared.measure.influence import influence
@@ -427,6 +429,41 @@ def test_no_number_in_the_results_is_infinite_or_missing_its_value():
     assert found == {"a": [None, None, 1.0], "b": [1.5, None], "c": [1, "x", None, True]}
 
 
+def test_the_table_and_the_page_say_of_short_runs_that_they_do_not_rank_stages(compared):
+    """All of them had 20 steps."""
+    line = compared.results["too_short"]
+    assert "do not rank stages" in line and "\n" not in line and "20 of the default's" in line
+    table = (compared.out / "table.md").read_text(encoding="utf-8")
+    assert table.index(line) < table.index("| perplexity") and line in compared.stdout
+    assert all(row["title"] in line for row in compared.results["table"][1:])
+
+
+def test_runs_of_as_many_steps_as_the_default_rank_stages(compared):
+    run = load_trained(compared.paths[STAGE_1], torch.device("cpu"))
+    steps = load_stage(STAGE_1).settings("word")["max_steps"]
+    long = replace(run, records=[{"step": steps // 3 + 1}])
+    assert too_short_to_rank([long, long]) == "" and too_short_to_rank([run, long]).count("default's") == 1
+    assert too_short_to_rank([replace(run, records=[])]) == "", "its settings say that it had all steps"
+
+
+def test_before_it_measures_it_says_how_long_that_takes(runs, tmp_path, capsys):
+    typed("--checkpoints", runs[0], "--out", tmp_path, "--device", "cpu", "--prompt", PROMPT)
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("measuring")]
+    assert re.fullmatch(r"measuring   takes about \d+ s", told[0]) and told[1].startswith("measuring   counting")
+
+
+def test_more_work_is_estimated_to_take_longer(compared, monkeypatch):
+    run = load_trained(compared.paths[STAGE_2], torch.device("cpu"))
+    texts = {"validation": held_out(compared.tokenizer, "to be or not to be " * 200)}
+    monkeypatch.setattr(estimate, "seconds_of", lambda work, *given: 1.0)
+    once = estimate.measuring_seconds([[run]], texts, 0)
+    assert once < estimate.measuring_seconds([[run, run]], texts, 0) < estimate.measuring_seconds([[run]] * 2, texts, 0)
+    assert once < estimate.measuring_seconds([[run]], texts, 1e6)
+    stage, settings = load_stage(STAGE_2), load_stage(STAGE_2).settings("word") | {"hidden_size": 8, "max_steps": 10}
+    short = estimate.training_seconds(stage, settings, 50, 0)
+    assert short == 10 and estimate.training_seconds(stage, settings, 50, 1000) > short
+
+
 # -------------------------------------------------------------------------------------------------- what can go wrong
 def refused(*words):
     with pytest.raises(UserError) as complaint:
@@ -485,6 +522,23 @@ def test_missing_stages_are_named_with_the_way_to_train_them_and_the_rest_is_com
         assert f"missing     {stage}, not compared; train it: cd {stage} && python train.py" in log
     results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
     assert [row["stage"] for row in results["table"]] == ["counting", STAGE_2]
+
+
+def test_earlier_runs_of_a_stage_that_has_no_other_are_named(text, tmp_path, monkeypatch, capsys):
+    earlier = save_run(tmp_path / STAGE_1 / "checkpoints" / "previous" / "1", STAGE_1, text).parent
+    monkeypatch.setattr(compare, "ROOT", tmp_path)
+    assert refused("--out", tmp_path).endswith(f"--checkpoints {earlier}")
+    save_run(tmp_path / STAGE_2 / "checkpoints", STAGE_2, text)
+    typed("--out", tmp_path / "out", "--device", "cpu", "--prompt", PROMPT)
+    assert f"or name an earlier run with --checkpoints: {earlier}" in capsys.readouterr().err
+
+
+def test_an_earlier_run_on_the_text_of_the_others_is_named(runs, text, tmp_path):
+    longer = tmp_path / "other.txt"
+    longer.write_text(text.read_text(encoding="utf-8") + "The end.\n", encoding="utf-8", newline="\n")
+    other = save_run(tmp_path / "other", STAGE_2, longer)
+    earlier = save_run(tmp_path / "other" / "previous" / "3", STAGE_2, text).parent
+    assert refused("--checkpoints", runs[0], other, "--out", tmp_path).endswith(f"--checkpoints, such as {earlier}")
 
 
 def test_rows_stand_in_the_order_of_the_stages_however_they_are_named(compared, runs, tmp_path):

@@ -696,6 +696,17 @@ def test_the_results_are_in_the_table_with_what_they_mean(show):
     assert results["command"] in tab.locator("#machine").inner_text()
 
 
+@pytest.mark.parametrize("too_short", ["", "Runs as short as these do not rank stages: RNN."])
+def test_of_runs_that_were_too_short_the_page_says_so_and_gives_no_verdict(show, too_short):
+    page = show(results_of() | {"too_short": too_short})
+    assert (
+        page.locator("#too-short").is_visible()
+        == page.get_by_text("do not rank stages").is_visible()
+        == bool(too_short)
+    )
+    assert page.get_by_text("has learned nothing").is_visible() == (not too_short)
+
+
 def test_curves_differ_by_dashes_and_are_named(show):
     tab = show(results_of())
     for chart in tab.locator(".chart").all():

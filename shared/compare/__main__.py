@@ -77,10 +77,12 @@ from matplotlib.figure import Figure
 from shared.compare import measures
 from shared.compare.budget import Budget, train_missing
 from shared.compare.counting import counting
+from shared.compare.estimate import measuring_seconds
 from shared.compare.measures import plain
-from shared.compare.runs import Trained, check_comparable, load_trained
+from shared.compare.runs import Trained, check_comparable, load_trained, too_short_to_rank
 from shared.errors import UserError
 from shared.run.device import choose_device, prepare_process
+from shared.run.folder import earlier_runs
 from shared.run.generation import encode_prompt
 from shared.run.records import machine, write_json, write_text
 from shared.show.curves import (
@@ -93,7 +95,7 @@ from shared.show.curves import (
 from shared.show.figures import save_figure
 from shared.show.maps import attention_figure, influence_comparison_figure
 from shared.show.page import page
-from shared.show.tables import comparison_lines, for_terminal, markdown, wrapped
+from shared.show.tables import comparison_lines, for_terminal, in_minutes, markdown, wrapped
 from shared.text.corpus import Corpus, load_corpus, text_of_run
 from shared.text.prompts import prompt_for
 
@@ -131,13 +133,20 @@ def find_checkpoints(flags: argparse.Namespace) -> list[Path]:
         return list(dict.fromkeys(path.resolve() for path in flags.checkpoints))
     paths = {stage: ROOT / stage / "checkpoints" / "best.pt" for stage in STAGES}
     missing = [stage for stage, path in paths.items() if not path.is_file()]
+    earlier = {stage: earlier_runs(paths[stage].parent) for stage in missing}
     if len(missing) == len(STAGES):
+        kept = [str(folder) for folders in earlier.values() for folder in folders[-1:]]
         raise UserError(
             f"no stage has been trained; train one: cd {missing[0]} && python train.py, "
             "or all under one budget: python -m shared.compare --train"
+            + (f"; or compare earlier runs: --checkpoints {' '.join(kept)}" if kept else "")
         )
     for stage in missing:
-        log(f"missing     {stage}, not compared; train it: cd {stage} && python train.py")
+        kept = ", ".join(map(str, earlier[stage]))
+        log(
+            f"missing     {stage}, not compared; train it: cd {stage} && python train.py"
+            + (f"; or name an earlier run with --checkpoints: {kept}" if kept else "")
+        )
     return [path for path in paths.values() if path.is_file()]
 
 
@@ -170,6 +179,9 @@ def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, flags: ar
     stages = [[run for run in runs if run.stage == stage] for stage in STAGES]
     stages = [of_stage for of_stage in stages if of_stage]
     firsts = [of_stage[0] for of_stage in stages]
+    counted = (flags.out / "counting.json").is_file()
+    to_count = 0 if counted else len(corpus.train) * len(validation) / max(1, len(corpus.validation))
+    log(f"measuring   takes about {in_minutes(measuring_seconds(stages, texts, to_count))}")
     log("measuring   counting")
     rows = [counting(corpus, tokenizer, texts, flags.out / "counting.json")]
     for of_stage in stages:
@@ -188,6 +200,7 @@ def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, flags: ar
         "machine": machine(),
         "command": rebuilt_command(["python", "-m", "shared.compare", *sys.argv[1:]]),
         "table": rows,
+        "too_short": too_short_to_rank(runs),
         "curves": curves,
         "prompt": measures.prompt_facts(tokenizer, text, prompt) | {"stages": maps},
     }
@@ -199,9 +212,10 @@ def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, flags: ar
 def write_all(results: dict, folder: Path) -> None:
     """results.json, table.md, the pictures, and the page that shows them all; the table to stdout."""
     lines = comparison_lines(results["table"])
-    print(f"{wrapped(caption(results))}\n\n{for_terminal(lines)}", flush=True)
+    told = [caption(results), *([results["too_short"]] if results["too_short"] else [])]
+    print(*map(wrapped, told), for_terminal(lines), sep="\n\n", flush=True)
     write_json(folder / "results.json", results)
-    write_text(folder / "table.md", f"{caption(results)}\n\n{markdown(lines)}\n")
+    write_text(folder / "table.md", "\n\n".join([*told, markdown(lines)]) + "\n")
     addresses = {}
     for name, figure in figures_of(results).items():
         path = folder / f"{name}.png"

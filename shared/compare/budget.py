@@ -9,12 +9,14 @@ from statistics import median
 
 import torch
 
+from shared.compare.estimate import training_seconds
 from shared.errors import UserError
 from shared.model.language_model import num_parameters
 from shared.run.cli import log
 from shared.run.interrupts import StopSignal
 from shared.run.records import differing_setting, read_json
 from shared.run.stage import Stage
+from shared.show.tables import in_minutes
 from shared.stages import STAGES, load_stage
 from shared.text.corpus import NAMES, load_corpus, user_path
 from shared.text.tokenizer import train_tokenizer
@@ -77,17 +79,22 @@ def train_missing(budget: Budget, folder: Path) -> list[Path]:
     Runs are kept as <stage>/seed<N>/. An unfinished one is resumed, and one of another budget is a UserError.
     """
     corpus = load_corpus(budget.data, at_blank_line=budget.tokenizer == "word")
-    vocab_size = train_tokenizer(budget.tokenizer, corpus.train, held_out=corpus.held_out).vocab_size
+    tokenizer = train_tokenizer(budget.tokenizer, corpus.train, held_out=corpus.held_out)
+    vocab_size = tokenizer.vocab_size
     log(f"budget      {budget.tokens:,} tokens of {corpus.name} for each stage, by {budget.tokenizer}")
     wanted = budget_settings(budget, vocab_size)
     # A run of another budget is refused before any training, which takes long.
     for stage, settings in wanted.items():
         for path in kept_runs(folder / stage):
             check_budget(read_json(path), settings, corpus.sha256, path.parent)
-    for stage, settings in wanted.items():
-        out_dir = (folder / stage / f"seed{budget.seed}").resolve()
-        if not (out_dir / "summary.json").is_file():
-            run_training(stage, settings, budget, out_dir)
+    folders = {stage: (folder / stage / f"seed{budget.seed}").resolve() for stage in wanted}
+    missing = [stage for stage, out_dir in folders.items() if not (out_dir / "summary.json").is_file()]
+    if missing and not torch.cuda.is_available():  # a GPU would make this an overestimate by far
+        tokens = len(tokenizer.encode(corpus.validation))
+        each = [training_seconds(load_stage(stage), wanted[stage], vocab_size, tokens) for stage in missing]
+        log(f"training    takes about {in_minutes(sum(each))} in all, and then some to measure")
+    for stage in missing:
+        run_training(stage, wanted[stage], budget, folders[stage])
     return [summary.with_name("best.pt") for stage in wanted for summary in kept_runs(folder / stage)]
 
 

@@ -1,16 +1,18 @@
 """The trained runs that a comparison lays side by side: loading them, and refusing what cannot be compared."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from shared.errors import UserError
 from shared.model.language_model import LanguageModel
-from shared.run.checkpoint import checkpoint_file
+from shared.run.checkpoint import checkpoint_file, load_checkpoint
+from shared.run.folder import earlier_runs
 from shared.run.records import differing_setting, read_records
 from shared.run.restore import restore_language_model
-from shared.stages import stage_title
+from shared.run.stage import too_short
+from shared.stages import load_stage, stage_title
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,36 @@ def check_comparable(runs: list[Trained]) -> None:
         for what in ("corpus", "tokenizer"):
             if identity(run, what) != identity(first, what):
                 sides = [f"{each.stage} has {described(each, what)}" for each in (first, run)]
+                kept = earlier_like(first, run, what) or earlier_like(run, first, what)
                 raise UserError(
                     f"the {what} differs: {', '.join(sides)}; name runs on the same {what} with --checkpoints"
+                    + (f", such as {kept}" if kept else "")
                 )
         # Several runs of a stage become one row, a mean over seeds, so they may differ in nothing but chance.
         twin = next(other for other in runs if other.stage == run.stage)
         if difference := differing_setting(run.saved, twin.saved["settings"]):
             raise UserError(f"two runs of {run.stage} are no repetitions of one run: {difference}; name one of them")
+
+
+def earlier_like(wanted: Trained, run: Trained, what: str) -> Path | None:
+    """The newest of the runs kept beside `run` whose corpus or tokenizer is that of `wanted`; None if there is none."""
+    for folder in reversed(earlier_runs(run.path.parent)):
+        saved = load_checkpoint(folder / "best.pt")
+        if saved["stage"] == run.stage and identity(replace(run, saved=saved), what) == identity(wanted, what):
+            return folder
+    return None
+
+
+def too_short_to_rank(runs: list[Trained]) -> str:
+    """A line on the runs that had less than a third of the default's steps; nothing where there are none."""
+    found = []
+    for run in runs:
+        settings = run.saved["settings"]
+        default = load_stage(run.stage).settings(settings["tokenizer"])["max_steps"]
+        steps = run.records[-1]["step"] if run.records else settings["max_steps"]  # fewer, where it was stopped
+        if too_short(steps, default):
+            found.append(f"{run.title} {steps:,} of the default's {default:,} steps")
+    return f"Runs as short as these do not rank stages: {', '.join(dict.fromkeys(found))}." if found else ""
 
 
 def identity(run: Trained, what: str) -> str | dict:

@@ -125,6 +125,11 @@ const MEASURES = {
 
 function startTable() {
   const models = results.table ?? [];
+  if (results.too_short) {
+    byId("too-short").textContent = results.too_short;
+    byId("too-short").hidden = false;
+    byId("unbeaten").hidden = true; // after so few steps that is no verdict
+  }
   const { name, vocab_size, share_unknown_validation, share_unknown_test } = results.tokenizer;
   const unknown = [
     ["validation", share_unknown_validation],
