@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 from statistics import mean
 
-from shared.run.cli import ArgumentParser, log, number, read_flags, run_main
+from shared.run.cli import ArgumentParser, log, number, read_flags, run_main, wait_briefly
 from shared.stages import ROOT, STAGES, load_stage
 from shared.text.tokenizer import TOKENIZERS, Tokenizer, train_tokenizer
 
@@ -53,6 +53,7 @@ def parse_flags() -> argparse.Namespace:
 
 if __name__ == "__main__":
     read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+    wait_briefly()
 
 import torch
 import torch.nn.functional as F

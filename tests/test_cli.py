@@ -5,7 +5,6 @@ import errno
 import io
 import os
 import shlex
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 import torch
 
 from shared.errors import UserError
-from shared.run.cli import ArgumentParser, OneOrMore, log, number, read_flags, rebuilt_command, run_main, with_gutter
+from shared.run.cli import ArgumentParser, OneOrMore, log, number, rebuilt_command, run_main, wait_briefly, with_gutter
 from shared.run.stage import Stage, generation_flags, training_flags
 from shared.stages import ROOT, STAGES, load_stage
 
@@ -419,6 +418,5 @@ def test_a_thorough_run_has_three_times_the_steps_and_width_together_and_more_dr
 def test_threads_wait_briefly_for_one_another_unless_the_user_says_how(monkeypatch, asked, waits):
     others = {name: value for name, value in os.environ.items() if "SPINCOUNT" not in name and "OMP_WAIT" not in name}
     monkeypatch.setattr(os, "environ", others | asked)
-    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
-    read_flags(argparse.Namespace)
+    wait_briefly()
     assert os.environ.get("GOMP_SPINCOUNT") == waits

@@ -7,12 +7,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
-from shared.run.cli import read_flags
+from shared.run.cli import read_flags, wait_briefly
 
 from flags import FOLDER, defaults_for, parse_flags
 
 if __name__ == "__main__":
     read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+    wait_briefly()
 
 import torch
 from torch import Tensor

@@ -9,7 +9,7 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
 
-from shared.run.cli import ArgumentParser, log, number, read_flags, run_main, with_gutter
+from shared.run.cli import ArgumentParser, log, number, read_flags, run_main, wait_briefly, with_gutter
 from shared.run.flags import add_flag, add_training_flags
 
 DEFAULTS = dict(
@@ -54,6 +54,7 @@ def parse_flags() -> Namespace:
 
 if __name__ == "__main__":
     read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+    wait_briefly()
 
 import torch
 

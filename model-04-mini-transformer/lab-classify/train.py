@@ -13,7 +13,7 @@ from statistics import mean
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
-from shared.run.cli import ArgumentParser, log, number, read_flags, run_main
+from shared.run.cli import ArgumentParser, log, number, read_flags, run_main, wait_briefly
 from shared.run.flags import add_flag, add_training_flags
 
 from data import GENRES, NUM_FOLDS, SPLITS, TABLES, Passage, read_passages
@@ -53,6 +53,7 @@ def parse_flags() -> Namespace:
 
 if __name__ == "__main__":
     read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+    wait_briefly()
 
 import torch
 import torch.nn.functional as F

@@ -18,7 +18,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from shared.run.cli import ArgumentParser, log, read_flags, rebuilt_command, run_main
+from shared.run.cli import BRIEF_WAITS, ArgumentParser, log, read_flags, rebuilt_command, run_main
 from shared.run.flags import DEVICES
 from shared.stages import STAGES
 
@@ -64,7 +64,8 @@ def measure(case: Case, variant: str, matmul: dict[str, float]) -> dict:
     Generation works in float32 whatever the precision of training, so the float32 row does not measure it again.
     """
     log(f"measuring   {case.stage}, {variant}")
-    row = {"stage": case.stage, "variant": variant, "settings": case.settings} | in_fresh_process(training_cost, case)
+    row = {"stage": case.stage, "variant": variant, "settings": case.settings}
+    row |= in_fresh_process(training_cost, case, variables=BRIEF_WAITS)  # as train.py has them
     row |= in_fresh_process(generation_cost, case) if variant != "float32" else {}
     rate = row["training_tokens_per_second"] * row["flops_per_token"]
     return row | {f"share_of_{name}_matmul": rate / limit for name, limit in matmul.items()}

@@ -14,16 +14,17 @@ from contextlib import contextmanager
 
 from shared.benchmark.costs import Case, training_steps
 from shared.benchmark.timing import in_fresh_process
+from shared.run.cli import BRIEF_WAITS
 from shared.run.device import choose_device, prepare_process
 from shared.show.tables import for_terminal
 
 SECONDS = 3.0
 BUSY = (0, 1, 2)  # other programs that never rest
 
-# Way of waiting -> what GNU OpenMP, which PyTorch uses on Linux, reads when it starts.
+# Way of waiting -> the variables of the system that ask for it.
 WAYS = {
-    "as PyTorch comes": {"GOMP_SPINCOUNT": "300000"},
-    "briefly, as here": {},
+    "as PyTorch comes": {},
+    "briefly, as here": BRIEF_WAITS,
     "asleep at once": {"GOMP_SPINCOUNT": "0"},
     "one thread fewer": {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 2) - 1))},
 }
@@ -31,15 +32,11 @@ WAYS = {
 
 def busy_costs(cases: list[Case]) -> list[dict]:
     """A row for each case and way of waiting, with the milliseconds of a step beside 0, 1 and 2 busy programs."""
-    rows = []
-    for case in cases:
-        for way, variables in WAYS.items():
-            before = dict(os.environ)
-            os.environ.update(variables)  # the fresh process reads them when it imports PyTorch
-            rows.append({"stage": case.stage, "way": way, "milliseconds": in_fresh_process(step_milliseconds, case)})
-            os.environ.clear()
-            os.environ.update(before)
-    return rows
+    return [
+        {"stage": case.stage, "way": way, "milliseconds": in_fresh_process(step_milliseconds, case, variables=waits)}
+        for case in cases
+        for way, waits in WAYS.items()
+    ]
 
 
 def step_milliseconds(case: Case) -> list[float]:

@@ -1,6 +1,7 @@
 """How long a step takes and how much memory a process needs, each measured where nothing else has run before."""
 
 import itertools
+import os
 import statistics
 import sys
 import time
@@ -63,10 +64,17 @@ def peak_mib(device: torch.device) -> float | None:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)  # bytes on macOS, KiB elsewhere
 
 
-def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Result:
-    """function(*arguments), computed by a Python that has done nothing else."""
+def in_fresh_process(
+    function: Callable[..., Result], *arguments: object, variables: dict[str, str] | None = None
+) -> Result:
+    """function(*arguments), computed by a Python that has done nothing else, with more variables of the system."""
+    before = dict(os.environ)
+    os.environ.update(variables or {})  # PyTorch reads them there when it is imported
     try:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             return pool.submit(function, *arguments).result()
     except BrokenProcessPool:
         raise UserError("the system ended a measurement, perhaps for want of memory; close other programs, try again")
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

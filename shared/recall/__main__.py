@@ -26,7 +26,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from shared.run.cli import ArgumentParser, log, number, read_flags, rebuilt_command, run_main
+from shared.run.cli import ArgumentParser, log, number, read_flags, rebuilt_command, run_main, wait_briefly
 from shared.stages import ROOT, STAGES
 
 
@@ -48,6 +48,7 @@ def parse_flags() -> argparse.Namespace:
 
 if __name__ == "__main__":
     read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+    wait_briefly()
 
 from shared.model.language_model import num_parameters
 from shared.recall.puzzles import PUZZLES, Puzzle

@@ -9,7 +9,7 @@ from shared.errors import UserError
 from shared.results.excerpts import chapter, front_scores, front_table
 from shared.results.kept import file_name, load_results
 from shared.results.labs import lab_tables, load_lab_results
-from shared.results.tables import costs, gpu_tables, tables
+from shared.results.tables import beside_busy_programs, costs, gpu_tables, tables
 from shared.run.records import differing_setting, read_json, write_text
 from shared.stages import LABS, load_stage
 from shared.text.corpus import SHAKESPEARE
@@ -34,6 +34,7 @@ def blocks(root: Path) -> list[Block]:
     runs, counts = load_results(root)
     folder = root / "shared" / "results"
     notebook = [tables(runs, counts), gpu_tables(folder / "gpu.json"), costs(folder)]
+    notebook += [beside_busy_programs(folder / "busy.json")]
     found = [
         Block("README.md", front_scores(runs, counts), "scores"),
         Block("README.md", front_table(runs, counts)),

@@ -48,6 +48,10 @@ class HelpFormatter(argparse.HelpFormatter):
         return "\n".join(lines)
 
 
+# What GNU OpenMP, whose threads PyTorch uses on Linux, reads when it starts: how often one looks for another.
+BRIEF_WAITS = {"GOMP_SPINCOUNT": "6000"}
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """argparse, but --max_steps is taken for --max-steps, no flag may be shortened, and a mistake is one line.
 
@@ -236,14 +240,20 @@ def read_flags(parse_flags: Callable[[], argparse.Namespace]) -> argparse.Namesp
     which Python reports it, it could get lost: PyTorch takes any that interrupts its start for a broken NumPy.
     """
     flags = parse_flags()
-    # PyTorch's threads wait for one another by trying again and again, for milliseconds. Where another program has one
-    # of the cores, the thread that all wait for may not even run meanwhile: steps took 4 to 36 times as long, with
-    # shorter waits 2.6 to 4 times. With the cores to ourselves it costs nothing that could be measured.
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "6000")
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, end_at_once)
     return flags
+
+
+def wait_briefly() -> None:
+    """Have PyTorch's threads look less long for one another; to be called before it is imported, where much is trained.
+
+    Where another program has one of the cores, the thread that all look for may not run at all meanwhile: a training
+    step took 6 to 22 times as long, and with shorter looks 3 times. With the cores to ourselves a step costs the same,
+    or a few per cent more, and a written word a tenth more (`python -m shared.benchmark --busy`).
+    """
+    if not {"OMP_WAIT_POLICY", *BRIEF_WAITS} & os.environ.keys():  # else the user has said how
+        os.environ.update(BRIEF_WAITS)
 
 
 def end_at_once(number: int, frame: FrameType | None) -> NoReturn:

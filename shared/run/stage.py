@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared.run.cli import ArgumentParser, OneOrMore, number, read_flags, run_main
+from shared.run.cli import ArgumentParser, OneOrMore, number, read_flags, run_main, wait_briefly
 from shared.run.flags import (
     DEVICES,
     EPSILON,
@@ -75,6 +75,7 @@ def too_short(max_steps: int, default_steps: int) -> str:
 def train_stage(stage: Stage) -> None:
     """The whole of train.py: read the flags, train, say how good it is and what to type next."""
     flags = read_flags(lambda: training_flags(stage))
+    wait_briefly()
     from shared.run.language_modeling import train_language_model  # and with it PyTorch
 
     run_main(lambda: train_language_model(stage, flags))
