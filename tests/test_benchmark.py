@@ -252,7 +252,9 @@ def small(monkeypatch):
     }
     monkeypatch.setattr(costs, "load_stage", described.get)
     monkeypatch.setattr(benchmark, "train_tokenizer", lambda name, text: SimpleNamespace(vocab_size=300))
-    monkeypatch.setattr(benchmark, "in_fresh_process", lambda function, *arguments, variables=None: function(*arguments))
+    monkeypatch.setattr(
+        benchmark, "in_fresh_process", lambda function, *arguments, variables=None: function(*arguments)
+    )
     monkeypatch.setattr(costs, "FILLED", 16)
     monkeypatch.setattr(benchmark, "TEXT_LENGTHS", (4, 8))
     monkeypatch.setattr(benchmark, "SCALES", dict(context_length=(4, 8), vocab_size=(50, 100), hidden_size=(8, 16)))
