@@ -265,6 +265,45 @@ def test_what_is_missing_for_a_forecast_is_told_in_one_line(flags, own, capsys, 
     assert len(told.err.strip().splitlines()) == 1 + ("--csv" in flags)
 
 
+def snapshot(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "written", ["own.csv", "OTHER/../own.csv", "linked.csv", "coming/best.pt", "coming/metrics.jsonl"]
+)
+def test_a_forecast_is_never_written_over_a_file_that_is_no_forecast(written, own, capsys, monkeypatch):
+    monkeypatch.chdir(own)
+    (own / "OTHER").mkdir(exist_ok=True)
+    if not (own / "linked.csv").exists():
+        (own / "linked.csv").hardlink_to(own / "own.csv")
+    before = snapshot(own)
+    line = f"forecast.py --checkpoint coming/best.pt --future plan.csv --csv {written}"
+    told = called(lab.forecast, line, capsys, monkeypatch, code=2)
+    assert "give another name" in told.err and len(told.err.strip().splitlines()) == 1
+    assert not told.out and snapshot(own) == before
+
+
+def test_an_earlier_forecast_is_written_anew_but_not_while_it_is_read(own, capsys, monkeypatch):
+    monkeypatch.chdir(own)
+    line = "forecast.py --checkpoint coming/best.pt --future plan.csv --csv anew.csv"
+    called(lab.forecast, line, capsys, monkeypatch)
+    first = (own / "anew.csv").read_bytes()
+    called(lab.forecast, line + " --past-length 4", capsys, monkeypatch)
+    assert (own / "anew.csv").read_bytes() != first
+    # Forecasts of others as a table to learn from.
+    rows = "".join(f"{i},{i % 5}.5\n" for i in range(60))
+    for name in ("earlier", "moved", "steps"):
+        (own / f"{name}.csv").write_text("step,forecast\n" + rows, encoding="utf-8")
+    train = f"train.py {SMALL} --data earlier.csv --target forecast --known-future step --season 5 --out-dir earlier"
+    called(lab.train, train, capsys, monkeypatch)
+    before = snapshot(own)
+    for read in ("--data moved.csv --csv moved.csv", "--data moved.csv --csv earlier.csv", "--csv steps.csv"):
+        line = f"forecast.py --checkpoint earlier/best.pt --future steps.csv {read}"
+        told = called(lab.forecast, line, capsys, monkeypatch, code=2).err.splitlines()
+        assert "is a table that the forecast is made from; give another name" in told[-1] and snapshot(own) == before
+
+
 def test_a_table_out_of_order_is_forecast_in_order_if_that_is_asked_for(own):
     rows = (own / "own.csv").read_text(encoding="utf-8").splitlines()
     (own / "backwards.csv").write_text("\n".join([rows[0], *rows[:0:-1]]), encoding="utf-8")

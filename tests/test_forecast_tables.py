@@ -191,19 +191,29 @@ KINDS = {
     "12.5kW": "a unit beside it",
     "$12": "a unit beside it",
     "\u20ac 1.234,50": "a unit beside it",
-    "much": "is not a number",
+    "much": "text without digits",
     "1-2": "is not a number",
     "1.234,5.6": "is not a number",
-    "1,23,456.5": "is not a number",
+    "1,23,456.5": "grouped as in India",
+    "1,62,72,250": "grouped as in India",
     "12,34.5": "is not a number",
     "0,123,456": "is not a number",
-    "\u0663\u0664": "is not a number",
+    "\u0663\u0664": "digits other than 0 to 9",
+    "1\uff12": "digits other than 0 to 9",
+    "00000-A": "letters among the digits",
+    "x7": "letters among the digits",
+    "2023-01-31": "a date",
+    "31.01.2023 12:00": "a date",
+    "12:05": "a time of day",
+    "(1,200)": "in brackets",
+    "12.5-": "a minus sign behind it",
+    "< 0.05": "a bound or an estimate",
 }
 
 
 @pytest.mark.parametrize("cell", KINDS)
 def test_what_is_no_number_is_told_once_by_its_kind(cell):
-    told = refusal(column(["1", cell, cell, cell], "|"))
+    told = refusal(column(["1", cell, cell, cell], "|"), time="none")
     assert f"column 'load', line 3: {cell[:40]!r}"[:-1] in told and "is not a number" in told
     assert KINDS[cell] in told and "(3 cells are like it)" in told
 
@@ -456,6 +466,11 @@ def test_ends_of_months_stay_ends_of_months():
     assert rows.step.after(ends[-1], 2) == datetime(2023, 8, 31)
 
 
+def test_how_many_rows_are_missing_is_counted():
+    assert "apart; 1 row missing in all;" in refusal(timed([hours(6)[i] for i in (0, 1, 2, 4)]))
+    assert "apart; 2 rows missing in all;" in refusal(timed([hours(6)[i] for i in (0, 1, 2, 5)]))
+
+
 def test_uneven_times_are_told_and_not_filled():
     uneven = [START, *hours(4, START + timedelta(hours=1)), START + timedelta(hours=4, minutes=30)]
     assert "line 7: 2023-01-09 04:30:00 is not a whole number of steps after" in refusal(timed(uneven), fill="forward")
@@ -566,6 +581,13 @@ def test_a_series_on_another_scale_keeps_its_numbers(tmp_path):
 def test_a_column_that_never_changes_is_zero_whatever_its_mean_rounds_to(tmp_path):
     series = series_of([0.1] * 50 + [0.2] * 10, tmp_path)
     assert series.deviations[0] == 1 and series.values[:30, 0].abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -1.7e9])
+def test_a_target_that_never_changes_is_told(value, tmp_path):
+    told = "target 'load' never changes in the training part, so there is nothing to forecast"
+    assert series_of([value] * 50 + [2.0] * 10, tmp_path).understood[1:] == [told]
+    assert len(series_of([value] * 10 + [2.0] * 50, tmp_path).understood) == 1
 
 
 def test_too_few_rows_to_train_on_are_told_without_a_warning(tmp_path, recwarn):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from shared.errors import UserError
 
-from csv_files import MISSING, Table, TableOptions, cell_fault
+from csv_files import LONGEST_CELL, MISSING, Table, TableOptions, cell_fault
 
 DECIMALS = {"point": ".", "comma": ","}
 THOUSANDS = {"none": "", "comma": ",", "point": ".", "space": " ", "apostrophe": "'"}
@@ -18,11 +18,20 @@ ALIKE = str.maketrans("\u00a0\u202f\u2009\u2019\u2212", "   '-")
 
 # Words, in small letters -> what they are, for those who wonder why they are no numbers.
 FAULTS = {
+    r".*(?![0-9])\d.*": "digits other than 0 to 9",
+    r"[-+]?\d{1,2}(,\d{2})+,\d{3}(\.\d*)?": "grouped as in India",
+    r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4})(\D.*)?": "a date",
+    r"\d{1,2}:\d{2}(:\d{2}.*)?": "a time of day",
+    r"\(.*\d.*\)": "in brackets, which stand for a minus sign in accounts",
+    r"[-+\d.,' ]*\d\s*-": "a minus sign behind it",
+    r"[<>~\u2248\u2264\u2265]=?.*\d.*": "a bound or an estimate",
     r"[-+]?inf(inity)?": "infinite",
     r"[-+]?0x[0-9a-f]+": "hexadecimal",
     r"[-+\d.,]*\d_[\d_.,]*": "underscores between digits",
     r".*\d\s*[%\u2030]": "a percentage",
     r"[-+\d.,' ]*\d\s*[a-z\u00b5\u03bc\u00b0\u20ac$\u00a3\u00a5].*|[\u20ac$\u00a3\u00a5].*\d": "a unit beside it",
+    r".*[^\W\d_].*\d.*|.*\d.*[^\W\d_].*": "letters among the digits",
+    r"\D+": "text without digits",
 }
 
 
@@ -128,7 +137,9 @@ def chosen_style(table: Table, column: str, cells: list[str], fitting: list[Numb
 def no_number(table: Table, column: str, bad: list[int], style: NumberStyle) -> UserError:
     """One line for cells that are no numbers."""
     word = table.columns[column][bad[0]].translate(ALIKE).lower()
-    kind = next((kind for pattern, kind in FAULTS.items() if re.fullmatch(pattern, word)), f"read with {style}")
+    kind = next(
+        (kind for pattern, kind in FAULTS.items() if re.fullmatch(pattern, word[:LONGEST_CELL])), f"read with {style}"
+    )
     if style.pattern.fullmatch(word):
         kind = "too large"
     return cell_fault(table, column, bad, f"is not a number: {kind}", "write digits alone, or leave the cell empty")

@@ -189,8 +189,8 @@ def without_gaps(
         before = next(before for before, count in enumerate(counts) if round(count) > 1)
         raise UserError(
             f"{where(table, places[before + 1])}: a gap before {times[before + 1]}, for most rows are {step} apart; "
-            f"{missing:,} are missing in all; --fill forward or --fill linear fills them, --time none takes the rows "
-            "as they come"
+            f"{plural(missing, 'row')} missing in all; --fill forward or --fill linear fills them, --time none takes "
+            "the rows as they come"
         )
     if missing > len(places):
         raise UserError(

@@ -51,13 +51,14 @@ from shared.run.records import write_text
 from shared.run.restore import rebuild_model
 from shared.show.figures import save_figure
 from shared.show.tables import for_terminal
+from shared.text.corpus import user_path
 
 from beyond import window_beyond
 from measures import middle
 from model import MODELS, Forecaster
 from plots import attention_figure, forecast_figure
 from series import Series, series_of
-from shown import as_csv, as_text
+from shown import as_csv, as_text, check_writable
 from tables import NOTHING
 from windows import Batch, Windows, windows_of
 
@@ -65,16 +66,24 @@ from windows import Batch, Windows, windows_of
 def load_forecaster(path: Path, given: dict | None = None) -> tuple[Forecaster, str, Series, dict]:
     """A checkpoint -> the model in eval mode, its row in the table, its series on the scale of training, its settings.
 
-    `given` are settings of the series in which it is not as in training: where it is, and how it is written.
+    `given` are settings of the series in which it is not as in training: where it is, and how it is written. Where it
+    was in training, stays among the settings as `trained_on`.
     """
     saved = load_checkpoint(path, stage="lab-forecast")
-    settings = saved["settings"] | (given or {})
+    settings = saved["settings"] | (given or {}) | {"trained_on": saved["settings"]["data"]}
     choice = MODELS[settings["model"]]
     model = rebuild_model(saved, choice.model_class)
     series = series_of(settings)
     if series.values.size(1) != model.past_size:
         raise UserError(f"{series.name} has other columns than the model was trained on; name that file with --data")
     return model, choice.row, series.rescaled(**saved["scale"]), settings
+
+
+def tables_of(settings: dict, future: str | None) -> list[Path]:
+    """The files that a forecast comes from: those of its series, those of the training and that of the coming rows."""
+    folders = {user_path(settings["data"]), user_path(settings["trained_on"])}
+    files = [file for folder in folders for file in (folder.glob("*.csv") if folder.is_dir() else [folder])]
+    return files + ([Path(future)] if future else [])
 
 
 def choose_column(series: Series, name: str | None) -> int:
@@ -139,6 +148,8 @@ def main() -> None:
     if flags.visualize is not None:
         make_folder(Path(flags.visualize), "--visualize")
     model, row, series, settings = load_forecaster(Path(flags.checkpoint), series_flags(flags))
+    if flags.csv:
+        check_writable(Path(flags.csv), tables_of(settings, flags.future))
     settings["past_length"] = flags.past_length or settings["past_length"]
     column, times, truth = choose_column(series, flags.column), None, None
     if flags.future is not None:

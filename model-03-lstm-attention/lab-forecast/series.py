@@ -90,9 +90,20 @@ class Series:
 
     @property
     def understood(self) -> list[str]:
-        """How the files were read: one line, or several where they are not written alike."""
+        """How files were read: one line, or several where they are not written alike; then constant targets."""
         lines = {table.understood.rpartition(";")[0]: table.understood for table in self.tables}
-        return list(lines.values()) if len(self.tables) == 1 else list(lines)
+        still = [
+            f"target {name!r} never changes in the training part, so there is nothing to forecast"
+            for name in self.still
+        ]
+        return (list(lines.values()) if len(self.tables) == 1 else list(lines)) + still
+
+    @property
+    def still(self) -> list[str]:
+        """The targets that have one value in all rows of the training parts."""
+        targets = self.values[:, : self.num_targets]
+        training = torch.cat([targets[slice(*span.part("training"))] for span in self.spans])
+        return [name for name, column in zip(self.columns, training.T) if column.min() == column.max()]
 
 
 # What of a run's settings says which series it reads: the arguments of `load_series`.

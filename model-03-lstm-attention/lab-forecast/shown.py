@@ -2,9 +2,15 @@
 
 import csv
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from io import StringIO
+from pathlib import Path
 
+from shared.errors import UserError
+
+# The first line that forecast.py writes; other columns than these are in no file of its own.
+HEADER = re.compile(rb"step,(time,)?(truth,)?forecast(,[\d.e-]+)*\r?\n")
 RESOLUTION = 2  # decimal places of the leading digit of what usually changes: a hundredth of it can be seen
 
 
@@ -27,3 +33,16 @@ def as_csv(columns: dict[str, list[str]]) -> str:
     text = StringIO()
     csv.writer(text, lineterminator="\n").writerows([list(columns), *zip(*columns.values())])
     return text.getvalue()
+
+
+def check_writable(path: Path, tables: Iterable[Path]) -> None:
+    """UserError where a forecast must not be written: over a table that is read, or a file that is no forecast."""
+    if not path.is_file():
+        return
+    if any(table.exists() and path.samefile(table) for table in tables):
+        raise UserError(f"--csv {path} is a table that the forecast is made from; give another name")
+    with path.open("rb") as file:
+        if not HEADER.fullmatch(file.readline(1000)):
+            raise UserError(
+                f"--csv {path} exists and is no earlier forecast; give another name, or move that file away"
+            )
