@@ -269,6 +269,23 @@ FORMS = {
     "12/24/2023 12:05 am": NOON.replace(hour=0),
     "12-24-2023 1:05 pm": NOON.replace(hour=13),
     "2023-12": datetime(2023, 12, 1),
+    "24-Dec-2023 12:05": NOON,
+    "24 December 2023": datetime(2023, 12, 24),
+    '"Sun, 24 Dec 2023 12:05:00 GMT"': NOON.replace(tzinfo=timezone.utc),
+    '"Dec 24th, 2023 12:05 PM"': NOON,
+    "24DEC2023:12:05:00": NOON,
+    "2023-Dec-24": datetime(2023, 12, 24),
+    "Sept. 2023": datetime(2023, 9, 1),
+    "20231224": datetime(2023, 12, 24),
+    "2023122412": NOON.replace(minute=0),
+    "202312241205": NOON,
+    "20231224T120500Z": NOON.replace(tzinfo=timezone.utc),
+    "20231224 12:05": NOON,
+    "1703419500": NOON,
+    "1703419500.0": NOON,
+    "1703419500250": NOON.replace(microsecond=250_000),
+    "1703419500250000": NOON.replace(microsecond=250_000),
+    "1703419500000000000": NOON,
 }
 
 
@@ -327,6 +344,55 @@ def test_dates_and_their_hours_may_stand_in_two_columns():
 def test_a_format_that_no_column_has_is_told(form):
     told = refusal(column(["1", "2"]) if form == "month-day-year" else timed(hours(2)), date_format=form)
     assert f"no column of dates ({form})" in told
+
+
+PLACES = {"seconds": 1, "milliseconds": 1_000, "nanoseconds": 10**9}
+NAMELESS = {"compact": "%Y%m%d%H%M", "month": "%d-%b-%Y %H:%M"}
+
+
+@pytest.mark.parametrize("form", [*PLACES, *NAMELESS])
+@pytest.mark.parametrize("name", ["Date", "TIME", "timestamp_utc", "DateTime", "Datum"])
+def test_rows_out_of_order_are_told_in_every_form_of_time(name, form):
+    moments = [hours(6)[i] for i in (0, 1, 4, 3, 2, 5)]
+    cells = [
+        str(int((moment - datetime(1970, 1, 1)).total_seconds()) * PLACES[form])
+        if form in PLACES
+        else moment.strftime(NAMELESS[form])
+        for moment in moments
+    ]
+    text = timed(cells).replace("date", name, 1)
+    assert "line 5: 2023-01-09 03:00:00 comes after 2023-01-09 04:00:00; --sort" in refusal(text)
+    assert load_of(text, sort=True) == [0, 1, 4, 3, 2, 5] and read(text, [name], sort=True).rows.times == hours(6)
+
+
+@pytest.mark.parametrize("cell", ["1672531200", "1672531200000", "20230101", "202301010000"])
+def test_a_number_is_a_time_only_where_the_name_or_a_flag_says_so(cell):
+    text = column([cell] * 2, name="lot")
+    assert read(text, ["lot"], target="other").rows.times is None
+    assert "a second row of 2023-01-01 00:00:00" in refusal(text, target="other", time="lot")
+    if cell.startswith("16"):
+        assert "a second row of 2023-01-01 00:00:00" in refusal(text, target="other", date_format="unix")
+
+
+@pytest.mark.parametrize("name, cell", [
+    ("date", "2023-W07"), ("date", "44927.5"), ("Datum", "3 janvier 2023"), ("timestamp", "7"), ("time", "10:30"),
+    ("time", "2023"), ("time", "202301"), ("date_time", "Q1 2023"), ("date", "Jan-23"),
+])  # fmt: skip
+def test_times_in_a_form_that_is_not_known_are_asked_for(name, cell):
+    text = column(["", cell, cell], name=name)
+    told = refusal(text, target="other")
+    assert f"column {name!r}, line 3: {cell!r} looks like a time; give --date-format" in told and "--time none" in told
+    assert read(text, target="other", time="none").rows.times is None
+
+
+@pytest.mark.parametrize("name, cell", [("time", "0,5"), ("time", "7"), ("runtime", "1672531200"), ("time", "noon")])
+def test_what_is_counted_or_has_another_name_is_no_time(name, cell):
+    assert read(column([cell] * 2, name=name), target="other").rows.times is None
+
+
+@pytest.mark.parametrize("cell", ["1e999", "-1e30", "9" * 400])
+def test_a_number_beyond_the_calendar_is_no_time(cell):
+    assert f"'{cell[:30]}" in refusal(timed([cell]), date_format="unix", time="date")
 
 
 def test_two_marks_that_are_one_are_told():

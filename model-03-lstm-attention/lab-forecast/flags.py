@@ -39,7 +39,7 @@ TABLE_FLAGS = {
     "--decimal": ("the decimal mark", dict(choices=tuple(DECIMALS))),
     "--thousands": ("the mark between thousands", dict(choices=tuple(THOUSANDS))),
     "--date-format": (
-        f"how dates are written: {', '.join(ORDERS)}, or a format of Python's strptime such as %d.%m.%y",
+        f"how dates are written: {', '.join(ORDERS)}, unix, or a format of Python's strptime such as %d.%m.%y",
         dict(metavar="FORMAT"),
     ),
     "--time": ("the column with the time of the rows; none takes them as they come", dict(metavar="COLUMN")),

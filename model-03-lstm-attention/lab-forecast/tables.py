@@ -11,9 +11,9 @@ from datetime import datetime
 
 from shared.errors import UserError
 
-from csv_dates import Dates, holds_dates, read_dates
+from csv_dates import Dates, holds_dates, holds_unix_times, looks_like_times, read_dates
 from csv_files import Table, TableOptions, cell_fault, check_name, check_names, read_table
-from csv_numbers import NumberStyle, read_numbers
+from csv_numbers import NumberStyle, is_missing, read_numbers
 from csv_times import Rows, filled, plural, rows_in_time
 
 NOTHING = "nothing known"  # a column of zeros
@@ -71,9 +71,15 @@ def dates_of_rows(table: Table, options: TableOptions) -> Dates | None:
     if options.time is not None:
         check_name(table.name, list(table.columns), options.time)
         return read_dates(with_clock(table, options.time), options.time, options.date_format)
-    found = (column for column, cells in table.columns.items() if holds_dates(cells, options.date_format))
-    column = next(found, None)
-    return None if column is None else read_dates(with_clock(table, column), column, options.date_format)
+    column = next((column for column in table.columns if holds_dates(table, column, options.date_format)), None)
+    if column is not None:
+        return read_dates(with_clock(table, column), column, options.date_format)
+    unknown = next((column for column in table.columns if looks_like_times(table, column)), None)
+    if unknown is not None and options.date_format is None:
+        first = next(place for place, cell in enumerate(table.columns[unknown]) if not is_missing(cell))
+        advice = "give --date-format (%d.%m.%y, say, or unix), or --time none, which takes the rows as they come"
+        raise cell_fault(table, unknown, [first], "looks like a time", advice)
+    return None
 
 
 def with_clock(table: Table, column: str) -> Table:
@@ -81,7 +87,7 @@ def with_clock(table: Table, column: str) -> Table:
     dates = table.columns[column]
     clocks = (cells for cells in table.columns.values() if all(CLOCK.fullmatch(cell) for cell in cells))
     clock = next(clocks, None)
-    if clock is None or any(":" in date for date in dates):
+    if clock is None or any(":" in date for date in dates) or holds_unix_times(dates):
         return table
     joined = [f"{date} {hour}" if date else date for date, hour in zip(dates, clock)]
     return replace(table, columns=table.columns | {column: joined})
@@ -126,7 +132,7 @@ class Reader:
         """A known-future column as it is, or the hour and the weekday of its dates, each as a point on a circle."""
         if self.dates and self.dates.column == column:
             return on_circles(column, self.rows.times)
-        if not holds_dates(self.table.columns[column], self.options.date_format):
+        if not holds_dates(self.table, column, self.options.date_format):
             return [(column, self.numbers(column))]
         dates = read_dates(self.table, column, self.options.date_format).values
         missing = [place for place, date in enumerate(dates) if date is None]
