@@ -4,6 +4,7 @@ import argparse
 import errno
 import io
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -37,7 +38,20 @@ def parser() -> ArgumentParser:
     return parser
 
 
-def refused(capsys, *words) -> str:
+def with_texts() -> ArgumentParser:
+    """A parser that takes a text as generate.py does: as a word, or with a flag."""
+    parser = ArgumentParser(prog="generate.py")
+    text = parser.add_mutually_exclusive_group()
+    text.add_argument("words", nargs="*", default="", metavar="PROMPT")
+    text.add_argument("--prompt")
+    text.add_argument("--prompt-file")
+    parser.add_argument("--max-new-tokens", type=number(int, low=1))
+    parser.add_argument("--top-k", type=number(int, low=1))
+    parser.add_argument("--visualize", nargs="?", const=".")
+    return parser
+
+
+def refused(capsys, *words, parser=parser) -> str:
     """The one line that a wrong command line is answered with."""
     with pytest.raises(SystemExit) as caught:
         parser().parse_args(words)
@@ -123,9 +137,41 @@ def test_a_flag_of_several_values_gives_one_value_where_one_was_given():
 
 
 def test_a_value_that_begins_with_a_dash_is_told_how_to_be_typed(capsys):
-    assert "--data=-x" in refused(capsys, "--data", "-x")
+    for value in ("-x", "--x", "--x_y"):
+        assert f"--data={value}" in refused(capsys, "--data", value)
     assert "=" not in refused(capsys, "--data", "--quick") and "=" not in refused(capsys, "--data")
-    assert "-- -x" in refused(capsys, "-x")
+    assert "-- -x" in refused(capsys, "-x", parser=with_texts)
+
+
+@pytest.mark.parametrize(
+    "words", [("--max-steps", "-1"), ("--max-steps", "-x"), ("--cell", "-gru"), ("-x",), ("--max-steps=-1",)]
+)
+def test_no_advice_on_dashes_where_it_would_be_refused_as_well(capsys, words):
+    assert "dash" not in refused(capsys, *words)
+
+
+@pytest.mark.parametrize("before", ["", "To be", "--prompt be", "--prompt=-x", "--prompt-file a"])
+@pytest.mark.parametrize("unknown", ["--max-tokens 5", "--tokens 20", "--tokens=20", "--tokens 20 --visualize"])
+def test_an_unknown_flag_is_named_wherever_it_stands_and_not_its_value(capsys, before, unknown):
+    flag = re.match("--[a-z-]+", unknown)[0]
+    shown = refused(capsys, *before.split(), *unknown.split(), parser=with_texts)
+    assert f"unrecognized arguments: {flag}; did you mean --max-new-tokens?;" in shown
+    shown = refused(capsys, *before.split(), "--bogus", "3", parser=with_texts)
+    assert "unrecognized arguments: --bogus;" in shown and "did you mean" not in shown
+
+
+def test_what_stands_in_the_place_of_a_text_is_no_unknown_flag():
+    assert with_texts().parse_args(["--prompt", "--king lear"]).prompt == "--king lear"
+    assert with_texts().parse_args(["--", "--king_lear"]).words == ["--king_lear"]
+    assert with_texts().parse_args(["-1"]).words == ["-1"]
+
+
+def test_flags_of_a_subcommand_are_answered_alike(capsys):
+    parser = ArgumentParser(prog="results")
+    parser.add_subparsers().add_parser("keep").add_argument("--preset", choices=("quick",))
+    assert parser.parse_args(["keep", "--preset", "quick"]).preset == "quick"
+    assert "; did you mean --preset?" in refused(capsys, "keep", "--presets", "x", parser=lambda: parser)
+    assert "; did you mean quick?" in refused(capsys, "keep", "--preset", "quik", parser=lambda: parser)
 
 
 # Numbers

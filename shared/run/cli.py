@@ -82,12 +82,44 @@ class ArgumentParser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
         """Parse these words, or those of the process. What is no flag is refused, with the nearest that is one."""
-        self._words = [self._with_hyphens(word) for word in (sys.argv[1:] if args is None else args)]
-        flags, unknown = self.parse_known_args(self._words, namespace)
+        flags, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            near = nearest(unknown[0].partition("=")[0], self._option_string_actions)
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{nearest(unknown[0], self._option_string_actions)}")
         return flags
+
+    def parse_known_args(
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse these words, or those of the process; what is left over comes second. An unknown flag is refused.
+
+        It comes first: argparse would take its value for a text, and complain of that instead.
+        """
+        self._words = [self._with_hyphens(word) for word in (sys.argv[1:] if args is None else args)]
+        unknown = [] if self._subparsers else self._unknown_flags()
+        if unknown:
+            near = nearest(unknown[0], self._option_string_actions)
+            texts = unknown[0][:2] != "--" or not near
+            dashes = f"; a text that begins with a dash goes behind two of them: -- {quoted(unknown[0])}"
+            advice = near + dashes * bool(texts and self._get_positional_actions())
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{advice}")
+        return super().parse_known_args(self._words, namespace)
+
+    def _unknown_flags(self) -> list[str]:
+        """The words that look like flags and are none, up to "--", but for those in the place of a flag's value."""
+        unknown, before = [], None
+        for word in self._words:
+            if word == "--":
+                break
+            known = self._option_string_actions.get(word.partition("=")[0])
+            waits = before is not None and before.nargs in (None, "+")
+            if not known and not waits and self._looks_like_flag(word):
+                unknown.append(word.partition("=")[0])
+            before = known if "=" not in word else None
+        return unknown
+
+    def _looks_like_flag(self, word: str) -> bool:
+        """Whether argparse takes a word for a flag: it begins with a dash, and is no number and no sentence."""
+        return bool(re.fullmatch(r"-\S+", word)) and not self._negative_number_matcher.match(word)
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         """Refuse what is none of a flag's choices, with the nearest that is one."""
@@ -95,13 +127,11 @@ class ArgumentParser(argparse.ArgumentParser):
             near = nearest(str(value), action.choices)
             raise argparse.ArgumentError(action, f"invalid choice: {value!r}{near} (of {', '.join(action.choices)})")
 
-    @staticmethod
-    def _with_hyphens(word: str) -> str:
+    def _with_hyphens(self, word: str) -> str:
         """--max_steps=3 -> --max-steps=3; what is no flag, and the value of one, stays as it is."""
-        if not word.startswith("--"):
-            return word
         flag, equals, value = word.partition("=")
-        return flag.replace("_", "-") + equals + value
+        flag = flag.replace("_", "-")
+        return flag + equals + value if flag.startswith("--") and flag in self._option_string_actions else word
 
     def error(self, message: str) -> NoReturn:
         """One line to stderr, exit status 2."""
@@ -109,17 +139,20 @@ class ArgumentParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; --help lists all flags\n")
 
     def _advice_on_dashes(self, message: str) -> str:
-        """How to give a text that begins with a dash, where that was the mistake: argparse takes it for a flag."""
-        dashed = [word for word in self._words if re.match("-[^-]", word) and word not in self._option_string_actions]
+        """How to give a flag a text that begins with a dash, where that was the mistake: argparse takes it for a flag.
+
+        Nothing where the flag would refuse the text in any case, a number's flag, say.
+        """
         flag = re.match("argument (--[^:/]+): expected", message)
-        if not dashed:
+        value = next(iter(self._words[self._words.index(flag[1]) + 1 :]), "") if flag else ""
+        if not self._looks_like_flag(value) or value.partition("=")[0] in self._option_string_actions:
             return ""
-        values = self._words[self._words.index(flag[1]) + 1 :] if flag else []
-        if values and values[0] in dashed:
-            return f"; a value that begins with a dash goes behind an equals sign: {quoted(f'{flag[1]}={values[0]}')}"
-        if dashed[0] in message or "required" in message:
-            return f"; a text that begins with a dash goes behind two of them: -- {quoted(dashed[0])}"
-        return ""
+        action = self._option_string_actions[flag[1]]
+        try:
+            self._check_value(action, self._get_value(action, value))
+        except argparse.ArgumentError:
+            return ""
+        return f"; a value that begins with a dash goes behind an equals sign: {quoted(f'{flag[1]}={value}')}"
 
 
 class OneOrMore(argparse.Action):
@@ -132,12 +165,18 @@ class OneOrMore(argparse.Action):
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
-    """A question after the name that is most like a word; nothing where none is.
+    """A question after the name that is most like a word, one that holds it first; nothing where none is.
 
     >>> nearest("--max-step", ["--max-steps", "--seed"])
     '; did you mean --max-steps?'
+    >>> nearest("--tokens=3", ["--top-k", "--max-new-tokens"])
+    '; did you mean --max-new-tokens?'
     """
-    return "".join(f"; did you mean {name}?" for name in get_close_matches(word, names, n=1))
+    word, names = word.partition("=")[0], list(names)
+    part = "-" + word.strip("-")
+    holding = [name for name in names if part in name] if len(part) > 1 else []
+    near = get_close_matches(word, holding, n=1, cutoff=0) or get_close_matches(word, names, n=1)
+    return "".join(f"; did you mean {name}?" for name in near)
 
 
 def number(
