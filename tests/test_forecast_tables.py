@@ -117,6 +117,37 @@ def test_what_is_no_table_is_told_in_one_line(text):
     assert NO_TABLE[text] in refusal(text)
 
 
+TITLED = {
+    "a title": "Report of the plant\n" + PLAIN,
+    "a title and a blank line": "Report of the plant\n\n" + PLAIN,
+    "a title of two words that a comma parts": "Report, of the plant\ndate,load\n2023-01-01,1.5\n2023-01-02,2.5\n",
+    "a title filled up with separators": "Report of the plant,,\n" + PLAIN,
+    "two lines": "Plant\nmade in May\n" + PLAIN.replace(",", ";"),
+}
+
+
+@pytest.mark.parametrize("title", TITLED)
+def test_a_title_above_the_names_is_told(title):
+    told = refusal(TITLED[title])
+    line = TITLED[title].splitlines().index(next(line for line in TITLED[title].splitlines() if "load" in line)) + 1
+    assert f"line {line} names it, so leave out the lines above" in told or "if the first line is a title" in told
+
+
+@pytest.mark.parametrize("word, sign", lab.csv_files.SEPARATORS.items())
+@pytest.mark.parametrize("given", lab.csv_files.SEPARATORS)
+def test_a_separator_that_does_not_cut_the_names_is_told(word, sign, given):
+    text = PLAIN.replace(",", sign)
+    if given == word:
+        assert load_of(text, separator=given) == [1.5, 2.25, 3.5]
+    else:
+        assert "was not cut; give --separator" in refusal(text, separator=given)
+        assert "was not cut; give --separator" in refusal(text, separator=given, target="zzz")
+
+
+def test_a_decimal_comma_in_a_single_column_is_no_separator():
+    assert "no column 'zzz'; it has: load" in refusal("load\n1,5\n2,25\n", target="zzz")
+
+
 def test_a_message_counts_lines_as_an_editor_does():
     text = '# comment\n\n"date","the\nload"\n2023-01-01,1\n\n2023-01-02,much\n'
     assert "line 7: 'much' is not a number" in refusal(text, target="the load")

@@ -80,7 +80,7 @@ def known_in(
     options = TableOptions(**{name: settings.get(name) for name in TABLE_SETTINGS})
     table = read_table(read_bytes(path), path.name, options.separator)
     for name in wanted:
-        check_name(table.name, list(table.columns), name)
+        check_name(table, name)
     if options.time not in (None, "none", *table.columns):
         options = replace(options, time=None)
     reader = Reader(table, options)

@@ -20,6 +20,7 @@ MISSING = {"", "-", "--", "?", "na", "n/a", "#n/a", "<na>", "nan", "null", "none
 # A spreadsheet's #N/A or #DIV/0! is a cell and no comment.
 COMMENT = re.compile(r"\s*#(?!N/A|DIV/0|VALUE!|REF!|NUM!|NAME\?|NULL!)")
 LONGEST_CELL = 40  # signs, in a message
+TITLE_LINES = 20  # in which the names of the columns are looked for, if the first line has others
 
 Row = tuple[int, list[str]]  # line of the file, cells
 
@@ -198,31 +199,50 @@ def check_lengths(name: str, rows: list[Row], width: int, separator: str) -> Non
     line, cells = ragged[0]
     many = f" ({len(ragged):,} lines are like it)" if len(ragged) > 1 else ""
     hint = "; decimal commas need quotation marks, or --separator" if separator == "comma" and cells > width else ""
+    if len(ragged) == len(rows):
+        hint += "; if the first line is a title, leave it out: the names of the columns come first"
     raise UserError(f"{name}, line {line}: {cells} cells, but {width} columns{many}; mend that line{hint}")
 
 
-def check_names(
-    name: str, columns: list[str], targets: Sequence[str], known_future: Sequence[str], past_only: Sequence[str]
-) -> None:
+def check_names(table: Table, targets: Sequence[str], known_future: Sequence[str], past_only: Sequence[str]) -> None:
     """UserError where no target is named, a column does not exist or has two roles."""
     if not targets:
-        raise UserError(
-            f"which column of {name} is to be forecast? name it with --target, out of: {', '.join(columns)}"
-        )
+        names = uncut(table) or f"name it with --target, out of: {', '.join(table.columns)}"
+        raise UserError(f"which column of {table.name} is to be forecast? {names}")
     used = [*targets, *known_future, *past_only]
     for column in used:
-        check_name(name, columns, column)
+        check_name(table, column)
         if used.count(column) > 1:
             raise UserError(f"column {column!r} is named twice; give it one place: target, known-future or past-only")
 
 
-def check_name(name: str, columns: list[str], column: str) -> None:
+def check_name(table: Table, column: str) -> None:
     """UserError where there is no such column."""
-    if column in columns:
+    if column in table.columns:
         return
-    near = get_close_matches(column, columns, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; it has: {', '.join(columns)}"
-    raise UserError(f"{name} has no column {column!r}{hint}")
+    near = get_close_matches(column, table.columns, n=1)
+    others = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(table.columns)}"
+    raise UserError(f"{table.name} has no column {column!r}; {below(table, column) or uncut(table) or others}")
+
+
+def below(table: Table, column: str) -> str:
+    """What to do where the line of names follows a title, so that it was taken for a row; "" where it does not."""
+    for place in range(min(TITLE_LINES, len(table))):
+        cells = [cell for cells in table.columns.values() for cell in re.split(r"[,;\t|]", cells[place])]
+        if column in (cell.strip(' "') for cell in cells):
+            return f"line {table.lines[place]} names it, so leave out the lines above that one"
+    return ""
+
+
+def uncut(table: Table) -> str:
+    """What to do where the names of several columns were taken for one; "" where they were not."""
+    name, cells = next(iter(table.columns.items()))
+    # Names keep no tabs, so those are looked for in the first row alone.
+    words = [word for word, sign in SEPARATORS.items() if sign in cells[0] and (sign in name or sign == "\t")]
+    if len(table.columns) > 1 or not words:
+        return ""
+    name = name if len(name) <= LONGEST_CELL else name[:LONGEST_CELL] + "..."
+    return f"its first line {name!r} was not cut; give --separator {' or '.join(words)}, or leave it to be found out"
 
 
 def cell_fault(table: Table, column: str, bad: list[int], what: str, advice: str) -> UserError:

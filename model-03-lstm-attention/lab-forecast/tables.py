@@ -52,7 +52,7 @@ def read_columns(
     Raises UserError, one line, for whatever is not usable or can be understood in two ways.
     """
     table = read_table(content, name, options.separator)
-    check_names(name, list(table.columns), targets, known_future, past_only)
+    check_names(table, targets, known_future, past_only)
     reader = Reader(table, options)
     if options.date_format and options.time != "none" and reader.dates is None:
         raise UserError(f"{name} has no column of dates ({options.date_format}); give another --date-format or none")
@@ -69,7 +69,7 @@ def dates_of_rows(table: Table, options: TableOptions) -> Dates | None:
     if options.time == "none":
         return None
     if options.time is not None:
-        check_name(table.name, list(table.columns), options.time)
+        check_name(table, options.time)
         return read_dates(with_clock(table, options.time), options.time, options.date_format)
     column = next((column for column in table.columns if holds_dates(table, column, options.date_format)), None)
     if column is not None:
