@@ -532,7 +532,8 @@ def test_a_second_run_moves_the_first_to_previous(course, trained, tmp_path):
     [
         ("--hidden-size 32", "--hidden-size 16, not 32"),
         ("--seed 7", "--seed 1, not 7"),
-        ("--quick", "--max-steps 6, not"),
+        ("--quick", "leave --quick away"),
+        ("--thorough", "leave --thorough away"),
         ("--data {other}", "is not the text that the saved run read"),
     ],
 )
@@ -726,6 +727,9 @@ def test_a_text_that_was_piped_in_is_piped_in_again_to_resume(course, tmp_path):
     shown = typed(course / STAGE_1, line, stdin=text)
     assert "standard input" in shown.err
     assert "pipe that in again" in typed(course / STAGE_1, line + " --resume", stdin=text[::-1], code=2).err
+    for resume in (line + " --resume", f"python train.py --resume --out-dir {tmp_path}"):
+        shown = typed(course / STAGE_1, resume, code=2)
+        assert "from standard input; pipe the same text in again" in shown.err and shown.err.count("\n") == 1
     typed(course / STAGE_1, line + " --resume", stdin=text)
 
 

@@ -211,8 +211,13 @@ def test_numbers_go_on_behind_the_highest_and_past_what_has_another_name(tmp_pat
 def test_where_there_is_no_checkpoint_the_latest_kept_run_is_named(tmp_path):
     train(tmp_path, 2)
     make_room(tmp_path)
-    with pytest.raises(UserError, match="earlier run is kept in .*previous.1"):
+    with pytest.raises(UserError, match="no checkpoint at .*; an earlier run is kept: --checkpoint .*previous.1 .or"):
         load_checkpoint(tmp_path / "best.pt")
+    with pytest.raises(UserError, match="an earlier run is kept: --out-dir .*previous.1 .or"):
+        load_checkpoint(tmp_path / "last.pt", flag="--out-dir")
+    (tmp_path / "previous" / "1" / "last.pt").unlink()
+    with pytest.raises(UserError, match="train first"):
+        load_checkpoint(tmp_path / "last.pt", flag="--out-dir")
 
 
 def test_what_killed_processes_had_half_written_is_removed(tmp_path):
@@ -308,10 +313,14 @@ def test_fewer_steps_and_a_higher_rate_are_refused_on_resume(given):
         experiment.resumed_settings(saved, {}, {}, given)
 
 
-def test_a_preset_alone_makes_no_run_longer():
+@pytest.mark.parametrize("flag", ["--quick", "--thorough"])
+@pytest.mark.parametrize("steps", [2, 8])
+def test_a_preset_changes_no_saved_run_and_is_what_the_refusal_names(flag, steps):
     saved = {"settings": SETTINGS | {"max_steps": 4}}
-    with pytest.raises(UserError, match="--max-steps 4, not 8"):
-        experiment.resumed_settings(saved, {}, {"max_steps": 8}, {})
+    with pytest.raises(UserError, match=f"--max-steps 4, not {steps} as {flag}: .* leave {flag} away"):
+        experiment.resumed_settings(saved, {}, {"max_steps": steps}, {}, flag)
+    with pytest.raises(UserError, match="--max-steps 4, not 3; it may become more"):
+        experiment.resumed_settings(saved, {}, {"max_steps": steps}, {"max_steps": 3}, flag)
 
 
 def test_a_setting_that_is_newer_than_the_saved_run_has_todays_default():

@@ -7,6 +7,7 @@ import torch
 
 from shared.errors import UserError
 from shared.files import whole_file
+from shared.run.cli import quoted
 from shared.run.folder import earlier_runs
 
 # Written into every checkpoint, and raised when what it holds changes. 1: before there was such a number; 2: this one.
@@ -33,17 +34,21 @@ def checkpoint_file(path: Path) -> Path:
     return next(filter(Path.is_file, files), files[0])
 
 
-def load_checkpoint(path: Path, device: str | torch.device = "cpu", stage: str | None = None) -> dict:
+def load_checkpoint(
+    path: Path, device: str | torch.device = "cpu", stage: str | None = None, flag: str = "--checkpoint"
+) -> dict:
     """Read a checkpoint, of this stage if one is named, onto a device.
 
     Only tensors and plain Python values are accepted (`weights_only`), and the file's checksums must be right. Older
-    formats are read as well: they hold the same, but for the number. UserError for any other file.
+    formats are read as well: they hold the same, but for the number. UserError for any other file, and for none, with
+    the way on: what to train, or with which `flag` to name an earlier run that is kept.
     """
     path = checkpoint_file(path)
     if not path.is_file():
-        earlier = [f"; an earlier run is kept in {folder}" for folder in earlier_runs(path.parent)[-1:]]
-        train = "train first: python train.py (or: python train.py --quick)"
-        raise UserError(f"there is no checkpoint at {path}; {train}{''.join(earlier)}")
+        way_on = "train first: python train.py (or: python train.py --quick)"
+        for folder in earlier_runs(path.parent, path.name)[-1:]:
+            way_on = f"an earlier run is kept: {flag} {quoted(str(folder))} (or train: python train.py)"
+        raise UserError(f"there is no checkpoint at {path}; {way_on}")
     try:
         with zipfile.ZipFile(path) as archive:  # torch.load does not look for a flipped bit
             if archive.testzip():

@@ -131,22 +131,23 @@ def start_run(name: str, flags: Namespace, defaults: dict, presets: dict[str, di
     """
     given = {name: value for name, value in vars(flags).items() if value is not None}
     out_dir, resume = Path(given.pop("out_dir")).resolve(), given.pop("resume")
-    preset = presets.get(given.pop("preset", None), {})
+    preset_name = given.pop("preset", "")
+    preset = presets.get(preset_name, {})
     if "epochs" in given:  # they say how many steps there are
         preset = {name: value for name, value in preset.items() if name != "max_steps"}
     run = Run(name, defaults | preset | given, out_dir, lock=lock_folder(out_dir) if out_dir.is_dir() else None)
     if resume:
-        run.saved = load_checkpoint(out_dir / "last.pt", stage=name)
-        run.settings = resumed_settings(run.saved, defaults, preset, given)
+        run.saved = load_checkpoint(out_dir / "last.pt", stage=name, flag="--out-dir")
+        run.settings = resumed_settings(run.saved, defaults, preset, given, f"--{preset_name}")
     prepare_process(run.device)
     outlive_reader("stdout")  # what a training prints is in its folder as well
     return run
 
 
-def resumed_settings(saved: dict, defaults: dict, preset: dict, given: dict) -> dict:
+def resumed_settings(saved: dict, defaults: dict, preset: dict, given: dict, preset_flag: str = "--quick") -> dict:
     """The saved run's settings; a flag that contradicts them is a mistake, unless it cannot change what was learned.
 
-    `defaults` are for what there was no setting for when the run was saved.
+    `defaults` are for what there was no setting for when the run was saved; `preset_flag` asked for the preset.
     """
     before = defaults | saved["settings"]
     settings = dict(before)
@@ -161,6 +162,11 @@ def resumed_settings(saved: dict, defaults: dict, preset: dict, given: dict) -> 
                 settings["epochs"] = None  # else they would go on to say how many steps there are
         elif value != known:
             flag = "--" + name.replace("_", "-")
+            if name not in given:
+                raise UserError(
+                    f"the saved run has {flag} {known}, not {value} as {preset_flag}: a preset is for a new run; "
+                    f"leave {preset_flag} away, or leave --resume away"
+                )
             may = "it may become more, " * bool(more) + "it may become less, " * bool(less)
             raise UserError(
                 f"the saved run has {flag} {known}, not {value}; {may}leave {flag} away, or leave --resume away"

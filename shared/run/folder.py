@@ -110,14 +110,14 @@ def drop_parts(folder: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def earlier_runs(folder: Path) -> list[Path]:
-    """The folders of the runs that were kept when later ones began, the oldest first.
+def earlier_runs(folder: Path, name: str = "best.pt") -> list[Path]:
+    """The folders of the runs that were kept when later ones began, the oldest first, where they hold this file.
 
     An older version of the course kept one only, in previous/ itself.
     """
     previous = folder / "previous"
     folders = [previous, *(previous / str(number) for number in sorted(numbers_in(previous)))]
-    return [path for path in folders if (path / "best.pt").is_file()]
+    return [path for path in folders if (path / name).is_file()]
 
 
 def numbers_in(previous: Path) -> list[int]:

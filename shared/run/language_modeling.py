@@ -77,7 +77,7 @@ def model_to_start_from(stage: Stage, flags: Namespace) -> tuple[LanguageModel, 
     UserError for a flag that contradicts it.
     """
     path = user_path(flags.start_from)
-    model, tokenizer, saved = restore_language_model(path, stage=stage.folder.name)
+    model, tokenizer, saved = restore_language_model(path, stage=stage.folder.name, flag="--start-from")
     fixed = saved["model_settings"] | saved["settings"]
     for name in ("tokenizer", "vocab_size", *stage.model_settings):
         value = getattr(flags, name)
@@ -90,7 +90,13 @@ def model_to_start_from(stage: Stage, flags: Namespace) -> tuple[LanguageModel, 
 
 def load_text(settings: dict, saved: dict | None, known: Tokenizer | None = None) -> tuple[Corpus, Tokenizer]:
     """The corpus, and its tokenizer: on resuming the saved one, else the one `known`, else trained on the text."""
-    corpus = load_corpus(settings["data"], at_blank_line=settings["tokenizer"] == "word")
+    try:
+        corpus = load_corpus(settings["data"], at_blank_line=settings["tokenizer"] == "word")
+    except UserError:
+        if saved is None or settings["data"] != "-":
+            raise
+        again = "pipe the same text in again, or train anew without --resume"  # nothing was, or too little to be it
+        raise UserError(f"the run read its text from standard input; {again}") from None
     if saved is None and known is not None:
         return corpus, known
     if saved is None:

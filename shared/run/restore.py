@@ -26,13 +26,14 @@ def rebuild_model(saved: dict, kind: type[nn.Module], device: str | torch.device
 
 
 def restore_language_model(
-    path: Path, device: str | torch.device = "cpu", stage: str | None = None
+    path: Path, device: str | torch.device = "cpu", stage: str | None = None, flag: str = "--checkpoint"
 ) -> tuple[LanguageModel, Tokenizer, dict]:
     """A stage's trained model, its tokenizer, and all else that the checkpoint says.
 
-    `stage` is the one that it has to be of, by default any. UserError: no checkpoint, or not one of a stage.
+    `stage` is the one that it has to be of, by default any; `flag` is what names the path. UserError: no checkpoint, or
+    not one of a stage.
     """
-    saved = load_checkpoint(path, device, stage)
+    saved = load_checkpoint(path, device, stage, flag)
     if saved["stage"] not in STAGES:
         raise UserError(f"{path} holds {saved['stage']}, which is none of the stages; name one of {', '.join(STAGES)}")
     model = rebuild_model(saved, model_class(saved["stage"]), device)
