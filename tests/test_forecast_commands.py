@@ -284,6 +284,14 @@ def test_a_forecast_is_never_written_over_a_file_that_is_no_forecast(written, ow
     assert not told.out and snapshot(own) == before
 
 
+@pytest.mark.parametrize("written", ["own.csv", "coming/best.pt", "coming/summary.json"])
+def test_shares_are_never_written_over_a_file_that_holds_none(written, own, capsys, monkeypatch):
+    monkeypatch.chdir(own)
+    before = snapshot(own)
+    told = called(lab.explain, f"explain.py coming/best.pt --json {written}", capsys, monkeypatch, code=2)
+    assert "give another name" in told.err and len(told.err.strip().splitlines()) == 1 and snapshot(own) == before
+
+
 def test_an_earlier_forecast_is_written_anew_but_not_while_it_is_read(own, capsys, monkeypatch):
     monkeypatch.chdir(own)
     line = "forecast.py --checkpoint coming/best.pt --future plan.csv --csv anew.csv"

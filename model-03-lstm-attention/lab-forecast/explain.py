@@ -40,11 +40,14 @@ from shared.show.tables import wrapped
 from forecast import load_forecaster
 from measures import MEASURES, profiles
 from plots import lag_figure
+from shown import SHARES, check_writable
 from windows import windows_of
 
 
 def main() -> None:
     flags = parse_flags()
+    if flags.json:
+        check_writable("--json", Path(flags.json), SHARES)
     found, lags = {}, set()
     for path in flags.checkpoints:
         model, row, series, settings = load_forecaster(Path(path), series_flags(flags))

@@ -58,7 +58,7 @@ from measures import middle
 from model import MODELS, Forecaster
 from plots import attention_figure, forecast_figure
 from series import Series, series_of
-from shown import as_csv, as_text, check_writable
+from shown import HEADER, as_csv, as_text, check_writable
 from tables import NOTHING
 from windows import Batch, Windows, windows_of
 
@@ -149,7 +149,7 @@ def main() -> None:
         make_folder(Path(flags.visualize), "--visualize")
     model, row, series, settings = load_forecaster(Path(flags.checkpoint), series_flags(flags))
     if flags.csv:
-        check_writable(Path(flags.csv), tables_of(settings, flags.future))
+        check_writable("--csv", Path(flags.csv), HEADER, tables_of(settings, flags.future))
     settings["past_length"] = flags.past_length or settings["past_length"]
     column, times, truth = choose_column(series, flags.column), None, None
     if flags.future is not None:

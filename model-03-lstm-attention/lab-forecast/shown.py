@@ -11,6 +11,7 @@ from shared.errors import UserError
 
 # The first line that forecast.py writes; other columns than these are in no file of its own.
 HEADER = re.compile(rb"step,(time,)?(truth,)?forecast(,[\d.e-]+)*\r?\n")
+SHARES = re.compile(rb'\{\s+"lag":')  # the beginning of the file that explain.py --json writes
 RESOLUTION = 2  # decimal places of the leading digit of what usually changes: a hundredth of it can be seen
 
 
@@ -35,14 +36,14 @@ def as_csv(columns: dict[str, list[str]]) -> str:
     return text.getvalue()
 
 
-def check_writable(path: Path, tables: Iterable[Path]) -> None:
-    """UserError where a forecast must not be written: over a table that is read, or a file that is no forecast."""
+def check_writable(flag: str, path: Path, earlier: re.Pattern[bytes], tables: Iterable[Path] = ()) -> None:
+    """UserError where a file must not be written: over a table that is read, or over one that begins otherwise."""
     if not path.is_file():
         return
     if any(table.exists() and path.samefile(table) for table in tables):
-        raise UserError(f"--csv {path} is a table that the forecast is made from; give another name")
+        raise UserError(f"{flag} {path} is a table that the forecast is made from; give another name")
     with path.open("rb") as file:
-        if not HEADER.fullmatch(file.readline(1000)):
+        if not earlier.match(file.read(1000)):
             raise UserError(
-                f"--csv {path} exists and is no earlier forecast; give another name, or move that file away"
+                f"{flag} {path} exists and was not written by this command; give another name, or move that file away"
             )
