@@ -33,6 +33,15 @@ def test_two_or_four_bytes_a_letter_are_named_with_a_byte_order_mark_and_without
     assert f"is {encoding[:6].upper()}, not UTF-8" in said and "save it" in said
 
 
+@pytest.mark.parametrize("mark", [b"\xff\xfe", b"\xfe\xff"])
+@pytest.mark.parametrize(
+    "rest", [b" a bad beginning of a text", b" a text with \xe9 and \xdc\xdc..", b"\xe9\xe8 cafe and"]
+)
+def test_bad_bytes_that_look_like_a_mark_do_not_make_a_text_utf16(mark, rest):
+    for data in (mark + rest, mark + rest + b"!"):  # an even and an odd number of bytes
+        assert "is not UTF-8: byte 0" in message(data)
+
+
 @pytest.mark.parametrize("text", [ENGLISH, CHINESE])
 @pytest.mark.parametrize("count", [1, 2, 100])
 def test_nul_bytes_in_a_text_are_counted_and_not_taken_for_utf16(text, count):

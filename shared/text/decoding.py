@@ -76,12 +76,12 @@ def wide_encoding(data: bytes) -> str | None:
     >>> wide_encoding("To be".encode("utf-16-le"))
     'UTF-16'
     """
+    sample = data[:SAMPLE]
+    if 0 not in sample:  # whatever it begins with: bad bytes may look like a mark
+        return None
     for mark, name in BYTE_ORDER_MARKS.items():
         if data.startswith(mark):
             return name
-    sample = data[:SAMPLE]
-    if 0 not in sample:
-        return None
     for encoding in WIDE_ENCODINGS:
         text = sample[: len(sample) // 4 * 4 or len(sample)].decode(encoding, errors="replace")
         blanks = text.count(" ") + text.count("\n")  # in a wrong encoding there are hardly any
