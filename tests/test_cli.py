@@ -14,7 +14,17 @@ import pytest
 import torch
 
 from shared.errors import UserError
-from shared.run.cli import ArgumentParser, OneOrMore, log, number, rebuilt_command, run_main, wait_briefly, with_gutter
+from shared.run.cli import (
+    ArgumentParser,
+    OneOrMore,
+    bar_size,
+    log,
+    number,
+    rebuilt_command,
+    run_main,
+    wait_briefly,
+    with_gutter,
+)
 from shared.run.stage import Stage, generation_flags, training_flags
 from shared.stages import ROOT, STAGES, load_stage
 
@@ -238,6 +248,17 @@ def test_lines_break_between_words_and_blank_ones_stay(monkeypatch):
     assert with_gutter("KING:\n\nThe rest is silence, and then nothing.") == (
         "  | KING:\n  | \n  | The rest is silence, and\n  | then nothing."
     )
+
+
+@pytest.mark.parametrize("size, bar", [((0, 0), (80, 24)), ((60, 0), (60, 24)), ((0, 9), (80, 9))])
+def test_a_terminal_without_columns_or_rows_has_a_bar_of_the_usual_size(monkeypatch, size, bar):
+    stderr = io.TextIOWrapper(io.BytesIO())
+    stderr.fileno = lambda: 2
+    monkeypatch.setattr(sys, "stderr", stderr)
+    monkeypatch.setattr(os, "get_terminal_size", lambda number: os.terminal_size(size))
+    assert bar_size() == dict(ncols=bar[0], nrows=bar[1])
+    monkeypatch.setattr(os, "get_terminal_size", lambda number: os.terminal_size((60, 20)))
+    assert bar_size() == dict(dynamic_ncols=True)
 
 
 # Endings

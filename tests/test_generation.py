@@ -103,6 +103,13 @@ def test_bytes_that_are_no_text_are_refused_in_one_line(tokenizer):
         encode_prompt(train_tokenizer(tokenizer, TEXT), b"caf\xe9".decode("utf-8", errors="surrogateescape"))
 
 
+def test_a_prompt_that_a_system_of_ascii_did_not_read_is_read_as_utf_8():
+    tokenizer = CharTokenizer.train("caf\N{LATIN SMALL LETTER E WITH ACUTE} \N{CJK UNIFIED IDEOGRAPH-4E2D}\n")
+    for text in ("caf\N{LATIN SMALL LETTER E WITH ACUTE}", "\N{CJK UNIFIED IDEOGRAPH-4E2D}"):
+        unread = text.encode().decode("ascii", errors="surrogateescape")
+        assert tokenizer.decode(encode_prompt(tokenizer, unread)) == text
+
+
 def test_a_conversation_goes_on_after_bytes_that_are_no_text(monkeypatch, capsys):
     stdin = io.TextIOWrapper(io.BytesIO(b"caf\xe9\nabc\n"), "utf-8", errors="surrogateescape")
     monkeypatch.setattr(sys, "stdin", stdin)

@@ -209,6 +209,15 @@ def log(*parts: object) -> None:
     tqdm.write(" ".join(map(str, parts)), file=sys.stderr)  # above the progress bar, if there is one, not through it
 
 
+def bar_size() -> dict:
+    """tqdm's settings for a bar as wide as the terminal; 80 x 24 where that says it has no columns or no rows."""
+    try:
+        columns, rows = os.get_terminal_size(sys.stderr.fileno())
+    except (OSError, ValueError):  # no terminal
+        return {"dynamic_ncols": True}
+    return {"dynamic_ncols": True} if columns and rows else {"ncols": columns or 80, "nrows": rows or 24}
+
+
 def with_gutter(text: str) -> str:
     """A text that a model wrote, each line behind a bar, wrapped between words at the terminal's width.
 

@@ -54,12 +54,20 @@ def read_prompt(name: str) -> str:
     return decode(content, STANDARD_INPUT if name == "-" else user_path(name)).removesuffix("\n")
 
 
+def recovered(text: str) -> str:
+    """The UTF-8 text behind bytes that a system of an older encoding handed over unread; UserError for other bytes."""
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeError:
+        raise UserError("the prompt holds bytes that are no UTF-8 text; type it again, or save it as UTF-8") from None
+
+
 def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
     """Prompt -> at least one id. Says which words or signs the model does not know, and what it knows that is near."""
     try:
         text.encode("utf-8")
-    except UnicodeEncodeError:  # Python hands bytes that are no text over as halves of surrogate pairs
-        raise UserError("the prompt holds bytes that are no UTF-8 text; type it again, or save it as UTF-8") from None
+    except UnicodeEncodeError:  # Python hands bytes that it cannot read over as halves of surrogate pairs
+        text = recovered(text)
     text = normalise(text)  # as the training text was
     unknown = tokenizer.check_prompt(text)
     more = f", and {len(unknown) - NOTICES} more" if len(unknown) > NOTICES else ""

@@ -21,7 +21,7 @@ from shared.errors import UserError
 from shared.model.language_model import map_tensors
 from shared.run.averaging import WeightAverage
 from shared.run.checkpoint import save_checkpoint
-from shared.run.cli import log
+from shared.run.cli import bar_size, log
 from shared.run.device import random_state, set_random_state
 from shared.run.interrupts import StopSignal
 from shared.run.optimizers import learning_rate_factor, set_learning_rate
@@ -250,7 +250,7 @@ class Loop:
         """The progress bar, at the step where the run stands."""
         total, done = self.settings.max_steps, self.progress.step
         form = "{percentage:3.0f}%|{bar}|{remaining} left{postfix}"
-        self.bar = tqdm(total=total, initial=done, bar_format=form, dynamic_ncols=True, mininterval=0.5)
+        self.bar = tqdm(total=total, initial=done, bar_format=form, mininterval=0.5, **bar_size())
         return self.bar
 
     # ------------------------------------------------------------------------------------------- saving and resuming
