@@ -1,6 +1,7 @@
 """Command lines are kind: either spelling of a flag, one line for a mistake, help for everything."""
 
 import argparse
+import atexit
 import errno
 import io
 import os
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from shared.errors import UserError
+from shared.run import cli
 from shared.run.cli import (
     ArgumentParser,
     OneOrMore,
@@ -345,7 +347,9 @@ def test_what_goes_through_a_pipe_is_utf_8_unless_another_encoding_is_asked_for(
         capture_output=True,
         env={name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"} | environment,
     )
-    assert done.stdout == "üé中\n".encode(encoding, errors="replace") and done.stderr == b""
+    assert done.stdout == "üé中\n".encode(encoding, errors="replace")
+    told = done.stderr.decode()
+    assert told.count("\n") == (b"?" in done.stdout) and ("PYTHONIOENCODING=utf-8" in told) == bool(told)
 
 
 def test_a_terminal_keeps_its_encoding_and_what_it_lacks_is_replaced(monkeypatch):
@@ -354,6 +358,7 @@ def test_a_terminal_keeps_its_encoding_and_what_it_lacks_is_replaced(monkeypatch
     monkeypatch.setattr(sys, "stdout", terminal)
     run_main(lambda: print("é中"))
     assert terminal.buffer.getvalue() == "é?\n".encode("latin-1")
+    atexit.unregister(cli.log_replaced)  # else the tests would end with its notice
 
 
 def test_bytes_that_are_no_text_can_be_read_and_told_from_text(monkeypatch):

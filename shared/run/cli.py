@@ -1,6 +1,8 @@
 """Command lines that are kind: one line for a mistake, either spelling of a flag, no traceback."""
 
 import argparse
+import atexit
+import codecs
 import errno
 import io
 import math
@@ -334,17 +336,30 @@ def prepare_streams() -> None:
     """UTF-8 for files and pipes, on every system; on a terminal a character that it lacks is replaced.
 
     Left to itself, a system of an older encoding writes files that nobody else can read, or a "?" for every foreign
-    letter. Who has set PYTHONIOENCODING has chosen an encoding. Bytes on standard input that are no text stay in it,
-    as halves of surrogate pairs: whoever reads them can say so, and go on.
+    letter. Who has set PYTHONIOENCODING has chosen an encoding, and is told if it lacked a sign. Bytes on standard
+    input that are no text stay in it, as halves of surrogate pairs: whoever reads them can say so, and go on.
     """
-    chosen, _, handler = os.environ.get("PYTHONIOENCODING", "").partition(":")
-    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "replace"), (sys.stderr, "replace")):
+    codecs.register_error("replace and tell", replace_and_tell)
+    chosen, _, handler = os.environ.get("PYTHONIOENCODING", "").removesuffix(":strict").partition(":")
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "replace and tell"), (sys.stderr, "replace")):
         if not hasattr(stream, "reconfigure"):  # in a notebook
             continue
         settings = {"errors": errors if stream is sys.stdin else handler or errors}
         if not chosen and not stream.isatty():
             settings |= {"encoding": "utf-8", "newline": None if stream is sys.stdin else "\n"}
         stream.reconfigure(**settings)
+
+
+def replace_and_tell(error: UnicodeError) -> tuple[str, int]:
+    """A codec's way with a sign that it lacks: a question mark for it, and one notice at the end of the program."""
+    atexit.unregister(log_replaced)  # so that it comes once
+    atexit.register(log_replaced, error.encoding)
+    return codecs.replace_errors(error)
+
+
+def log_replaced(encoding: str) -> None:
+    """Say why there are question marks in the output."""
+    log(f"notice: {encoding} lacks some of the signs, which became ?; with PYTHONIOENCODING=utf-8 they stay")
 
 
 def run_main(main: Callable[[], None]) -> None:

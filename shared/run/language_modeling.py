@@ -20,6 +20,7 @@ from shared.run.restore import restore_language_model
 from shared.run.stage import COMMON, Stage
 from shared.run.training import Task
 from shared.run.verdict import verdict
+from shared.show.tables import wrapped
 from shared.text.advice import advice
 from shared.text.batches import Batch, Lanes
 from shared.text.corpus import Corpus, load_corpus, user_path
@@ -185,16 +186,21 @@ def introduce(
         unknown = "; <unk> is {:.1%} of training, {:.1%} of validation".format(*shares)
     minutes = settings["max_steps"] * step_seconds * 1.15 / 60  # evaluations and saving take some more
     optimizer = f"optimizer {settings['optimizer']}, learning rate {settings['learning_rate']:g}"
-    log(f"{run.name} on {run.device} in {settings['precision']}, {optimizer}")
+    tell(f"{run.name} on {run.device} in {settings['precision']}, {optimizer}")
     name = f"{corpus.name} ({corpus.note})" if corpus.note else corpus.name
-    log(f"corpus      {name}: {len(lanes.ids):,} training tokens, {len(validation_ids):,} validation tokens")
-    log(f"vocabulary  {tokenizer.vocab_size:,} tokens ({tokenizer.name}){unknown}")
+    tell(f"corpus      {name}: {len(lanes.ids):,} training tokens, {len(validation_ids):,} validation tokens")
+    tell(f"vocabulary  {tokenizer.vocab_size:,} tokens ({tokenizer.name}){unknown}")
     for line in advice(corpus, tokenizer, lanes.ids.tolist()):
-        log(f"notice      {line}")
-    log(f"parameters  {parameters:,}, of which {model.embedding.weight.numel():,} in the embedding")
+        tell(f"notice      {line}")
+    tell(f"parameters  {parameters:,}, of which {model.embedding.weight.numel():,} in the embedding")
     batch = f"{settings['batch_size']} x {settings['context_length']} tokens"
     duration = f"{settings['max_steps'] / lanes.steps_per_epoch:.1f} epochs, about {max(minutes, 0.1):.1f} minutes"
-    log(f"training    {settings['max_steps']:,} steps of {batch}: {duration}")
+    tell(f"training    {settings['max_steps']:,} steps of {batch}: {duration}")
+
+
+def tell(line: str) -> None:
+    """Log a line whose text begins in column 12."""
+    log(wrapped(line, indent=12))
 
 
 def describe(loss: float) -> str:
@@ -223,10 +229,11 @@ def validation_summary(score: Evaluation) -> dict:
 def conclude(stage: Stage, out_dir: Path, score: Evaluation, verdict: list[str], prompt: str) -> None:
     """Print how good the model is, beside what, where it is, and what to type next, for which the prompt is."""
     bits = f", {score.bits_per_character:.3f} bits per character" if score.bits_per_character else ""
-    print(f"validation  perplexity {score.perplexity:.2f}, {score.loss:.4f} nats per token{bits}")
-    print(*verdict, sep="\n")
-    print(f"kept        {out_dir / 'best.pt'}, with metrics.jsonl and learning_curve.png beside it")
+    lines = [f"validation  perplexity {score.perplexity:.2f}, {score.loss:.4f} nats per token{bits}", *verdict]
+    lines += [f"kept        {out_dir / 'best.pt'}, with metrics.jsonl and learning_curve.png beside it"]
+    print(*(wrapped(line, indent=12) for line in lines), sep="\n")
     default = out_dir == stage.folder / "checkpoints"
     checkpoint = "" if default else " --checkpoint " + quoted(str(out_dir / "best.pt"))
+    # The command stays on one line, however long, so that it can be copied.
     begin = f' --prompt "{prompt}"' if prompt else ""
     print(f"next        python generate.py{begin} --visualize{checkpoint}")

@@ -194,7 +194,11 @@ def blocks(lines: list[list[str]]) -> str:
 def wrapped(text: str, indent: int = 0) -> str:
     """A line, cut between words where a terminal is too narrow for it; all parts but the first are indented."""
     width = terminal_width()
-    return text if len(text) <= width else textwrap.fill(text, width, subsequent_indent=" " * min(indent, width // 3))
+    if len(text) <= width:
+        return text
+    margin = " " * min(indent, width // 3)
+    # A path longer than a line stays whole, so that it can be copied.
+    return textwrap.fill(text, width, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False)
 
 
 def markdown(lines: list[list[str]], left: Collection[int] = (0,)) -> str:
