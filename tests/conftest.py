@@ -1,6 +1,7 @@
 """What holds for all tests: where `shared` lies, one thread of arithmetic, and a line for each reason to skip some."""
 
 import os
+import signal
 import sys
 from collections import Counter
 from pathlib import Path
@@ -9,6 +10,11 @@ from pathlib import Path
 # and sums come out the same whatever the number of cores. PyTorch reads it when it is imported, here and in what the
 # tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
+# A shell that starts the tests in the background, or nohup, has them ignore Ctrl-C or a closed terminal, and so would all
+# programs that the tests start and then ask to stop.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
