@@ -10,8 +10,8 @@ from pathlib import Path
 # and sums come out the same whatever the number of cores. PyTorch reads it when it is imported, here and in what the
 # tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
-# A shell that starts the tests in the background, or nohup, has them ignore Ctrl-C or a closed terminal, and so would all
-# programs that the tests start and then ask to stop.
+# A shell that starts the tests in the background, or nohup, has them ignore Ctrl-C or a closed terminal; and so would
+# the programs that tests start and then ask to stop.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
