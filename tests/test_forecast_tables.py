@@ -371,6 +371,14 @@ def test_dates_and_their_hours_may_stand_in_two_columns():
     assert "day/month/year hour:minute:second" in found.understood and found.num_known == 4
 
 
+@pytest.mark.parametrize("form", ["{}", "{:02}"])
+def test_a_column_of_whole_hours_belongs_to_its_dates_where_its_name_says_so(form):
+    moments = hours(30, datetime(2023, 1, 1))
+    rows = [f"{moment:%Y-%m-%d};{form.format(moment.hour)};{0.5 + moment.hour}" for moment in moments]
+    assert read("\n".join(["date;Hour;load", *rows])).rows.times == moments
+    assert "second row of 2023-01-01" in refusal("\n".join(["date;shop;load", *rows]))
+
+
 @pytest.mark.parametrize("form", ["%d %b", "today", "%Q", "month-day-year"])
 def test_a_format_that_no_column_has_is_told(form):
     told = refusal(column(["1", "2"]) if form == "month-day-year" else timed(hours(2)), date_format=form)

@@ -18,6 +18,7 @@ from csv_times import Rows, filled, plural, rows_in_time
 
 NOTHING = "nothing known"  # a column of zeros
 CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?( ?[AaPp][Mm])?")
+HOURS = {"hour", "hours", "hr", "stunde", "heure", "hora", "ora"}  # names of a column of whole hours, in small letters
 
 Column = tuple[str, list[float]]  # its name, its numbers (N)
 
@@ -82,11 +83,19 @@ def dates_of_rows(table: Table, options: TableOptions) -> Dates | None:
     return None
 
 
+def whole_hours(table: Table) -> list[str] | None:
+    """The cells of a column that is called hour and has whole hours from 0 to 23, as times of day; None without one."""
+    for name, cells in table.columns.items():
+        if name.lower() in HOURS and all(re.fullmatch("[01]?[0-9]|2[0-3]", cell) for cell in cells):
+            return [f"{cell}:00" for cell in cells]
+    return None
+
+
 def with_clock(table: Table, column: str) -> Table:
     """The table, with hours added to the dates of this column, where those stand in a column of their own."""
     dates = table.columns[column]
     clocks = (cells for cells in table.columns.values() if all(CLOCK.fullmatch(cell) for cell in cells))
-    clock = next(clocks, None)
+    clock = next(clocks, None) or whole_hours(table)
     if clock is None or any(":" in date for date in dates) or holds_unix_times(dates):
         return table
     joined = [f"{date} {hour}" if date else date for date, hour in zip(dates, clock)]
