@@ -181,9 +181,10 @@ def test_a_folder_without_tables_or_with_tables_of_unlike_columns_is_told_in_one
     write(tmp_path, TABLE.replace("date", "day"), "b.csv")
     with pytest.raises(UserError, match="b.csv has no column 'date'"):
         load(str(tmp_path), ["heat"], None, ["date"])
-    write(tmp_path, "date,heat\n1,1\n2,2\n", "b.csv")
-    with pytest.raises(UserError, match="b.csv gives heat, date, but a.csv heat, date hour sin"):
-        load(str(tmp_path), ["heat"], None, ["date"])
+    write(tmp_path, TABLE.replace("date", "when"), "a.csv")
+    write(tmp_path, "when,heat\n1,1\n2,2\n", "b.csv")
+    with pytest.raises(UserError, match="b.csv gives heat, when, but a.csv heat, when hour sin"):
+        load(str(tmp_path), ["heat"], None, ["when"])
 
 
 def test_what_a_folder_holds_has_a_hash_that_any_change_of_a_file_changes(tmp_path):
