@@ -64,7 +64,7 @@ from shared.errors import UserError
 from shared.measure.evaluation import evaluate
 from shared.model.language_model import LanguageModel
 from shared.model.output import TiedOutput
-from shared.run.device import choose_device, prepare_process
+from shared.run.device import choose_device, choose_precision, prepare_process
 from shared.run.experiment import loop_settings, probe
 from shared.run.language_modeling import language_task, trial_step
 from shared.run.optimizers import optimizers_for
@@ -223,6 +223,9 @@ def run_variant(stage: Stage, variant: Variant, settings: dict, text: Text) -> f
     """Train once from scratch -> nats per token of the validation split, with the last weights, in float32."""
     device = choose_device("cpu")
     lanes = Lanes(text.training, settings["batch_size"], settings["context_length"], settings["seed"])
+    if "precision" in variant.settings:  # which this processor may not have: a UserError then
+        trial = trial_step(new_model(stage, variant, settings, text), lanes, device)
+        choose_precision(settings["precision"], device, trial)
     model = new_model(stage, variant, settings, text)
     optimizers = variant.optimizers(model, settings)
     task = language_task(model, lanes, text.validation, text.tokenizer, settings, device)
@@ -282,7 +285,13 @@ def ablate(name: str, text: Text, seeds: list[int], path: Path, whole: bool = Fa
         settings = variant.changed(recipe) | {"seed": seed}
         log(f"{variant_name}, seed {seed}, {settings['max_steps']:,} steps")
         began = time.perf_counter()
-        nats = run_variant(stage, variant, settings, text)
+        try:
+            nats = run_variant(stage, variant, settings, text)
+        except UserError as error:
+            if "precision" not in variant.settings:
+                raise
+            log(f"left out: {error}")
+            continue
         seconds = round(time.perf_counter() - began, 1)
         run = {"variant": variant_name, "whole": whole, "seed": seed, "nats_per_token": nats, "seconds": seconds}
         kept["runs"].append(run | {"settings": settings, "machine": machine()})
