@@ -129,10 +129,11 @@ def beside_busy_programs(path: Path) -> str:
     """What a training step takes on a busy machine, from the kept benchmark; nothing where none is kept."""
     if not path.is_file():
         return ""
+    content = read_json(path)
     lines = [["model", "threads wait", "quiet", "beside one busy program", "beside two"]]
-    for row in read_json(path)["rows"]:
+    for row in content["rows"]:
         lines.append([row["stage"], row["way"], *(f"{time:.0f} ms" for time in row["milliseconds"])])
-    title = "**A step of training on a busy machine**, two cores (`python -m shared.benchmark --busy`)"
+    title = f"**A step of training on a busy machine**, {content['machine']['cores']} cores (`{content['command']}`)"
     return f"{title}\n\n{markdown(lines, left=(0, 1))}"
 
 

@@ -300,7 +300,7 @@ def wait_briefly() -> None:
 
     Where another program has one of the cores, the thread that all look for may not run at all meanwhile: a training
     step took 6 to 22 times as long, and with shorter looks 3 times. With the cores to ourselves a step costs the same,
-    or a few per cent more, and a written word a tenth more (`python -m shared.benchmark --busy`).
+    or a few per cent more (`python -m shared.benchmark --busy`).
     """
     if not {"OMP_WAIT_POLICY", *BRIEF_WAITS} & os.environ.keys():  # else the user has said how
         os.environ.update(BRIEF_WAITS)

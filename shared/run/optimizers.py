@@ -56,17 +56,17 @@ def orthogonalized(matrices: Tensor, steps: int = 5) -> Tensor:
     The Newton-Schulz iteration x <- a x + b (x x') x + c (x x')^2 x, with Jordan's coefficients. Every iterate is a
     polynomial q of the first x x' times the first x, so the loop can do with matrices of the smaller side squared.
     """
-    a, b, c = 3.4445, -4.7750, 2.0315
     x = matrices.mT if matrices.size(1) > matrices.size(2) else matrices  # (N, S, L), S the smaller side
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)  # no singular value is above 1 now
 
+    a, b, c = 3.4445, -4.7750, 2.0315
     gram = x @ x.mT  # (N, S, S)
     identity = torch.eye(gram.size(1), device=x.device)
-    q = identity.expand_as(gram)
-    for _ in range(steps):
+    p = q = a * identity + torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+    for _ in range(steps - 1):
+        gram = p @ gram @ p  # of the iterate q x
         p = a * identity + torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         q = p @ q
-        gram = p @ gram @ p  # of the new iterate q x
     x = q @ x  # (N, S, L)
     return x.mT if matrices.size(1) > matrices.size(2) else x
 
