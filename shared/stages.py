@@ -45,7 +45,9 @@ def model_class(stage: str) -> type:
 
 
 def stage_title(stage: str) -> str:
-    """The model's name in words: "Mini Transformer"."""
+    """A stage's model or a lab in words, by the name of its folder: "Mini Transformer", "Forecast lab"."""
+    if stage not in STAGES:
+        return f"{stage.removeprefix('lab-').capitalize()} lab"
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", STAGES[stage])
 
 

@@ -37,7 +37,7 @@ TRAINING_FLAGS = (
 ).split()
 GENERATION_FLAGS = (
     "--prompt --prompt-file --stop --max-new-tokens --temperature --top-k --top-p --seed --num-samples --checkpoint "
-    "--device --interactive --visualize"
+    "--device --interactive --visualize --head"
 ).split()
 
 

@@ -748,15 +748,53 @@ def test_maps_of_a_long_prompt_read_its_end_only(monkeypatch, trained, tmp_path)
     model, tokenizer, _ = restore_language_model(trained(STAGE_4).folder / "checkpoints" / "best.pt")
     drawn = {}
 
-    def note(weights, glyphs, prompt_length, title):
+    def note(weights, glyphs, prompt_length, *_):
         drawn.setdefault("shapes", []).append(weights.shape[-2:])
         drawn["boundary"] = prompt_length
         return Figure()
 
-    monkeypatch.setattr(maps, "attention_figure", note)
+    monkeypatch.setattr(maps, "attention_figure", lambda weights, seen, *rest: note(weights, *rest))
     monkeypatch.setattr(maps, "influence_figure", note)
     generation.draw_maps(model, tokenizer, [3] * 5000, [4] * 30, tmp_path, "title")
     assert drawn["shapes"] == [(1000, 1000)] * 2 and drawn["boundary"] == 1000 - 20
+
+
+def test_the_attention_map_is_of_the_head_asked_for_and_says_what_choosing_is_worth(monkeypatch, answered, trained):
+    best = trained(STAGE_4).folder / "checkpoints" / "best.pt"
+    drawn, draw = [], maps.attention_figure
+
+    def note(*given):
+        drawn.append(draw(*given))
+        return drawn[-1]
+
+    monkeypatch.setattr(maps, "attention_figure", note)
+    line = (
+        f'python generate.py --checkpoint {best} --prompt "{PROMPT}" --max-new-tokens 4 --visualize {best.parent}/maps'
+    )
+    assert answered(STAGE_4, f"{line} --head 1.2").code == 0
+    (figure,) = drawn
+    assert any(axes.get_title().startswith("layer 1, head 2") for axes in figure.axes)
+    assert "choosing is worth" in figure.get_supxlabel() and "a word" in figure.get_supxlabel().replace("\n", " ")
+    assert figure.get_suptitle() == "Mini Transformer: where it looks"
+
+
+@pytest.mark.parametrize(
+    "stage, flags, told",
+    [
+        (STAGE_4, "--visualize {tmp} --head 9.1", "no head 9.1"),
+        (STAGE_4, "--visualize {tmp} --head 1.9", "no head 1.9"),
+        (STAGE_1, "--visualize {tmp} --head 1.1", "no attention"),
+        (STAGE_4, "--head 1.1", "--visualize"),
+        (STAGE_4, "--visualize {tmp} --head 0.1", "counted from 1"),
+        (STAGE_4, "--visualize {tmp} --head 2", "layer"),
+    ],
+)
+def test_a_head_that_cannot_be_drawn_is_one_line_before_anything_is_written(
+    refused, trained, tmp_path, stage, flags, told
+):
+    best = trained(stage).folder / "checkpoints" / "best.pt"
+    line = f'python generate.py --checkpoint {best} --prompt "{PROMPT}" {flags.format(tmp=tmp_path)}'
+    assert told in refused(stage, line)
 
 
 def test_the_folder_for_the_maps_is_made_where_it_is_missing(answered, trained, tmp_path):

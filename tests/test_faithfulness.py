@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from options import OPTIONS, WITH_ATTENTION, build, by_mechanism, random_tokens
 
 from shared.measure.evaluation import evaluate
-from shared.measure.faithfulness import evaluate_uniform, map_correlation, ranks, uniform_attention
+from shared.measure.faithfulness import attention_on, evaluate_uniform, map_correlation, ranks, uniform_attention
 from shared.model import attention as toolbox
 from shared.model import window
 from shared.model.attention import AdditiveAttention, DotAttention, MultiHeadAttention, attend
@@ -167,3 +167,43 @@ def test_where_nothing_has_an_order_there_is_no_correlation():
     uniform = torch.ones(6, 6).tril(-1)
     assert map_correlation(uniform, randn(6, 6).abs()) is None
     assert map_correlation(randn(3, 3).abs(), randn(3, 3).abs()) is None
+
+
+# ------------------------------------------------------------------------------------------------ attention on one text
+
+
+@pytest.mark.parametrize("name", by_mechanism(OPTIONS))
+def test_attention_on_a_text_is_the_models_own_and_its_losses_are_of_that_text(name):
+    model, tokens = build(name), random_tokens(25)
+    found = attention_on(model, tokens)
+    with torch.no_grad():
+        logits, _, weights = model(tokens[None], return_attention=True)
+        if weights is None:
+            assert found is None
+            return
+        with uniform_attention():
+            without_choice, _, _ = model(tokens[None])
+    torch.testing.assert_close(found.weights, weights[0].float(), rtol=0, atol=0)
+    for loss, scores in ((found.loss, logits), (found.loss_uniform, without_choice)):
+        assert loss == pytest.approx(F.cross_entropy(scores[0, :-1], tokens[1:]).item(), abs=1e-12)
+    assert found.loss != found.loss_uniform
+
+
+@pytest.mark.parametrize("name", by_mechanism(WITH_ATTENTION))
+def test_a_place_is_seen_if_its_token_can_have_weight_however_little_it_has(name):
+    """The window's end is known; a trained weight can round to 0 and is then a weight of 0 all the same."""
+    model, tokens = build(name, torch.float32), random_tokens(25)
+    found = attention_on(model, tokens)
+    assert (found.weights[:, :, ~found.seen] == 0).all()
+    rows, columns = torch.arange(25)[:, None], torch.arange(25)
+    assert not found.seen[columns > rows].any() and found.seen[(columns < rows) & (rows - columns < 5)].all()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(100)  # scores so far apart that a softmax underflows
+    harder = attention_on(model, tokens)
+    assert torch.equal(harder.seen, found.seen)
+
+
+def test_a_single_token_has_a_map_and_no_loss():
+    found = attention_on(build("4-rotary"), torch.tensor([3]))
+    assert found.weights.shape[-2:] == (1, 1) and found.loss is found.loss_uniform is None

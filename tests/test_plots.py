@@ -34,16 +34,22 @@ def words(count):
     return [WORDS[index % len(WORDS)] for index in range(count)]
 
 
+def attention_map(attention, tokens, *rest, seen=None, **options):
+    """The figure of a model that may look at what it has read."""
+    seen = np.tri(len(tokens), dtype=bool) if seen is None else seen
+    return map_plots.attention_figure(attention, seen, tokens, *rest, **options)
+
+
 def maps(figure):
     return [axes for axes in figure.axes if axes.images]
 
 
 def drawn(axes):
-    """The array behind a map, with NaN where it is blank."""
+    """The array behind a map, with NaN where it is hatched."""
     return axes.images[0].get_array().filled(np.nan)
 
 
-def blank_future(weights):
+def hatched_future(weights):
     return np.where(np.tri(len(weights), dtype=bool), weights, np.nan)
 
 
@@ -66,58 +72,156 @@ def pixel(figure, axes, row, column):
 
 
 @pytest.mark.parametrize("layers, heads", [(1, 2), (1, 4), (4, 4), (2, 1)])
-def test_the_maps_hold_the_mean_and_then_every_head_of_every_layer_in_order(layers, heads):
+def test_under_the_large_map_stands_every_head_of_every_layer_and_after_the_first_layer_the_mean(layers, heads):
     attention = causal_rows(layers, heads, 7, 7)
-    large, *small = maps(map_plots.attention_figure(attention, words(7), 3, "title"))
-    np.testing.assert_allclose(drawn(large), blank_future(attention.mean((0, 1))), atol=1e-15)
-    assert len(small) == layers * heads
+    _, *small = maps(attention_map(attention, words(7), 3, "title"))
+    mean = small.pop(heads)
+    assert mean.get_title() == "mean" and len(small) == layers * heads
+    np.testing.assert_allclose(drawn(mean), hatched_future(attention.mean((0, 1))), atol=1e-15)
     for index, axes in enumerate(small):
-        np.testing.assert_array_equal(drawn(axes), blank_future(attention[index // heads, index % heads]))
+        np.testing.assert_array_equal(drawn(axes), hatched_future(attention[index // heads, index % heads]))
+
+
+def with_one_that_chooses(layer, head):
+    """Three layers of two heads with nearly even rows, but one, which looks at the token before the last."""
+    attention = causal_rows(3, 2, 6, 6) / 10 + 0.9 * np.tri(6) / np.arange(1, 7)[:, None]
+    attention[layer, head] = np.eye(6, k=-1)
+    attention[layer, head, 0, 0] = 1
+    return attention
+
+
+@pytest.mark.parametrize("best", [(0, 0), (2, 1)])
+def test_the_large_map_is_the_head_that_chooses_most_and_its_title_says_so(best):
+    attention = with_one_that_chooses(*best)
+    large = maps(attention_map(attention, words(6), 3, "title"))[0]
+    np.testing.assert_array_equal(drawn(large), hatched_future(attention[best]))
+    assert large.get_title() == f"layer {best[0] + 1}, head {best[1] + 1}: chooses most"
+
+
+def test_a_head_that_is_asked_for_is_the_large_map_and_is_framed_below():
+    attention = with_one_that_chooses(2, 1)
+    large, *small = maps(attention_map(attention, words(6), 3, "title", head=(1, 0)))
+    np.testing.assert_array_equal(drawn(large), hatched_future(attention[1, 0]))
+    assert large.get_title() == "layer 2, head 1"
+    assert [axes.spines["left"].get_edgecolor()[:3] == (0, 0, 0) for axes in small].index(True) == 3  # after the mean
+    large = maps(attention_map(attention, words(6), 3, "title", head=(2, 1)))[0]
+    assert large.get_title() == "layer 3, head 2: chooses most"
+
+
+def entropy_share(row):
+    """A row's entropy as a share of the most that it could be, by the definition."""
+    return -sum(weight * np.log(weight) for weight in row if weight) / np.log(len(row))
+
+
+def test_how_much_a_head_chooses_is_its_mean_entropy_against_how_many_tokens_each_row_sees():
+    """Without that, one that is even over a short window would win against one that chooses from a long one."""
+    attention = causal_rows(2, 3, 9, 9, seed=4) ** 3
+    attention /= attention.sum(-1, keepdims=True)
+    means = [
+        np.mean([entropy_share(maps[row, : row + 1]) for row in range(1, 9)]) for maps in attention.reshape(6, 9, 9)
+    ]
+    found = map_plots.head_that_chooses_most(attention, np.tri(9, dtype=bool))
+    assert found == divmod(int(np.argmin(means)), 3)
+    band = np.tri(9, dtype=bool) & ~np.tri(9, k=-2, dtype=bool)  # the last two tokens only
+    assert map_plots.head_that_chooses_most(np.stack([band / 2, np.eye(9)])[None], band) == (0, 1)
+
+
+@pytest.mark.parametrize("length, own_token", [(1, True), (2, False)])
+def test_where_no_row_has_a_choice_the_first_head_is_drawn(length, own_token):
+    attention = causal_rows(2, 2, length, length, own_token=own_token)
+    assert map_plots.head_that_chooses_most(attention, attention[0, 0] > 0) == (0, 0)
+
+
+def dots(axes):
+    """The (row, column) of each mark."""
+    return [(int(row), int(column)) for column, row in axes.collections[0].get_offsets()]
+
+
+def test_the_heaviest_token_before_each_row_is_marked_with_white_in_black():
+    influence = np.eye(5) * 9 + 0.1 * np.tri(5)
+    influence[2, 0] = influence[3, 2] = influence[4, 1] = 2
+    influence[1, 0] = 0  # nothing of the past weighs anything
+    figure = map_plots.influence_figure(influence / 12, words(5), 5, "title")
+    (axes,) = maps(figure)
+    assert dots(axes) == [(2, 0), (3, 2), (4, 1)]
+    assert (pixel(figure, axes, 3, 2) > 250).all()
+    assert "dot" in all_text(figure).lower()
+
+
+def test_a_mark_whose_token_is_out_of_sight_is_left_away():
+    influence = np.eye(60)
+    influence[50, 30] = influence[55, 10] = 0.5
+    (axes,) = maps(map_plots.influence_figure(influence / 2, words(60), 60, "title"))
+    assert dots(axes) == [(30, 10)]
+
+
+def test_under_the_map_stands_what_choosing_is_worth():
+    note = map_plots.choosing_note(3.804, 3.916, "character")
+    assert note == "On this text choosing is worth 0.12 nats a character (3.92 with equal weights, 3.80 as trained)."
+    figure = attention_map(causal_rows(2, 2, 5, 5), words(5), 2, "title", note=note)
+    assert figure.get_supxlabel().replace("\n", " ").startswith(note)
+    assert map_plots.choosing_note(None, None, "word") == ""
 
 
 def test_small_maps_stand_in_a_grid_of_layers_down_and_heads_across():
-    figure = map_plots.attention_figure(causal_rows(3, 2, 5, 5), words(5), 2, "title")
+    figure = attention_map(causal_rows(3, 2, 5, 5), words(5), 2, "title")
     figure.canvas.draw()
-    boxes = [axes.get_position() for axes in maps(figure)[1:]]
-    assert [axes.get_title() for axes in maps(figure)[1:3]] == ["head 1", "head 2"]
-    assert [axes.get_ylabel() for axes in maps(figure)[1::2]] == ["layer 1", "layer 2", "layer 3"]
+    boxes = [axes.get_position() for axes in maps(figure)[1:] if axes.get_title() != "mean"]
+    small = [axes for axes in maps(figure)[1:] if axes.get_title() != "mean"]
+    assert [axes.get_title() for axes in small[:2]] == ["head 1", "head 2"]
+    assert [axes.get_ylabel() for axes in small[::2]] == ["layer 1", "layer 2", "layer 3"]
     assert boxes[0].x1 < boxes[1].x0 and boxes[0].y0 == pytest.approx(boxes[1].y0)
     assert boxes[2].y1 < boxes[0].y0 and boxes[0].x0 == pytest.approx(boxes[2].x0)
 
 
 def test_one_layer_with_one_head_is_the_large_map_alone():
     attention = causal_rows(1, 1, 6, 6)
-    (only,) = maps(map_plots.attention_figure(attention, words(6), 3, "title"))
-    np.testing.assert_array_equal(drawn(only), blank_future(attention[0, 0]))
+    (only,) = maps(attention_map(attention, words(6), 3, "title"))
+    np.testing.assert_array_equal(drawn(only), hatched_future(attention[0, 0]))
 
 
 def test_the_influence_map_holds_the_array_given():
     influence = causal_rows(6, 6)
     (only,) = maps(map_plots.influence_figure(influence, words(6), 3, "title"))
-    np.testing.assert_array_equal(drawn(only), blank_future(influence))
+    np.testing.assert_array_equal(drawn(only), hatched_future(influence))
 
 
 def test_the_picture_shows_a_weight_at_its_row_and_column_in_the_colour_that_the_bar_gives_it():
     attention = np.zeros((1, 1, 4, 4))
     attention[0, 0, 3] = [0.04, 0.25, 0.71, 0.0]
-    figure = map_plots.attention_figure(attention, words(4), 4, "title")
+    figure = attention_map(attention, words(4), 4, "title")
     (axes,) = maps(figure)
     below, above = (axes.transData.transform((0, row))[1] for row in (3, 0))
     assert below < above
     for column, weight in enumerate(attention[0, 0, 3]):
         expected = np.array(matplotlib.colormaps["viridis"](weight**0.5)[:3]) * 255
-        np.testing.assert_allclose(pixel(figure, axes, 3, column), expected, atol=2)
+        np.testing.assert_allclose(pixel(figure, axes, 3, column + 0.3), expected, atol=2)  # beside a mark
 
 
-def test_what_is_not_yet_read_is_background_and_a_weight_of_zero_is_not():
-    figure = map_plots.attention_figure(np.zeros((1, 1, 4, 4)), words(4), 4, "title")
-    (axes,) = maps(figure)
-    assert (pixel(figure, axes, 1, 2) == 255).all()
-    assert not (pixel(figure, axes, 2, 1) == 255).all()
+def is_grey(colour):
+    """Neither a colour of the scale, which has hues from end to end, nor bright."""
+    return np.ptp(colour.astype(int)) == 0 and 100 < colour[0] < 215
+
+
+@pytest.mark.parametrize("own_token", [True, False])
+def test_what_may_not_be_seen_is_grey_wherever_it_lies_and_a_weight_of_zero_is_not(own_token):
+    """The future, the own place where that is masked, a row with nothing to see, and what left the window."""
+    seen = np.tri(5, k=0 if own_token else -1, dtype=bool) & ~np.tri(5, k=-3, dtype=bool)
+    figure = attention_map(np.zeros((2, 2, 5, 5)), words(5), 5, "title", seen=seen)
+    large, *small = maps(figure)
+    for row, column in np.ndindex(5, 5):
+        assert is_grey(pixel(figure, large, row, column)) == (not seen[row, column])
+    for axes in small:
+        np.testing.assert_array_equal(axes.images[0].get_array().mask, ~seen)
+
+
+def test_a_mask_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="does not fit"):
+        attention_map(np.zeros((1, 1, 4, 4)), words(4), 4, "title", seen=np.ones((3, 3)))
 
 
 def test_the_axes_are_named_for_what_they_are():
-    large = maps(map_plots.attention_figure(causal_rows(1, 4, 5, 5), words(5), 2, "title"))[0]
+    large = maps(attention_map(causal_rows(1, 4, 5, 5), words(5), 2, "title"))[0]
     assert (large.get_ylabel(), large.get_xlabel()) == ("token just read", "token looked at")
     large = maps(map_plots.influence_figure(causal_rows(5, 5), words(5), 2, "title"))[0]
     assert (large.get_ylabel(), large.get_xlabel()) == ("token just read", "token that mattered")
@@ -137,7 +241,7 @@ def every_token_has_its_own_row_and_column(axes, tokens):
 def test_repeated_words_are_kept_apart_by_position():
     tokens = ["the", "sea", "the", "the"]
     for figure in (
-        map_plots.attention_figure(causal_rows(1, 1, 4, 4), tokens, 2, "title"),
+        attention_map(causal_rows(1, 1, 4, 4), tokens, 2, "title"),
         map_plots.influence_figure(causal_rows(4, 4), tokens, 2, "title"),
     ):
         figure.canvas.draw()
@@ -163,7 +267,7 @@ def one_scale_rules_all(figure):
 
 @pytest.mark.parametrize("layers, heads", [(1, 1), (1, 4), (4, 4)])
 def test_every_map_and_the_colour_bar_share_one_scale_from_0_to_1(layers, heads):
-    figure = map_plots.attention_figure(causal_rows(layers, heads, 5, 5) / 9, words(5), 2, "title")
+    figure = attention_map(causal_rows(layers, heads, 5, 5) / 9, words(5), 2, "title")
     figure.canvas.draw()
     assert one_scale_rules_all(figure)
     assert maps(figure)[0].images[0].get_clim() == (0, 1)
@@ -181,9 +285,9 @@ def test_a_colour_bar_that_belongs_to_the_last_panel_only_would_be_found_out():
 @pytest.mark.parametrize("length, prompt, line", [(40, 10, 9.5), (41, 10, 8.5), (123, 100, 16.5)])
 def test_the_last_forty_tokens_are_shown_with_the_line_where_the_prompt_ends(length, prompt, line):
     attention = causal_rows(2, 2, length, length)
-    figure = map_plots.attention_figure(attention, words(length), prompt, "title")
+    figure = attention_map(attention, words(length), prompt, "title")
     large, *small = maps(figure)
-    np.testing.assert_array_equal(drawn(small[3]), blank_future(attention[1, 1, -40:, -40:]))
+    np.testing.assert_array_equal(drawn(small[4]), hatched_future(attention[1, 1, -40:, -40:]))
     assert every_token_has_its_own_row_and_column(large, words(length)[-40:])
     for axes in (large, *small):
         across, down = axes.lines
@@ -213,7 +317,7 @@ def test_short_texts_zero_rows_and_hostile_tokens_draw_without_a_warning(length,
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         attention = causal_rows(1, 2, length, length, own_token=own_token)
-        map_plots.attention_figure(attention, tokens, 1, title).canvas.draw()
+        attention_map(attention, tokens, 1, title).canvas.draw()
         map_plots.influence_figure(attention[0, 0], tokens, 1, title).canvas.draw()
 
 
@@ -270,7 +374,7 @@ def test_a_font_that_was_installed_after_matplotlib_made_its_list_is_found(fonts
 def test_signs_that_no_font_has_are_written_as_code_points_and_one_line_says_so(fonts, others, tmp_path, capsys):
     fonts("DejaVu Sans", *others)
     tokens = ["中", "中文字", "\ue000", "\ud800"]
-    figure = map_plots.attention_figure(causal_rows(1, 1, 4, 4), tokens, 1, "天 title")
+    figure = attention_map(causal_rows(1, 1, 4, 4), tokens, 1, "天 title")
     no_box_is_drawn(figure)
     assert labels(maps(figure)[0].xaxis) == ["U+4E2D", "U+4E2DU+6587…", "U+E000", "U+D800"]  # none is cut in two
     assert figure.get_suptitle() == "U+5929 title"
@@ -299,7 +403,7 @@ def test_a_font_file_that_is_gone_or_damaged_is_passed_over(tmp_path):
 @pytest.mark.parametrize("token", ["a", "honorificabilitudinitatibus"])
 def test_nothing_is_drawn_beyond_the_edge_of_the_picture_or_over_something_else(layers, heads, length, token):
     attention = causal_rows(layers, heads, length, length)
-    figure = map_plots.attention_figure(attention, [token] * length, length // 2, "long title " * 12)
+    figure = attention_map(attention, [token] * length, length // 2, "long title " * 12)
     figure.draw_without_rendering()
     boxes = [axes.get_tightbbox() for axes in figure.axes] + [text.get_window_extent() for text in figure.texts]
     width, height = figure.canvas.get_width_height()
@@ -308,16 +412,10 @@ def test_nothing_is_drawn_beyond_the_edge_of_the_picture_or_over_something_else(
     assert not overlaps
 
 
-def test_a_diagonal_of_zeros_is_explained_and_only_then():
-    past_only = map_plots.attention_figure(causal_rows(1, 4, 5, 5, own_token=False), words(5), 2, "title")
-    own_too = map_plots.attention_figure(causal_rows(1, 4, 5, 5), words(5), 2, "title")
-    assert "diagonal" in all_text(past_only) and "diagonal" not in all_text(own_too)
-
-
 @pytest.mark.parametrize("shape, count", [((1, 1, 3, 4), 3), ((1, 1, 3, 3), 4), ((3, 3), 3), ((1, 1, 0, 0), 0)])
 def test_attention_of_the_wrong_shape_is_refused(shape, count):
     with pytest.raises(ValueError, match="does not fit"):
-        map_plots.attention_figure(np.zeros(shape), words(count), 1, "title")
+        attention_map(np.zeros(shape), words(count), 1, "title")
 
 
 def test_a_value_that_is_not_a_number_is_refused_since_it_would_look_like_the_future():
@@ -350,6 +448,31 @@ def test_the_curve_marks_the_true_minimum_and_writes_its_perplexity():
     assert list(validation.get_xdata()) == list(range(50, 501, 50))
 
 
+def test_the_picture_begins_after_the_first_fall_and_shows_all_that_comes_after():
+    records = metrics(100)
+    for record, loss in zip(records, (90.0, 60.0, 30.0)):
+        record["train_loss"] = loss
+    figure = curves.learning_curve_figure(records, "title")
+    low, high = figure.axes[0].get_ylim()
+    late = [record[name] for record in records[12:] for name in ("train_loss", "validation_loss") if name in record]
+    assert low < min(late) and max(late) < high < 10
+    assert "comes down from 90" in all_text(figure)
+
+
+@pytest.mark.parametrize("low, high", [(1.2, 1.9), (3.9, 4.6), (3.8, 5.0), (4.0, 8.0), (4.0, 30.0)])
+def test_perplexity_ticks_are_round_numbers_and_neither_few_nor_many(low, high):
+    axes = figures.new_figure(5.0, "title").add_subplot()
+    curves._add_perplexity_axis(axes)
+    axes.set_ylim(low, high)
+    axes.figure.canvas.draw()
+    (right,) = axes.child_axes
+    inside = [np.exp(tick) for tick in right.get_yticks() if low <= tick <= high]
+    assert 3 <= len(inside) <= 12
+    for tick in inside:
+        assert float(f"{tick:.2g}") == pytest.approx(tick, rel=1e-9)  # two figures say it whole
+        assert f"{tick:.1e}"[2] in "05" or high - low < 2  # 1, 1.5, 2, and so on, where the axis is long
+
+
 def test_the_right_hand_axis_is_the_exponential_of_the_left_one():
     figure = curves.learning_curve_figure(metrics(), "title")
     figure.canvas.draw()
@@ -366,7 +489,7 @@ def test_the_raw_training_loss_is_drawn_untouched_behind_its_running_mean():
     raw, smooth = curves.learning_curve_figure(records, "title").axes[0].lines[:2]
     losses = [record["train_loss"] for record in records]
     assert list(raw.get_ydata()) == losses and raw.get_alpha() < 0.5
-    width = 1 + len(losses) // 40
+    width = 1 + len(losses) // 15
     for centre in (10, 50, 80):
         start = centre - width // 2
         assert smooth.get_ydata()[centre] == pytest.approx(sum(losses[start : start + width]) / width)
@@ -463,7 +586,7 @@ import numpy as np
 from shared.show import curves, figures
 from shared.show import maps as map_plots
 drawn = [
-    map_plots.attention_figure(np.ones((2, 2, 1, 1)), ["a"], 1, "t"),
+    map_plots.attention_figure(np.ones((2, 2, 1, 1)), [[True]], ["a"], 1, "t"),
     map_plots.influence_figure(np.ones((1, 1)), ["a"], 1, "t"),
     curves.learning_curve_figure([{{"step": 1, "train_loss": 2.0}}], "t"),
 ]
@@ -479,7 +602,7 @@ print(sorted({{"matplotlib.pyplot", "torch"}} & set(sys.modules)))
 
 
 def test_figures_are_as_wide_as_a_phone_has_pixels_and_no_label_is_tiny():
-    figure = map_plots.attention_figure(causal_rows(4, 4, 60, 60), words(60), 30, "title")
+    figure = attention_map(causal_rows(4, 4, 60, 60), words(60), 30, "title")
     assert figure.get_size_inches()[0] * figures.DPI == 1200
     sizes = [text.get_fontsize() for axes in figure.axes for text in axes.get_xticklabels() + axes.get_yticklabels()]
     assert min(sizes) >= 8

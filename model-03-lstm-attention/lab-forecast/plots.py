@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from shared.show.figures import COLOUR_MAP, FONTS, drawable, new_figure
+from shared.show.figures import COLOUR_MAP, FONTS, drawable, hatch_background, new_figure
 
 # Hollow and of three sizes, so that all can be seen where they agree.
 STYLES = {
@@ -80,12 +80,13 @@ def attention_figure(weights: ArrayLike, num_past: int, title: str) -> Figure:
     caption = (
         f"Each row: where the forecast of one step looked, the mean of {heads} heads; it adds up to 1. Red line: the "
     )
-    caption += "forecast begins. Blank: may not be seen. A stripe that runs to the lower right is a fixed lag."
+    caption += "forecast begins. Hatched: may not be seen. A stripe that runs to the lower right is a fixed lag."
     figure = new_figure(4.6, title, caption)
     axes = figure.add_subplot()
     scale = PowerNorm(gamma=0.5, vmin=0.0, vmax=1.0)  # 0 to 1 always, so that pictures can be compared
     extent = (-num_past - 0.5, num_steps - num_past - 0.5, num_future - 0.5, -0.5)
     shown = np.ma.masked_equal(weights.mean(0), 0.0)  # (Tf, Tp + Tf); a weight of exactly 0 is a masked one
+    hatch_background(axes)
     axes.imshow(shown, cmap=COLOUR_MAP, norm=scale, interpolation="nearest", aspect="auto", extent=extent)
     axes.axvline(-0.5, color="tab:red", linewidth=1)
     axes.set_xlabel("step looked at (negative: past)", fontsize=12)

@@ -93,7 +93,7 @@ from shared.show.curves import (
     position_figure,
 )
 from shared.show.figures import save_figure
-from shared.show.maps import attention_figure, influence_comparison_figure
+from shared.show.maps import attention_figure, choosing_note, influence_comparison_figure
 from shared.show.page import page
 from shared.show.tables import comparison_lines, for_terminal, in_minutes, markdown, wrapped
 from shared.text.corpus import Corpus, load_corpus, text_of_run
@@ -253,7 +253,11 @@ def figures_of(results: dict) -> dict[str, Figure]:
     for stage in prompt["stages"]:
         name, tokens = stage["stage"], prompt["tokens"]
         if stage["attention"]:
-            figures[f"attention-{name}"] = attention_figure(stage["attention"], tokens, len(tokens), stage["title"])
+            choosing, title = stage["choosing"], f"{stage['title']}: where it looks"
+            note = choosing_note(choosing["loss"], choosing["loss_uniform"], results["tokenizer"]["unit"])
+            figures[f"attention-{name}"] = attention_figure(
+                stage["attention"], choosing["seen"], tokens, len(tokens), title, note=note
+            )
         if stage["gates"]:
             figures[f"gates-{name}"] = gates_figure(stage["gates"], tokens, stage["title"])
     return figures

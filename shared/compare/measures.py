@@ -15,7 +15,7 @@ from torch import Tensor
 
 from shared.compare.runs import Trained
 from shared.measure.evaluation import evaluate
-from shared.measure.faithfulness import evaluate_uniform, map_correlation
+from shared.measure.faithfulness import attention_on, evaluate_uniform, map_correlation
 from shared.measure.influence import influence
 from shared.measure.reach import context_losses, gradient_by_distance, position_losses, spread_targets
 from shared.model.language_model import LanguageModel, num_parameters, state_bytes
@@ -64,7 +64,7 @@ def text_facts(corpus: Corpus, tokenizer: Tokenizer, texts: dict[str, HeldOut]) 
         shares[f"share_unknown_{name}"] = tokenizer.share_unknown(text.ids.tolist()) if defined else None
     return {
         "corpus": {"name": corpus.name, "sha256": corpus.sha256},
-        "tokenizer": {"name": tokenizer.name, "vocab_size": tokenizer.vocab_size} | shares,
+        "tokenizer": {"name": tokenizer.name, "unit": tokenizer.unit, "vocab_size": tokenizer.vocab_size} | shares,
     }
 
 
@@ -203,23 +203,17 @@ def prompt_maps(runs: list[Trained], tokenizer: Tokenizer, ids: list[int], valid
     """
     run, tokens = runs[0], torch.tensor(ids[-MAP_TOKENS:])
     tokens = tokens.to(run.model.embedding.weight.device)
-    attention = attention_map(run.model, tokens)
+    attention = attention_on(run.model, tokens)
     gates = {name: values.abs().mean(-1) for name, values in run.model.trace(tokens[None]).items()}  # name -> (T)
     return {
         "stage": run.stage,
         "title": run.title,
         "influence": influence(run.model, tokens),
-        "attention": attention,
+        "attention": attention and attention.weights,
+        "choosing": attention and {name: getattr(attention, name) for name in ("seen", "loss", "loss_uniform")},
         "gates": gates or None,
         "faithfulness": None if attention is None else faithfulness(runs, tokens, validation),
     } | expectations(run.model, tokenizer, tokens)
-
-
-@torch.no_grad()
-def attention_map(model: LanguageModel, tokens: Tensor) -> Tensor | None:
-    """tokens (T) -> weights (layers, heads, T, T), or None where a model has none."""
-    _, _, attention = model(tokens[None], return_attention=True)
-    return None if attention is None else attention[0].float().cpu()
 
 
 @torch.no_grad()
@@ -256,7 +250,7 @@ def faithfulness(runs: list[Trained], tokens: Tensor, validation: Tensor) -> dic
 
 def attention_correlation(model: LanguageModel, tokens: Tensor) -> float | None:
     """Attention, as the mean of all layers and heads, against influence; tokens (T)."""
-    return map_correlation(attention_map(model, tokens).mean((0, 1)), influence(model, tokens))
+    return map_correlation(attention_on(model, tokens).weights.mean((0, 1)), influence(model, tokens))
 
 
 # --------------------------------------------------------------------------------------------------------------- plain

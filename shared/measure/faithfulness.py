@@ -6,9 +6,11 @@ Attention is where a model looks. Whether what it found there mattered is anothe
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from unittest.mock import patch
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from shared.measure.evaluation import Evaluation, evaluate
@@ -38,6 +40,36 @@ def evaluate_uniform(model: LanguageModel, ids: Tensor, context_length: int) -> 
     """Score a text as `evaluate` does, with the same weight on everything that the model may attend to."""
     with uniform_attention():
         return evaluate(model, ids, context_length)
+
+
+@dataclass(frozen=True)
+class Attention:
+    """What a model's attention was on one text, where it might look, and what choosing was worth to it there."""
+
+    weights: Tensor  # (layers, heads, T, T)
+    seen: Tensor  # (T, T) bool
+    loss: float | None  # nats per token, without the first, which nothing predicts; None for a single token
+    loss_uniform: float | None  # the same where each place that may be seen gets the same weight
+
+
+@torch.no_grad()
+def attention_on(model: LanguageModel, tokens: Tensor) -> Attention | None:
+    """Read a text (T), once as the model does and once with uniform attention; None for a model without attention."""
+    tokens = tokens.to(model.embedding.weight.device)
+
+    def read() -> tuple[Tensor | None, float | None]:
+        logits, _, weights = model(tokens[None], return_attention=True)
+        loss = F.cross_entropy(logits[0, :-1], tokens[1:]).item() if len(tokens) > 1 else None
+        return weights, loss
+
+    weights, loss = read()
+    if weights is None:
+        return None
+    with uniform_attention():
+        equal_weights, loss_uniform = read()
+    # A trained weight can be as good as 0 where the model may look; an equal share is 0 only where it may not.
+    seen = (equal_weights[0] > 0).any(0).any(0)  # (T, T)
+    return Attention(weights[0].float().cpu(), seen.cpu(), loss, loss_uniform)
 
 
 def ranks(values: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ from shared.run.interrupts import exit_status
 from shared.run.optimizers import learning_rate_factor, optimizers_for
 from shared.run.records import machine, read_records, write_json
 from shared.run.training import LoopSettings, Task, train
+from shared.stages import stage_title
 
 # What may differ from the saved run when it is resumed: nothing that its past depended on. A text is known by its hash.
 FREE_ON_RESUME = {"data", "device", "precision", "eval_interval"}
@@ -107,7 +108,10 @@ class Run:
 
         records = read_records(self.out_dir / "metrics.jsonl")
         seconds_before = self.saved["progress"]["seconds"] if self.saved else 0.0
-        save_figure(learning_curve_figure(records, self.name, unit), self.out_dir / "learning_curve.png")
+        save_figure(
+            learning_curve_figure(records, f"{stage_title(self.name)}: loss while training", unit),
+            self.out_dir / "learning_curve.png",
+        )
         summary = {
             "command": self.command,
             "stage": self.name,

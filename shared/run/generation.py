@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from shared.errors import UserError
+from shared.measure.faithfulness import attention_on
 from shared.measure.influence import influence
 from shared.model.language_model import LanguageModel
 from shared.model.sampling import generate
 from shared.run.cli import log, make_folder
 from shared.run.device import choose_device, prepare_process
 from shared.run.restore import restore_language_model
+from shared.stages import stage_title
 from shared.text.corpus import STANDARD_INPUT, read_bytes, user_path
 from shared.text.decoding import decode, normalise
 from shared.text.signs import printable
@@ -41,9 +43,27 @@ def write_text(folder: Path, flags: Namespace) -> None:
         converse(model, tokenizer, flags)
         return
     prompt = encode_prompt(tokenizer, text)
+    check_head(model, flags.head)
     samples = write_samples(model, tokenizer, prompt, flags)
     if flags.visualize is not None:
-        draw_maps(model, tokenizer, prompt, samples[0], Path(flags.visualize), folder.name)
+        draw_maps(model, tokenizer, prompt, samples[0], Path(flags.visualize), stage_title(folder.name), flags.head)
+
+
+def check_head(model: LanguageModel, head: tuple[int, int] | None) -> None:
+    """UserError for a head, (layer, head) from 0, that the model does not have."""
+    if head is None:
+        return
+    any_token = torch.zeros(1, 1, dtype=torch.long, device=model.embedding.weight.device)
+    with torch.no_grad():
+        _, _, attention = model(any_token, return_attention=True)
+    if attention is None:
+        raise UserError("this model has no attention, so no head can be drawn; leave --head away")
+    layers, heads = attention.shape[1:3]
+    if head[0] >= layers or head[1] >= heads:
+        raise UserError(
+            f"there is no head {head[0] + 1}.{head[1] + 1}; this model has {layers} x {heads}, so give one from "
+            f"--head 1.1 to --head {layers}.{heads}"
+        )
 
 
 def read_prompt(name: str) -> str:
@@ -172,11 +192,17 @@ def converse(model: LanguageModel, tokenizer: Tokenizer, flags: Namespace) -> No
 
 
 def draw_maps(
-    model: LanguageModel, tokenizer: Tokenizer, prompt: list[int], written: list[int], folder: Path, title: str
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    prompt: list[int],
+    written: list[int],
+    folder: Path,
+    title: str,
+    head: tuple[int, int] | None = None,
 ) -> None:
     """attention.png, where the model has attention, and influence.png, of the prompt and what followed it first."""
     from shared.show.figures import save_figure  # here: without pictures, Matplotlib is not waited for
-    from shared.show.maps import attention_figure, influence_figure
+    from shared.show.maps import attention_figure, choosing_note, influence_figure
 
     # The end of a long prompt and the beginning of the continuation, so that both are seen.
     ids = (prompt + written)[: max(MAP_TOKENS, len(prompt) + MAP_TOKENS // 2)]
@@ -185,17 +211,18 @@ def draw_maps(
     glyphs = [tokenizer.glyph(token) for token in ids]
     tokens = torch.tensor(ids)  # (T)
 
-    # Where the model looked, if it can look: one forward pass tells.
-    with torch.no_grad():
-        _, _, attention = model(tokens[None].to(model.embedding.weight.device), return_attention=True)
+    # Where the model looked, if it can look.
     figures = {}
-    if attention is not None:  # (1, layers, heads, T, T)
-        figures["attention.png"] = attention_figure(attention[0].float().cpu().numpy(), glyphs, prompt_length, title)
+    if attention := attention_on(model, tokens):
+        note = choosing_note(attention.loss, attention.loss_uniform, tokenizer.unit)
+        figures["attention.png"] = attention_figure(
+            attention.weights, attention.seen, glyphs, prompt_length, f"{title}: where it looks", head, note
+        )
 
     # What mattered to it, which any model can be asked: a backward pass a row, so only the rows that are shown.
     rows = torch.zeros(len(ids), len(ids))  # (T, T)
     rows[-shown:] = influence(model, tokens, num_rows=shown)
-    figures["influence.png"] = influence_figure(rows.numpy(), glyphs, prompt_length, title)
+    figures["influence.png"] = influence_figure(rows, glyphs, prompt_length, f"{title}: what its next guess hangs on")
     for name, figure in figures.items():
         path = (folder / name).resolve()
         save_figure(figure, path)

@@ -3,7 +3,8 @@
 Nothing here imports PyTorch, which takes a second: so --help and a wrong flag are answered at once.
 """
 
-from argparse import Namespace
+import re
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,6 +116,19 @@ def training_flags(stage: Stage) -> Namespace:
     return parser.parse_args()
 
 
+def layer_and_head(text: str) -> tuple[int, int]:
+    """A type for argparse: which head of which layer, counted from 1 -> from 0.
+
+    >>> layer_and_head("3.2")
+    (2, 1)
+    """
+    found = re.fullmatch(r"([1-9]\d*)\.([1-9]\d*)", text, re.ASCII)
+    if not found:
+        raise ArgumentTypeError(f"{text!r} must be a layer and one of its heads, counted from 1, as 3.2")
+    layer, head = found.groups()
+    return int(layer) - 1, int(head) - 1
+
+
 def generation_flags(folder: Path) -> Namespace:
     """The flags of generate.py."""
     parser = ArgumentParser(
@@ -142,7 +156,11 @@ def generation_flags(folder: Path) -> Namespace:
     one_of.add_argument("--interactive", action="store_true", help=why)
     why = "draw the maps into the folder PATH, by default this one"
     one_of.add_argument("--visualize", nargs="?", const=".", metavar="PATH", help=why)
+    why = "the head in the large attention map, as layer.head; by default the one that chooses most"
+    add("--head", type=layer_and_head, metavar="3.2", help=why)
     flags = parser.parse_args()
+    if flags.head and flags.visualize is None:
+        parser.error("--head says what to draw; add --visualize, or leave it away")
     if flags.prompt is None:
         flags.prompt = " ".join(flags.words)
     if flags.interactive and (flags.prompt or flags.prompt_file):

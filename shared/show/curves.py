@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import EngFormatter, FuncFormatter, Locator, LogLocator, MaxNLocator, NullLocator
 
 from shared.show.figures import (
     COLOUR_MAP,
@@ -26,6 +26,7 @@ from shared.show.figures import (
 from shared.show.tables import perplexity_text
 
 NATS = "nats per token"  # the unit of a language model's loss; a lab may have another
+FIRST_FALL = 0.1  # of the steps; the loss falls so far in them that all that follows would look flat beside it
 SMALLEST_SHARE = 1e-4  # of the pull of the token just read: what is weaker falls off the picture
 
 # ------------------------------------------------------------------------------------------------------ one run's curve
@@ -34,6 +35,7 @@ SMALLEST_SHARE = 1e-4  # of the pull of the token just read: what is weaker fall
 def learning_curve_figure(records: Sequence[dict], title: str, unit: str = NATS) -> Figure:
     """Training and validation loss against steps; a loss in nats per token is shown as perplexity too, on the right.
 
+    The first fall of the training loss goes out of the picture at its top, so that what comes after it can be read.
     records: the dicts of a metrics.jsonl: `step`, `train_loss` and, where it was measured, `validation_loss`; unit:
     what both are in. Returns a Figure. ValueError: no records.
     """
@@ -46,6 +48,9 @@ def learning_curve_figure(records: Sequence[dict], title: str, unit: str = NATS)
     axes.plot(steps, losses, ".", color="tab:blue", alpha=0.25, markeredgewidth=0, label="training")
     axes.plot(steps, _smooth(losses), color="tab:blue", linewidth=2, label="training, smoothed")
     _draw_validation(figure, axes, records, unit)
+    _leave_out_first_fall(axes, steps)
+    if losses[0] > axes.get_ylim()[1]:
+        set_caption(figure, f"{figure.get_supxlabel()} The training loss comes down from {losses[0]:.3g}.".strip())
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     axes.set_xlabel("optimizer steps", fontsize=12)
@@ -59,8 +64,8 @@ def learning_curve_figure(records: Sequence[dict], title: str, unit: str = NATS)
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
-    """A centred running mean over about a fortieth of the curve; at the ends, over as much of it as there is."""
-    window = np.ones(1 + len(values) // 40)
+    """A centred running mean over about a fifteenth of the curve; at the ends, over as much of it as there is."""
+    window = np.ones(1 + len(values) // 15)
     return np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
 
 
@@ -76,15 +81,40 @@ def _draw_validation(figure: Figure, axes: Axes, records: Sequence[dict], unit: 
     set_caption(figure, f"Best validation loss at {best}{f', {loss:.3f} ' if unit == NATS else ' '}{unit}.")
 
 
+def _leave_out_first_fall(axes: Axes, steps: np.ndarray) -> None:
+    """End the loss axis, at the top, where all curves are after their first fall."""
+    begin = steps[0] + FIRST_FALL * (steps[-1] - steps[0])
+    points = np.concatenate([line.get_xydata() for line in axes.lines])  # (points, 2): step, loss
+    after = points[(points[:, 0] >= begin) & np.isfinite(points[:, 1]), 1]
+    if after.size and after.min() < after.max():
+        room = 0.05 * (after.max() - after.min())
+        axes.set_ylim(after.min() - room, after.max() + room)
+
+
 def _is_measured(record: dict) -> bool:
     """Whether there is a validation loss to draw: most records have none, and a run that diverged has no finite one."""
     loss = record.get("validation_loss")
     return loss is not None and np.isfinite(loss)
 
 
+class RoundPerplexities(Locator):
+    """Ticks at round perplexities on an axis of nats."""
+
+    def __call__(self) -> np.ndarray:
+        """The ticks' places, in nats."""
+        low, high = np.exp(np.clip(self.axis.get_view_interval(), -300, 300))  # a run that diverged has any loss
+        if high < 4 * low:  # equal steps, as 50, 60, 70: their logarithms are not too unequal
+            locator = MaxNLocator(7, steps=[1, 2, 5, 10])
+        else:
+            locator = LogLocator(subs=(1, 2, 5) if high < 1e4 * low else (1,))
+        ticks = locator.tick_values(low, high)
+        return np.log(ticks[ticks > 0])
+
+
 def _add_perplexity_axis(axes: Axes) -> None:
-    """Say on the right what the losses on the left are as perplexities: the same ticks, renamed to exp(nats)."""
+    """Say on the right what the losses on the left are as perplexities, exp(nats)."""
     right = axes.secondary_yaxis("right")
+    right.yaxis.set_major_locator(RoundPerplexities())
     right.yaxis.set_major_formatter(FuncFormatter(lambda nats, _: perplexity_text(nats)))
     right.set_ylabel("perplexity per token", fontsize=12)
     right.tick_params(labelsize=11)

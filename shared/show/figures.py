@@ -49,8 +49,13 @@ def new_figure(height: float, title: str, caption: str = "") -> Figure:
 
 
 def set_caption(figure: Figure, caption: str) -> None:
-    """Write the caption below the figure, in lines that fit."""
-    figure.supxlabel(textwrap.fill(caption, 96), x=0.01, ha="left", fontsize=10)
+    """Write the caption below the figure, each of its paragraphs in lines that fit."""
+    figure.supxlabel("\n".join(textwrap.fill(part, 82) for part in caption.split("\n")), x=0.01, ha="left", fontsize=12)
+
+
+def hatch_background(axes: Axes) -> None:
+    """Fill the axes with grey stripes, which show where a map is masked: no colour of a scale, and no bright spot."""
+    axes.patch.set(facecolor="0.78", edgecolor="0.62", hatch="////", linewidth=0)
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:

@@ -23,6 +23,7 @@ from shared.show.figures import (
     TOKENS_SHOWN,
     WIDTH,
     find_fonts,
+    hatch_background,
     new_figure,
     token_label,
     write_tokens,
@@ -30,35 +31,76 @@ from shared.show.figures import (
 
 ALIGNMENT_SHOWN = 60  # single characters are narrower than words
 PROMPT_LINE = "tab:red"
+LEGEND = "Hatched: may not be seen. Dot: the heaviest of the tokens before."
 
 
-def attention_figure(attention: ArrayLike, tokens: Sequence[str], prompt_length: int, title: str) -> Figure:
-    """Every head's attention map, under one large map of their mean; a single head is the large map alone.
+def attention_figure(
+    attention: ArrayLike,
+    seen: ArrayLike,
+    tokens: Sequence[str],
+    prompt_length: int,
+    title: str,
+    head: tuple[int, int] | None = None,
+    note: str = "",
+) -> Figure:
+    """One head's attention as a large map, over small maps of every head and of their mean; a single head is alone.
 
-    attention (L, H, T, T): weights from 0 to 1; a row sums to 1, or is all 0 where nothing may be seen.
-    tokens: T visible strings, of which the first `prompt_length` are the prompt. Returns a Figure.
-    ValueError: the shapes do not fit together, or a weight is not a number.
+    attention (L, H, T, T): weights from 0 to 1; a row sums to 1, or is all 0 where nothing may be seen. seen (T, T):
+    True where the model may look. tokens: T visible strings, of which the first `prompt_length` are the prompt. head:
+    layer and head, from 0, of the large map; by default the one that chooses most. note: what the caption begins with.
+    Returns a Figure. ValueError: the shapes do not fit together, or a weight is not a number.
     """
-    attention = np.asarray(attention, dtype=float)
+    attention, seen = np.asarray(attention, dtype=float), np.asarray(seen, dtype=bool)
     _check_map(attention, tokens, dimensions=4)
+    _check_map(seen, tokens, dimensions=2)
     layers, heads = attention.shape[:2]
-    caption = "Each row: how the model spread its attention right after reading that row's token. Blank: not yet read."
-    if not attention.diagonal(axis1=2, axis2=3).any():
-        caption += " The diagonal is 0: this attention looks only at what came before the token just read."
     single = layers * heads == 1
-    name = "" if single else f"mean of the {layers * heads} heads below"
-    small = (0, 0) if single else (layers, heads)
+    best = head_that_chooses_most(attention, seen)
+    layer, column = best if head is None else head
+    name = "" if single else f"layer {layer + 1}, head {column + 1}" + ": chooses most" * ((layer, column) == best)
+    caption = f"Each row: how the model spread its attention right after reading that row's token. {LEGEND}"
+    small = (0, 0) if single else (layers, heads + 1)
     scale = _colour_scale()
+    caption = "\n".join(filter(None, [note, caption]))
     figure, large, panels = _map_figure(small, title, caption, "attention weight", scale, tokens, prompt_length)
-    _draw_large_map(large, attention.mean(axis=(0, 1)), tokens, prompt_length, scale, name, "token looked at")
-    for (layer, head), axes in np.ndenumerate(panels):
-        _draw_map(axes, attention[layer, head], prompt_length, scale)
-        axes.set(xticks=[], yticks=[])
-        if layer == 0:
-            axes.set_title(f"head {head + 1}", fontsize=11)
-        if head == 0:
-            axes.set_ylabel(f"layer {layer + 1}", fontsize=11)
+    _draw_large_map(large, attention[layer, column], seen, tokens, prompt_length, scale, name, "token looked at")
+    if not single:
+        _draw_small_maps(panels, attention, seen, prompt_length, scale)
+        panels[layer, column].spines[:].set(color="black", linewidth=2)
     return figure
+
+
+def head_that_chooses_most(attention: np.ndarray, seen: np.ndarray) -> tuple[int, int]:
+    """(layer, head), from 0, of the map that is furthest from even: attention (L, H, T, T), seen (T, T).
+
+    The entropy of a row of equal weights is the logarithm of how many places may be seen. So a head is judged by its
+    rows' entropies as shares of that, from 0 (all weight on one place) to 1; the lowest mean wins. Of a row that sees
+    one place at most there is nothing to choose.
+    """
+    counts = seen.sum(-1)  # (T)
+    rows = counts > 1
+    if not rows.any():
+        return 0, 0
+    weights = attention[:, :, rows]  # (L, H, rows, T)
+    entropies = -(weights * np.log(np.where(weights > 0, weights, 1))).sum(-1)  # (L, H, rows)
+    evenness = (entropies / np.log(counts[rows])).mean(-1)  # (L, H)
+    layer, head = np.unravel_index(evenness.argmin(), evenness.shape)
+    return int(layer), int(head)
+
+
+def choosing_note(loss: float | None, loss_uniform: float | None, unit: str) -> str:
+    """How much of the loss on a text hangs on choosing: both in nats for each `unit`; "" where nothing was predicted.
+
+    >>> choosing_note(3.8, 3.92, "word")
+    'On this text choosing is worth 0.12 nats a word (3.92 with equal weights, 3.80 as trained).'
+    """
+    if loss is None or loss_uniform is None:
+        return ""
+    worth = round(loss_uniform, 2) - round(loss, 2)  # of the numbers that are shown, so that they fit together
+    return (
+        f"On this text choosing is worth {worth:.2f} nats a {unit} ({loss_uniform:.2f} with equal weights, {loss:.2f} "
+        "as trained)."
+    )
 
 
 def influence_figure(influence: ArrayLike, tokens: Sequence[str], prompt_length: int, title: str) -> Figure:
@@ -71,11 +113,11 @@ def influence_figure(influence: ArrayLike, tokens: Sequence[str], prompt_length:
     _check_map(influence, tokens, dimensions=2)
     caption = (
         "Each row: how much the prediction made after reading that row's token would change if one token's "
-        "embedding changed a little, as shares of 1. Blank: not yet read."
+        f"embedding changed a little, as shares of 1. {LEGEND}"
     )
     scale = _colour_scale()
     figure, large, _ = _map_figure((0, 0), title, caption, "share of influence", scale, tokens, prompt_length)
-    _draw_large_map(large, influence, tokens, prompt_length, scale, "", "token that mattered")
+    _draw_large_map(large, influence, _past(tokens), tokens, prompt_length, scale, "", "token that mattered")
     return figure
 
 
@@ -90,7 +132,7 @@ def influence_comparison_figure(maps: Mapping[str, ArrayLike], tokens: Sequence[
         _check_map(influence, tokens, dimensions=2)
     caption = (
         "Each row: how much the prediction made after reading that row's token would change with each token's "
-        "embedding, as shares of 1. Rows: token just read; columns: token that mattered. Blank: not yet read."
+        "embedding, as shares of 1. Rows: token just read; columns: token that mattered. Hatched: not yet read."
     )
     rows = -(-len(maps) // 2)
     figure = new_figure(1.6 + 3.9 * rows, "Influence", caption)
@@ -99,7 +141,7 @@ def influence_comparison_figure(maps: Mapping[str, ArrayLike], tokens: Sequence[
     _draw_colour_bar(figure, figure.add_subplot(areas[0]), "share of influence", scale)
     panels = areas[1].subgridspec(rows, 2).subplots(squeeze=False)
     for axes, name in zip(panels.flat, maps):
-        _draw_map(axes, maps[name], len(tokens), scale)
+        _draw_map(axes, maps[name], _past(tokens), len(tokens), scale)
         axes.set_title(name, fontsize=12)
     _label_outer_panels(panels, len(maps), tokens[-TOKENS_SHOWN:])
     return figure
@@ -108,7 +150,7 @@ def influence_comparison_figure(maps: Mapping[str, ArrayLike], tokens: Sequence[
 def alignment_figure(weights: ArrayLike, written: Sequence[str], read: Sequence[str], title: str) -> Figure:
     """Where a decoder looked in its source: a row for each symbol written, a column for each one read.
 
-    weights (T, S): from 0 to 1; a row that is all 0 is left blank: nothing was looked up for that symbol. written and
+    weights (T, S): from 0 to 1; a row that is all 0 is hatched: nothing was looked up for that symbol. written and
     read: T and S visible strings. Returns a Figure. ValueError: the shapes do not fit, or a weight is not a number.
     """
     weights = np.asarray(weights, dtype=float)
@@ -118,16 +160,17 @@ def alignment_figure(weights: ArrayLike, written: Sequence[str], read: Sequence[
     if max(weights.shape) > ALIGNMENT_SHOWN:
         caption += f" Showing the first {ALIGNMENT_SHOWN} symbols of each side."
         weights, written, read = (part[:ALIGNMENT_SHOWN] for part in (weights[:, :ALIGNMENT_SHOWN], written, read))
-    blank = ~weights.any(axis=1, keepdims=True) & np.ones(weights.shape, dtype=bool)
-    if blank.any():
-        caption += " White rows: nothing was looked up for that symbol."
+    unused = ~weights.any(axis=1, keepdims=True) & np.ones(weights.shape, dtype=bool)
+    if unused.any():
+        caption += " Hatched rows: nothing was looked up for that symbol."
     height = float(np.clip(WIDTH * len(written) / len(read), 2.5, 9.0))  # inches; about square cells
     figure = new_figure(1.9 + height, title, caption)
     areas = figure.add_gridspec(2, 1, height_ratios=[0.2, height])
     bar, axes = figure.add_subplot(areas[0]), figure.add_subplot(areas[1])
     scale = _colour_scale()
     _draw_colour_bar(figure, bar, "attention weight", scale)
-    axes.imshow(np.ma.array(weights, mask=blank), cmap=COLOUR_MAP, norm=scale, interpolation="nearest", aspect="auto")
+    hatch_background(axes)
+    axes.imshow(np.ma.array(weights, mask=unused), cmap=COLOUR_MAP, norm=scale, interpolation="nearest", aspect="auto")
     write_tokens(axes.xaxis, read)
     write_tokens(axes.yaxis, written)
     axes.tick_params(axis="x", rotation=0)
@@ -140,7 +183,7 @@ def _check_map(weights: np.ndarray, tokens: Sequence[str], dimensions: int) -> N
     """ValueError unless these are maps (..., T, T) of T tokens, and all numbers are finite."""
     if weights.ndim != dimensions or weights.shape[-2:] != (len(tokens), len(tokens)) or weights.size == 0:
         raise ValueError(f"a map of shape {weights.shape} does not fit {len(tokens)} tokens")
-    if not np.isfinite(weights).all():  # it would be drawn blank, as if not yet read
+    if not np.isfinite(weights).all():
         raise ValueError("a map holds values that are not finite numbers")
 
 
@@ -192,12 +235,16 @@ def _boundary(length: int, prompt_length: int) -> float | None:
     return cells - 0.5 if 0 < cells < min(length, TOKENS_SHOWN) else None
 
 
-def _draw_map(axes: Axes, weights: np.ndarray, prompt_length: int, scale: PowerNorm) -> None:
-    """Draw the last tokens of one map (T, T). What lies in a row's future stays blank: that is not a weight of 0."""
+def _past(tokens: Sequence[str]) -> np.ndarray:
+    """True for the token just read and all before it: (T, T)."""
+    return np.tri(len(tokens), dtype=bool)
+
+
+def _draw_map(axes: Axes, weights: np.ndarray, seen: np.ndarray, prompt_length: int, scale: PowerNorm) -> None:
+    """Draw the last tokens of one map (T, T). What may not be seen is hatched: that is not a weight of 0."""
     boundary = _boundary(len(weights), prompt_length)
-    weights = weights[-TOKENS_SHOWN:, -TOKENS_SHOWN:]
-    future = np.triu(np.ones(weights.shape, dtype=bool), k=1)
-    weights = np.ma.array(weights, mask=future)
+    weights = np.ma.array(weights, mask=~seen)[-TOKENS_SHOWN:, -TOKENS_SHOWN:]
+    hatch_background(axes)
     axes.imshow(weights, cmap=COLOUR_MAP, norm=scale, interpolation="nearest", origin="upper", aspect="equal")
     axes.spines[:].set_color("0.7")
     if boundary is not None:
@@ -205,9 +252,38 @@ def _draw_map(axes: Axes, weights: np.ndarray, prompt_length: int, scale: PowerN
         axes.axvline(boundary, color=PROMPT_LINE, linewidth=0.8)
 
 
+def _draw_small_maps(
+    panels: np.ndarray, attention: np.ndarray, seen: np.ndarray, prompt_length: int, scale: PowerNorm
+) -> None:
+    """Draw every head's map, layers down and heads across, and their mean beside the first row: panels (L, H + 1)."""
+    heads = attention.shape[1]
+    for (layer, column), axes in np.ndenumerate(panels):
+        if layer and column == heads:
+            axes.remove()
+            continue
+        weights = attention[layer, column] if column < heads else attention.mean(axis=(0, 1))
+        _draw_map(axes, weights, seen, prompt_length, scale)
+        axes.set(xticks=[], yticks=[])
+        if layer == 0:
+            axes.set_title(f"head {column + 1}" if column < heads else "mean", fontsize=11)
+        if column == 0:
+            axes.set_ylabel(f"layer {layer + 1}", fontsize=11)
+
+
+def _mark_heaviest(axes: Axes, weights: np.ndarray) -> None:
+    """A dot on the heaviest token of each row's past, as far as it is among those drawn; weights (T, T)."""
+    past = np.tril(weights, k=-1)
+    rows = np.flatnonzero(past.any(-1))
+    first = max(0, len(weights) - TOKENS_SHOWN)
+    places = np.stack([past[rows].argmax(-1), rows]) - first  # (2, rows): across, down
+    # White with a black edge: it is seen on dark cells and on bright ones.
+    axes.scatter(*places[:, places.min(0) >= 0], s=14, color="white", edgecolor="black", linewidth=0.8, zorder=2)
+
+
 def _draw_large_map(
     axes: Axes,
     weights: np.ndarray,
+    seen: np.ndarray,
     tokens: Sequence[str],
     prompt_length: int,
     scale: PowerNorm,
@@ -215,7 +291,8 @@ def _draw_large_map(
     column_name: str,
 ) -> None:
     """A map with every token written on both axes, at its position: two equal words are two rows and two columns."""
-    _draw_map(axes, weights, prompt_length, scale)
+    _draw_map(axes, weights, seen, prompt_length, scale)
+    _mark_heaviest(axes, weights)
     # The layout has given the map a nearly square room. Exactly square cells could push its labels out of sight.
     axes.set_aspect("auto")
     find_fonts("".join(tokens))

@@ -7,6 +7,7 @@ class Tokenizer:
     """What the three tokenizers have in common.
 
     name        "word", "char" or "bpe"
+    unit        what one token is called: "word", "character" or "piece"
     lossless    True when decode(encode(text)) is text; only then are bits per character defined
     unk_id      id of <unk>, the token that stands for every word out of the vocabulary, or None where there is none; a
                 sampler never generates it
@@ -15,6 +16,7 @@ class Tokenizer:
     """
 
     name: str
+    unit: str
     lossless = True
     unk_id: int | None = None
     newline_id: int

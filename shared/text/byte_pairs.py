@@ -32,6 +32,7 @@ class BPETokenizer(Tokenizer):
     """
 
     name = "bpe"
+    unit = "piece"
     newline_id = ord("\n")
 
     def __init__(self, merges: list[tuple[int, int]]) -> None:

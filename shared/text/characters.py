@@ -9,6 +9,7 @@ class CharTokenizer(Tokenizer):
     """One token a character: the smallest vocabulary and the longest sequences."""
 
     name = "char"
+    unit = "character"
 
     def __init__(self, characters: str) -> None:
         self.characters = characters

@@ -55,6 +55,7 @@ class WordTokenizer(Tokenizer):
     """
 
     name = "word"
+    unit = "word"
     lossless = False
     unk_id = 0
     newline_id = 1
