@@ -20,6 +20,7 @@ from shared.results import __main__ as results
 from shared.results import pages
 from shared.results.excerpts import first_speeches, front_scores, front_table, perplexities, runs_by_stage
 from shared.results.kept import file_name, kept_run, load_results, own_flags, shared_command, thin
+from shared.results.passage import PASSAGE, check_passage, draw
 from shared.results.picture import FINDING
 from shared.results.samples import nats_in_windows
 from shared.results.tables import gpu_tables, tables
@@ -607,3 +608,80 @@ def test_a_kept_benchmark_stands_below_the_results(root):
         STAGE, "9,000", "bfloat16", "6,000", "30%", "5,500", "1,500", "9,000", "700"
     ]  # fmt: skip
     assert "150 GFLOP/s" in costs and "training chooses float32." in costs
+
+
+# ------------------------------------------------------------------------------------- the chapters' pictures
+
+
+def test_the_passage_is_of_a_test_play_and_every_word_of_it_is_known():
+    corpus = load_corpus()
+    assert corpus.test.count(PASSAGE) == 1 and PASSAGE not in corpus.train + corpus.validation
+    tokenizer = TOKENIZERS["word"].train(corpus.train)
+    tokens = tokenizer.encode(PASSAGE)
+    assert 30 <= len(tokens) <= 36 and tokenizer.unk_id not in tokens
+    glyphs = [tokenizer.glyph(token) for token in tokens]
+    speakers = [glyph for glyph, colon in zip(glyphs, glyphs[1:]) if glyph.isupper() and colon == ":"]
+    assert len(speakers) > len(set(speakers)) > 1  # another one speaks, and a name returns
+
+
+@pytest.fixture
+def stage_root(finished, tmp_path):
+    """A repository's root in which that training is kept as the default run of the bundled words."""
+    kept = json.loads(results.keep(finished, "flags", tmp_path).read_text(encoding="utf-8"))
+    write_json(tmp_path / STAGE / "results" / "shakespeare-word-default-seed1.json", kept)
+    return tmp_path
+
+
+def test_a_chapters_pictures_are_drawn_from_a_kept_run_and_again_without_it(finished, stage_root):
+    pictures = draw([finished], stage_root)
+    assert {path.name for path in pictures} == {"influence.png", "learning_curve.png"}  # this stage has no attention
+    assert all(path.parent == stage_root / STAGE / "figures" for path in pictures)
+    before = [path.read_bytes() for path in pictures]
+    for path in pictures:
+        path.unlink()
+    assert draw([], stage_root) == pictures and [path.read_bytes() for path in pictures] == before
+
+
+def test_what_is_kept_of_the_passage_has_command_seed_and_machine_and_no_path_of_it(finished, stage_root):
+    draw([finished], stage_root)
+    text = (stage_root / STAGE / "results" / "passage.json").read_text(encoding="utf-8")
+    kept = json.loads(text)
+    assert kept["command"].startswith("python train.py") and kept["seed"] == 1 and kept["machine"]["torch"]
+    assert np.array(kept["influence"]).shape == (len(kept["tokens"]),) * 2 and kept["attention"] is None
+    assert str(finished.parent) not in text
+
+
+def test_pictures_of_an_older_run_than_the_one_kept_are_found(finished, stage_root):
+    draw([finished], stage_root)
+    check_passage(stage_root)
+    path = stage_root / STAGE / "results" / "shakespeare-word-default-seed1.json"
+    write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"validation": {"perplexity": 1.0}})
+    with pytest.raises(UserError, match="older run"):
+        check_passage(stage_root)
+
+
+def test_only_the_run_that_a_chapter_tells_of_is_drawn(finished, stage_root, tmp_path):
+    kept = stage_root / STAGE / "results" / "shakespeare-word-default-seed1.json"
+    run = json.loads(kept.read_text(encoding="utf-8"))
+    write_json(kept, run | {"validation": {"perplexity": 1.0}})
+    with pytest.raises(UserError, match="keep it first"):
+        draw([finished], stage_root)
+    kept.unlink()
+    with pytest.raises(UserError, match="keep it first"):
+        draw([finished], stage_root)
+    with pytest.raises(UserError, match="no finished run"):
+        draw([tmp_path], stage_root)
+    with pytest.raises(UserError, match="name the folders"):
+        draw([], stage_root)
+
+
+def test_attention_is_drawn_from_what_is_kept(tmp_path):
+    weights = np.tri(3) / np.arange(1, 4)[:, None]
+    attention = {"weights": [[weights.tolist()] * 2], "seen": np.tri(3).tolist(), "loss": 3.5, "loss_uniform": 4.0}
+    kept = {"seed": 1, "unit": "word", "tokens": ["To", "be", ","], "influence": weights.tolist()}
+    write_json(tmp_path / LAST / "results" / "passage.json", kept | {"attention": attention})
+    write_json(tmp_path / LAST / "results" / "shakespeare-word-default-seed1.json", run(stage=LAST))
+    pictures = {path.stem: Image.open(path).text for path in draw([], tmp_path)}
+    assert pictures.keys() == {"attention", "influence", "learning_curve"}
+    assert "choosing is worth 0.50 nats a word" in pictures["attention"]["Description"]
+    assert pictures["attention"]["Title"] == "Mini Transformer: where it looks"

@@ -2,6 +2,7 @@
 
     python -m shared.results keep model-02-lstm/checkpoints     copy a finished run into the stage's results/
     python -m shared.results keep comparison                    copy the front page's picture from a comparison
+    python -m shared.results draw model-02-lstm/checkpoints     draw a chapter's pictures of one passage for all stages
     python -m shared.results write                              write what stands between the markers in the pages
     python -m shared.results check                              complain if pages, files and defaults disagree
 
@@ -21,7 +22,7 @@ from shared.run.cli import ArgumentParser, read_flags, run_main
 def parse_flags() -> Namespace:
     """The command line."""
     parser = ArgumentParser(prog="python -m shared.results", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="keep | write | check")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="keep | draw | write | check")
     keeper = commands.add_parser("keep", help="copy a finished run into its stage's results/")
     keeper.add_argument(
         "out_dir", type=Path, help="the run's --out-dir, which by default is a stage's checkpoints/; or comparison/"
@@ -31,6 +32,14 @@ def parse_flags() -> Namespace:
         choices=PRESETS,
         default="default",
         help="what to call it; flags is for a run with flags of its own [default]",
+    )
+    drawer = commands.add_parser("draw", help="draw the chapters' pictures: each stage reads the same passage")
+    drawer.add_argument(
+        "out_dirs",
+        type=Path,
+        nargs="*",
+        metavar="OUT_DIR",
+        help="folders of runs that are kept; without any, all pictures are drawn again from what is kept",
     )
     commands.add_parser("write", help="write the results in the pages")
     commands.add_parser("check", help="exit with an error if the pages are not what the files say")
@@ -43,6 +52,7 @@ if __name__ == "__main__":
 from shared.errors import UserError
 from shared.results import labs
 from shared.results.pages import check, check_preset, write
+from shared.results.passage import draw
 from shared.results.picture import keep_gradient
 from shared.results.samples import WINDOW_LENGTH, nats_in_windows, write_sample
 from shared.run.records import read_json, read_records, write_json
@@ -51,10 +61,13 @@ from shared.stages import LABS, ROOT
 
 
 def main() -> None:
-    """Read the command line and do one of the three."""
+    """Read the command line and do one of the four."""
     flags = parse_flags()
     if flags.command == "keep":
         print(f"kept        {keep(flags.out_dir, flags.preset, ROOT).relative_to(ROOT)}")
+    elif flags.command == "draw":
+        for path in draw(flags.out_dirs, ROOT):
+            print(f"drawn       {path.relative_to(ROOT)}")
     else:
         {"write": write, "check": check}[flags.command](ROOT)
 

@@ -56,9 +56,9 @@ def kept_run(summary: dict, records: list[dict], preset: str, vocab_size: int, s
     }
 
 
-def rounded(value: float) -> float:
+def rounded(value: float, figures: int = 6) -> float:
     """Six figures: more than any reader of a learning curve can see."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    return float(f"{value:.{figures}g}") if isinstance(value, float) else value
 
 
 def thin(records: list[dict], limit: int = CURVE_POINTS) -> list[dict]:

@@ -9,6 +9,7 @@ from shared.errors import UserError
 from shared.results.excerpts import chapter, front_scores, front_table
 from shared.results.kept import file_name, load_results
 from shared.results.labs import lab_tables, load_lab_results
+from shared.results.passage import check_passage
 from shared.results.tables import beside_busy_programs, costs, gpu_tables, tables
 from shared.run.records import differing_setting, read_json, write_text
 from shared.stages import LABS, load_stage
@@ -94,6 +95,7 @@ def check(root: Path) -> None:
     for result in runs + counts:
         if result["corpus"]["name"] == "shakespeare" and result["corpus"]["sha256"] != bundled:
             raise UserError(f"data/shakespeare.txt has changed since this was run: {result['command']}; run it again")
+    check_passage(root)
     for path, before, after in updated_pages(root):
         if before != after:
             name = path.relative_to(root).as_posix()

@@ -50,7 +50,7 @@ def new_figure(height: float, title: str, caption: str = "") -> Figure:
 
 def set_caption(figure: Figure, caption: str) -> None:
     """Write the caption below the figure, each of its paragraphs in lines that fit."""
-    figure.supxlabel("\n".join(textwrap.fill(part, 82) for part in caption.split("\n")), x=0.01, ha="left", fontsize=12)
+    figure.supxlabel("\n".join(textwrap.fill(part, 96) for part in caption.split("\n")), x=0.01, ha="left", fontsize=11)
 
 
 def hatch_background(axes: Axes) -> None:

@@ -1,0 +1,130 @@
+"""The chapters' pictures: a kept default run of each stage reads one passage of a test play, and is drawn.
+
+All stages read the same text, so their maps can be laid beside each other. What was measured is kept beside the runs as
+passage.json, so that the pictures can be drawn again without the checkpoints.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from shared.errors import UserError
+from shared.measure.faithfulness import attention_on
+from shared.measure.influence import influence
+from shared.results.kept import rounded
+from shared.run.records import machine, read_json, write_text
+from shared.run.restore import restore_language_model
+from shared.show.curves import learning_curve_figure
+from shared.show.figures import save_figure
+from shared.show.maps import attention_figure, choosing_note, influence_figure
+from shared.stages import STAGES, stage_title
+
+# Twelfth Night, act 2, scene 4. Two speak, the first speaks again, and words come back: pains, sir, thy, pleasure.
+PASSAGE = """DUKE:
+There's for thy pains.
+
+CLOWN:
+No pains, sir; I take pleasure in singing, sir.
+
+DUKE:
+I'll pay thy pleasure"""
+KEPT = "passage.json"
+
+# What a chapter found in a picture of its stage; without a finding, the title says what is drawn.
+FINDINGS: dict[tuple[str, str], str] = {}
+
+
+def measure_passage(out_dir: Path, root: Path) -> str:
+    """Let a finished run read the passage, and keep what it looked at and what mattered to it -> its stage.
+
+    UserError: no finished run, or not the one whose default run is kept: chapter and pictures would be of two.
+    """
+    if not (out_dir / "summary.json").is_file():
+        raise UserError(f"there is no finished run in {out_dir}; give the --out-dir of a training that came to its end")
+    summary = read_json(out_dir / "summary.json")
+    stage, seed = summary["stage"], summary["settings"]["seed"]
+    path = kept_default(root, stage, seed)
+    run = read_json(path) if path.is_file() else {}
+    if run.get("validation", {}) != summary.get("validation"):
+        raise UserError(
+            f"the run in {out_dir} is none of the kept default runs; keep it first: python -m shared.results keep"
+        )
+    model, tokenizer, _ = restore_language_model(out_dir / "best.pt")
+    tokens = torch.tensor(tokenizer.encode(PASSAGE))  # (T)
+    attention = attention_on(model, tokens)
+    kept = {
+        "command": run["command"],
+        "stage": stage,
+        "seed": seed,
+        "machine": machine(),
+        "validation": run["validation"],
+        "text": PASSAGE,
+        "unit": tokenizer.unit,
+        "tokens": [tokenizer.glyph(token) for token in tokens.tolist()],
+        "influence": influence(model, tokens),
+        "attention": attention and asdict(attention),
+    }
+    # On one line, since it is mostly numbers: 20,000 of them in stage 4.
+    write_text(root / stage / "results" / KEPT, json.dumps(kept, default=lambda tensor: plain(tensor.tolist())) + "\n")
+    return stage
+
+
+def kept_default(root: Path, stage: str, seed: int) -> Path:
+    """Where the default run of this seed is kept."""
+    return root / stage / "results" / f"shakespeare-word-default-seed{seed}.json"
+
+
+def check_passage(root: Path) -> None:
+    """UserError where a stage's pictures are of another run than the one that is kept now."""
+    for stage in STAGES:
+        path = root / stage / "results" / KEPT
+        if path.is_file():
+            kept = read_json(path)
+            if kept["validation"] != read_json(kept_default(root, stage, kept["seed"]))["validation"]:
+                raise UserError(
+                    f"the pictures of {stage} are of an older run; run: python -m shared.results draw, with the folder "
+                    "of the run that is kept"
+                )
+
+
+def plain(values: list | float | bool) -> list | float | bool:
+    """Nested lists of numbers, to as many figures as can be seen."""
+    return [plain(value) for value in values] if isinstance(values, list) else rounded(values, 3)
+
+
+def draw_passage(stage: str, root: Path) -> list[Path]:
+    """Draw a chapter's pictures from what is kept: its maps of the passage, and the learning curve of that run."""
+    kept = read_json(root / stage / "results" / KEPT)
+    run = read_json(kept_default(root, stage, kept["seed"]))
+    tokens, attention, name = kept["tokens"], kept["attention"], stage_title(stage)
+
+    def title(picture: str, description: str) -> str:
+        return FINDINGS.get((stage, picture), f"{name}: {description}")
+
+    what = title("influence", "what its next guess hangs on")
+    figures = {
+        "learning_curve": learning_curve_figure(run["curve"], title("learning_curve", "loss while training")),
+        "influence": influence_figure(kept["influence"], tokens, len(tokens), what),
+    }
+    if attention:
+        note = choosing_note(attention["loss"], attention["loss_uniform"], kept["unit"])
+        what = title("attention", "where it looks")
+        figures["attention"] = attention_figure(
+            attention["weights"], attention["seen"], tokens, len(tokens), what, note=note
+        )
+    paths = {picture: root / stage / "figures" / f"{picture}.png" for picture in figures}
+    for picture, figure in figures.items():
+        paths[picture].parent.mkdir(parents=True, exist_ok=True)
+        save_figure(figure, paths[picture])
+    return list(paths.values())
+
+
+def draw(out_dirs: list[Path], root: Path) -> list[Path]:
+    """Draw the chapters of these runs' stages; without runs, all chapters from what is kept -> the pictures."""
+    stages = [measure_passage(out_dir, root) for out_dir in out_dirs]
+    stages = stages or [stage for stage in STAGES if (root / stage / "results" / KEPT).is_file()]
+    if not stages:
+        raise UserError("no stage has read the passage yet; name the folders of finished runs")
+    return [path for stage in stages for path in draw_passage(stage, root)]
