@@ -215,6 +215,7 @@ def draw_maps(
     figures = {}
     if attention := attention_on(model, tokens):
         note = choosing_note(attention.loss, attention.loss_uniform, tokenizer.unit)
+        note += " The continuation is its own: on a text by others it may be worth less."
         figures["attention.png"] = attention_figure(
             attention.weights, attention.seen, glyphs, prompt_length, f"{title}: where it looks", head, note
         )
