@@ -49,7 +49,7 @@ def measure_passage(out_dir: Path, root: Path) -> str:
     run = read_json(path) if path.is_file() else {}
     if run.get("validation", {}) != summary.get("validation"):
         raise UserError(
-            f"the run in {out_dir} is none of the kept default runs; keep it first: python -m shared.results keep {out_dir}"
+            f"{out_dir} holds none of the kept default runs; keep it first: python -m shared.results keep {out_dir}"
         )
     model, tokenizer, _ = restore_language_model(out_dir / "best.pt")
     tokens = torch.tensor(tokenizer.encode(PASSAGE))  # (T)
