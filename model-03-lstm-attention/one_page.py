@@ -1,4 +1,4 @@
-"""Stage 3 on one page: an LSTM with attention. It can look back at every state that it has been in.
+"""Stage 3 on one page: an LSTM with attention. It can look back, and ask what followed a state like its own.
 
 `python one_page.py` teaches it Shakespeare, character by character. The four pages differ in the model alone: diff two.
 The big sister is model.py (with shared/): all that a serious run needs. B batch, T time, H hidden size, V vocabulary.
@@ -49,8 +49,8 @@ class Model(nn.Module):
             h = o.sigmoid() * c.tanh()  # show a part of the memory
             states.append(h)
         past, states = torch.stack(past, dim=1), torch.stack(states, dim=1)  # (B, T, H): h_0 ... and h_1 ...
-        # A state asks those before it, not itself: it would find there what it has already, and look no further.
-        context = attend(self.query(states), self.key(past), self.value(past))  # (B, T, H)
+        # A state asks: after states like mine, what came? So the key of a place is the state before its character.
+        context = attend(self.query(states), self.key(past), self.value(x))  # (B, T, H)
         x = torch.tanh(self.combine(torch.cat([states, context], dim=-1)))  # (B, T, H)
         return self.output(x)  # (B, T, V)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from shared.model.attention import attend
 from shared.model.language_model import LanguageModel, State
-from shared.model.window import fused_attend, sliding_window
+from shared.model.window import fused_attend, sliding_window, weights_map
 
 Cache = tuple[Tensor, Tensor]  # a layer's keys and values, (B, heads, P, D) each
 Rotation = tuple[Tensor, Tensor]  # cosine and sine, (T, D / 2) each
@@ -79,6 +79,7 @@ class SelfAttention(nn.Module):
 
         attention = attend if return_weights else fused_attend
         x, weights = sliding_window(attention, q, k, v, self.context_length, return_weights=return_weights)
+        weights = weights_map(weights, k.size(2)) if return_weights else None  # (B, heads, T, P + T)
         x = x.transpose(1, 2).flatten(2)  # (B, T, E): the heads side by side again
         return self.output(x), new_cache, weights
 

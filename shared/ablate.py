@@ -62,8 +62,10 @@ from torch.optim import Muon, Optimizer
 
 from shared.errors import UserError
 from shared.measure.evaluation import evaluate
-from shared.model.language_model import LanguageModel
-from shared.model.output import TiedOutput
+from shared.model.attention import attend
+from shared.model.copying import CopyingOutput, Pointing
+from shared.model.language_model import LanguageModel, State, map_tensors
+from shared.model.window import last_places, sliding_window
 from shared.run.device import choose_device, choose_precision, prepare_process
 from shared.run.experiment import loop_settings, probe
 from shared.run.language_modeling import language_task, trial_step
@@ -98,7 +100,7 @@ def untie(model: LanguageModel) -> None:
     """Give the output layer a table of its own, which begins as a copy of the embedding's."""
     own = nn.Embedding(*model.embedding.weight.shape)
     own.load_state_dict(model.embedding.state_dict())
-    model.output = TiedOutput(own)
+    model.output = type(model.output)(own)
 
 
 def lock_dropout(model: LanguageModel) -> None:
@@ -115,6 +117,55 @@ def muon_in_bfloat16(model: nn.Module, settings: dict) -> list[Optimizer]:
     group = muon.param_groups[0]
     theirs = Muon(group["params"], group["lr"], group["weight_decay"], adjust_lr_fn="match_rms_adamw")
     return [theirs, adamw]
+
+
+def never_copy(model: LanguageModel) -> None:
+    """Take the gate off a model that copies: its output layer alone has the say."""
+    model.output.mix = lambda written, copied, gate: written
+
+
+def give_states(model: LanguageModel) -> None:
+    """A place of the text gives the state that has read its word, and not the word's vector."""
+    model.places = lambda states, before, embedded: (before, states)
+
+
+def look_at_states(model: LanguageModel) -> None:
+    """Attention as in translation (Luong et al. 2015): past states are both key and value, and nothing is copied."""
+    never_copy(model)
+    model.places = lambda states, before, embedded: (before, before)
+
+
+class Pointer(nn.Module):
+    """Scores the places of a window, for a model that has no attention over words: the state from before each word
+    is its key."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.query, self.key = (nn.Linear(size, size, bias=False) for _ in range(2))
+
+    def forward(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """As `attend`, with projected queries and keys."""
+        return attend(self.query(queries), self.key(keys), values, mask)
+
+
+def let_copy(model: LanguageModel, window: int = 64) -> None:
+    """Put a pointer and stage 3's copy gate on top of a model without: words of the last `window` may be copied."""
+    model.pointer = Pointer(model.embedding.embedding_dim)
+    model.output = CopyingOutput(model.embedding)
+    read = model.features
+
+    def features(tokens: Tensor, state: State, return_attention: bool) -> tuple[Pointing, State, Tensor | None]:
+        inner, memory = state or (None, None)
+        x, inner, attention = read(tokens, inner, return_attention)
+        last, keys, words = memory or (torch.zeros_like(x[:, :1]), x[:, :0], tokens[:, :0])
+        keys = torch.cat([keys, last, x[:, :-1]], dim=1)[:, -(window + tokens.size(1)) :]
+        words = torch.cat([words, tokens], dim=1)[:, -(window + tokens.size(1)) :]
+        _, weights = sliding_window(model.pointer, x, keys, keys, window, return_weights=True)
+        pointing = Pointing(x, weights, last_places(words, tokens.size(1), weights.size(-1)))
+        return pointing, (inner, (x[:, -1:], keys[:, -window:], words[:, -window:])), attention
+
+    model.features = features
+    model.carry = lambda state: map_tensors(Tensor.detach, state)
 
 
 def leave(model: LanguageModel) -> None:
@@ -135,6 +186,13 @@ class Variant:
     optimizers: Callable[[nn.Module, dict], list[Optimizer]] = optimizers_for
     carried: bool = True
     shares: dict[str, float] = field(default_factory=dict)
+    only_with: str = ""
+    only_without: str = ""
+
+    def suits(self, recipe: dict) -> bool:
+        """Can a stage with these settings be so changed?"""
+        names = self.settings.keys() | {self.only_with} - {""}
+        return names <= recipe.keys() and self.only_without not in recipe
 
     def changed(self, recipe: dict) -> dict:
         """The recipe's settings as this variant has them."""
@@ -178,8 +236,16 @@ VARIANTS = {
     "half the batch, twice the steps": Variant(shares=dict(batch_size=0.5, max_steps=2)),
     "half the hidden size, twice the steps": Variant(shares=dict(hidden_size=0.5, max_steps=2)),
     "1.5 times the hidden size, .6 of the steps": Variant(shares=dict(hidden_size=1.5, max_steps=0.6)),
-    # What only one stage has.
-    "a memory of 256 states": Variant(dict(memory_length=256)),
+    # What only one stage has, and what the others would gain by it.
+    "nothing copied": Variant(change=never_copy, only_with="memory_length"),
+    "places give states": Variant(change=give_states, only_with="memory_length"),
+    "past states as keys and values, nothing copied": Variant(change=look_at_states, only_with="memory_length"),
+    "one head": Variant(dict(memory_length=64, num_heads=1)),
+    "additive attention": Variant(dict(attention="additive")),
+    "dot product of bare states": Variant(dict(attention="dot")),
+    "a memory of 16 places": Variant(dict(memory_length=16)),
+    "a memory of 256 places": Variant(dict(memory_length=256)),
+    "words copied from the last 64": Variant(change=let_copy, only_without="memory_length"),
     "sinusoidal positions": Variant(dict(positions="sinusoidal")),
     "learned positions": Variant(dict(positions="learned")),
 }
@@ -190,7 +256,7 @@ def fitting(recipe: dict) -> dict[str, Variant]:
     found, trainings = {}, []
     for name, variant in VARIANTS.items():
         training = replace(variant, settings=variant.changed(recipe), shares={})  # all that matters, its name apart
-        if variant.settings.keys() <= recipe.keys() and training not in trainings:
+        if variant.suits(recipe) and training not in trainings:
             found[name] = variant
             trainings.append(training)
     return found

@@ -22,7 +22,7 @@ from shared.model.attention import (
     masked_softmax,
     padding_mask,
 )
-from shared.model.window import fused_attend, sliding_window
+from shared.model.window import fused_attend, last_places, sliding_window, weights_map
 
 SIZE = 6
 KINDS = {
@@ -189,14 +189,6 @@ def test_multi_head_attention_is_torchs_own(causal, num_queries, num_keys, paddi
     close(our_weights, their_weights)
 
 
-@every_kind
-def test_a_first_token_that_must_not_see_itself_gets_zeros(kind):
-    attention, x = build(kind), randn(2, 1, SIZE)
-    context, weights = sliding_window(attention, x, x, x, window=3, see_self=False, return_weights=True)
-    assert context.shape == (2, 1, SIZE) and context.count_nonzero() == 0
-    assert weights.shape[-2:] == (1, 1) and weights.count_nonzero() == 0
-
-
 def test_multi_head_attention_refuses_heads_that_do_not_divide_its_size():
     with pytest.raises(ValueError, match="multiple"):
         MultiHeadAttention(query_size=8, key_size=8, num_heads=3)
@@ -256,11 +248,9 @@ def test_a_batch_as_large_as_its_texts_are_long_does_not_mix_them(kind):
 
 
 # ------------------------------------------------------------------------------------------------------- sliding window
-def band(num_queries, past, window, see_self):
+def band(num_queries, past, window):
     """The window's mask, pair by pair."""
-    rows = [
-        [past + q - s - (not see_self) in range(window) for s in range(past + num_queries)] for q in range(num_queries)
-    ]
+    rows = [[past + q - s in range(window) for s in range(past + num_queries)] for q in range(num_queries)]
     return torch.tensor(rows)
 
 
@@ -271,19 +261,19 @@ def band(num_queries, past, window, see_self):
     past=st.integers(0, 12),
     window=st.integers(1, 15),
     block_size=st.integers(1, 8),
-    see_self=st.booleans(),
 )
-def test_a_sliding_window_is_full_attention_with_a_banded_mask(kind, num_queries, past, window, block_size, see_self):
+def test_a_sliding_window_is_full_attention_with_a_banded_mask(kind, num_queries, past, window, block_size):
     attention, results = build(kind), []
-    mask = band(num_queries, past, window, see_self)
+    mask = band(num_queries, past, window)
     for in_blocks in (True, False):
         queries = randn(2, num_queries, SIZE).requires_grad_()
         keys, values = (randn(2, past + num_queries, SIZE, seed=seed).requires_grad_() for seed in (2, 3))
         if in_blocks:
             context, weights = sliding_window(
-                attention, queries, keys, values, window, see_self, return_weights=True, block_size=block_size
+                attention, queries, keys, values, window, return_weights=True, block_size=block_size
             )
-            unasked, nothing = sliding_window(attention, queries, keys, values, window, see_self, block_size=block_size)
+            weights = weights_map(weights, past + num_queries)
+            unasked, nothing = sliding_window(attention, queries, keys, values, window, block_size=block_size)
             assert nothing is None
             close(unasked, context)
         else:
@@ -293,6 +283,18 @@ def test_a_sliding_window_is_full_attention_with_a_banded_mask(kind, num_queries
         results.append([context, weights, *gradients])
     for blocks, whole in zip(*results, strict=True):
         close(blocks, whole)
+
+
+@pytest.mark.parametrize("num_queries, past, window", [(1, 0, 4), (3, 0, 2), (3, 5, 2), (2, 1, 9), (4, 4, 4)])
+def test_what_stands_in_a_window_is_what_its_weights_are_of(num_queries, past, window):
+    """Laid out over the text, place s of every window is column s of the map; a window ends with its own place."""
+    numbers = torch.arange(1, past + num_queries + 1)[None]  # (1, Tk): no place is 0
+    places = last_places(numbers, num_queries, window)
+    for q, row in enumerate(places[0].tolist()):
+        end = past + q + 1
+        assert row == [0] * (window - end) + list(range(max(1, end - window + 1), end + 1))
+    spread = weights_map(places.float(), past + num_queries)  # each number as the weight of its own place
+    assert torch.equal(spread[0], numbers * band(num_queries, past, window))
 
 
 # --------------------------------------------------------------------------------------------------------------- memory
@@ -338,7 +340,13 @@ def test_the_memory_meter_knows_what_a_plain_sum_of_squares_needs():
 @every_kind
 def test_memory_of_forward_and_backward_grows_with_the_length_and_not_with_its_square(kind):
     module = build(kind, torch.float32)
-    assert grows_linearly(lambda x, window: sliding_window(module, x, x, x, window, see_self=False))
+    assert grows_linearly(lambda x, window: sliding_window(module, x, x, x, window))
+
+
+@every_kind
+def test_so_does_memory_where_the_weights_of_every_window_are_kept(kind):
+    module = build(kind, torch.float32)
+    assert grows_linearly(lambda x, window: sliding_window(module, x, x, x, window, return_weights=True))
 
 
 def test_memory_grows_with_the_length_where_the_window_is_the_whole_text():

@@ -182,13 +182,21 @@ def test_a_checkpoint_of_another_stage_is_refused_where_the_stage_matters(tmp_pa
 
 
 def test_a_checkpoint_from_before_there_was_a_format_number_still_writes_text():
-    """tests/kept/format-1.pt: stage 3 after four steps, by an older version of this course."""
+    """tests/kept/format-1.pt: stage 2 after four steps, by an older version of this course."""
     path = Path(__file__).parent / "kept" / "format-1.pt"
     assert "format" not in torch.load(path, weights_only=True)
     model, tokenizer, saved = restore_language_model(path)
     steps = generate(model, tokenizer.encode("To be"), temperature=0.0)
-    assert saved["stage"] == "model-03-lstm-attention"
-    assert tokenizer.decode([next(steps).item() for _ in range(8)]) == "yyyyyyyy"  # so the older version went on
+    assert saved["stage"] == "model-02-lstm"
+    assert tokenizer.decode([next(steps).item() for _ in range(8)]) == "RRFFRFRF"  # so the older version went on
+
+
+def test_a_checkpoint_from_before_a_stage_was_changed_is_refused_in_one_line():
+    """tests/kept/format-1-stage-3.pt: from when stage 3 looked at its states alone and copied nothing."""
+    with pytest.raises(
+        UserError, match="this AttentionLSTM was saved by an older version of the course; train it again"
+    ):
+        restore_language_model(Path(__file__).parent / "kept" / "format-1-stage-3.pt")
 
 
 @pytest.mark.parametrize("number", [FORMAT + 1, 0, "2", None])

@@ -212,7 +212,7 @@ def test_the_state_carried_has_the_size_of_its_tensors(compared, stage, length):
     numbers = {
         STAGE_1: layers * hidden,
         STAGE_2: layers * 2 * hidden,
-        STAGE_3: layers * 2 * hidden + min(length, settings.get("memory_length", 0)) * hidden,
+        STAGE_3: layers * 2 * hidden + min(length, settings.get("memory_length", 0)) * (2 * hidden + 2),
         STAGE_4: layers * 2 * hidden * min(length, settings["context_length"] - 1),
     }[stage]
     assert of(compared.results["table"], stage)["state_bytes"][str(length)] == 4 * numbers

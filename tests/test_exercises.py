@@ -36,7 +36,7 @@ ALL = [(stage, name) for stage in STAGES for name in checks(stage)]
 def test_exercises_checks_and_solutions_are_of_the_same_functions(stage):
     starters, solutions = functions(part(stage, "exercises")), functions(part(stage, "solutions"))
     assert list(checks(stage)) == list(starters) == list(solutions)
-    assert len(starters) == 4
+    assert len(starters) in (4, 5)
     for name, starter in starters.items():
         assert inspect.signature(starter) == inspect.signature(solutions[name])
 
@@ -248,23 +248,39 @@ def additive_scores_with_the_same_matrix(queries, keys, w, u, v):
     return part("model-03-lstm-attention", "solutions").additive_scores(queries, keys, w, w, v)
 
 
-def memory_mask_with_itself(num_queries, num_past, window):
+def memory_mask_without_its_own_place(num_queries, num_past, window):
     steps_back = torch.arange(num_past, num_past + num_queries)[:, None] - torch.arange(num_past + num_queries)
-    return (steps_back >= 0) & (steps_back < window)
+    return (steps_back >= 1) & (steps_back <= window)
 
 
-def memory_mask_short_by_one(num_queries, num_past, window):
+def memory_mask_long_by_one(num_queries, num_past, window):
     steps_back = torch.arange(num_past, num_past + num_queries)[:, None] - torch.arange(num_past + num_queries)
-    return (steps_back >= 1) & (steps_back < window)
+    return (steps_back >= 0) & (steps_back <= window)
 
 
 def memory_mask_without_the_past(num_queries, num_past, window):
     steps_back = torch.arange(num_queries)[:, None] - torch.arange(num_past + num_queries)
-    return (steps_back >= 1) & (steps_back <= window)
+    return (steps_back >= 0) & (steps_back < window)
 
 
 def memory_mask_of_numbers(num_queries, num_past, window):
     return part("model-03-lstm-attention", "solutions").memory_mask(num_queries, num_past, window).float()
+
+
+def mix_in_copies_of_one_place(written, gate, weights, words):
+    """Of a word that stands in several places, the weight of one."""
+    copied = torch.zeros_like(written).scatter_(-1, words[:, None].expand_as(weights), weights)
+    return (1 - gate[..., None]) * written + gate[..., None] * copied
+
+
+def mix_in_copies_with_the_gate_reversed(written, gate, weights, words):
+    return part("model-03-lstm-attention", "solutions").mix_in_copies(written, 1 - gate, weights, words)
+
+
+def mix_in_copies_on_top(written, gate, weights, words):
+    """What is copied is added, and nothing taken away for it."""
+    copied = torch.zeros_like(written).scatter_add_(-1, words[:, None].expand_as(weights), weights)
+    return written + gate[..., None] * copied
 
 
 def peeks_never(model, tokens, vocab_size):
@@ -435,10 +451,13 @@ MISTAKES = [
     (ATTENTION, "attend", attend_over_the_queries, "all keys seen, weights"),
     (ATTENTION, "additive_scores", additive_scores_transposed, "shape (2, 3, 5) is expected, and not (2, 5, 3)"),
     (ATTENTION, "additive_scores", additive_scores_with_the_same_matrix, "beside a loop over all pairs"),
-    (ATTENTION, "memory_mask", memory_mask_with_itself, "a window of 2: 0 is expected, and not 1, at [0, 1]"),
-    (ATTENTION, "memory_mask", memory_mask_short_by_one, "a window of 2: 1 is expected, and not 0, at [1, 0]"),
-    (ATTENTION, "memory_mask", memory_mask_without_the_past, "a window of 2: 1 is expected, and not 0, at [0, 0]"),
+    (ATTENTION, "memory_mask", memory_mask_without_its_own_place, "a window of 2: 1 is expected, and not 0, at [0, 1]"),
+    (ATTENTION, "memory_mask", memory_mask_long_by_one, "a window of 2: 0 is expected, and not 1, at [1, 0]"),
+    (ATTENTION, "memory_mask", memory_mask_without_the_past, "a window of 2: 1 is expected, and not 0, at [0, 1]"),
     (ATTENTION, "memory_mask", memory_mask_of_numbers, "torch.bool is expected, and not torch.float32"),
+    (ATTENTION, "mix_in_copies", mix_in_copies_of_one_place, "beside a loop over all places"),
+    (ATTENTION, "mix_in_copies", mix_in_copies_with_the_gate_reversed, "beside a loop over all places"),
+    (ATTENTION, "mix_in_copies", mix_in_copies_on_top, "beside a loop over all places"),
     (ATTENTION, "peeks", peeks_never, "the mean of the whole text goes free"),
     (ATTENTION, "peeks", peeks_always, "is accused"),
     (ATTENTION, "peeks", peeks_at_the_last_token_only, "the next token goes free"),

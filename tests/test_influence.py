@@ -87,10 +87,10 @@ def test_a_text_of_one_token_has_one_row():
 
 @pytest.mark.parametrize("name", WITH_ATTENTION)
 def test_influence_is_not_attention(name):
-    """Stage 3 never attends to the token just read, and a head may ignore what still matters by another way."""
+    """What attention ignores may still matter by another way: in stage 3 the recurrent one, in stage 4 the residual."""
     model, tokens = small(name), random_tokens(LENGTH)
     weights = model(tokens[None], return_attention=True)[2][0].mean((0, 1))
-    assert (influence(model, tokens) - weights).abs().max() > 0.05
+    assert (influence(model, tokens) - weights).abs().max() > 0.01
 
 
 def test_the_token_predicted_is_the_one_that_followed():

@@ -53,9 +53,20 @@ def check_memory_mask(memory_mask: Callable) -> None:
         wanted = torch.zeros(num_queries, num_past + num_queries, dtype=torch.bool)
         for query in range(num_queries):
             own = num_past + query
-            wanted[query, max(0, own - window) : own] = True
-        told = f"{num_queries} queries, {num_past} past states, a window of {window}"
+            wanted[query, max(0, own + 1 - window) : own + 1] = True
+        told = f"{num_queries} queries, {num_past} past places, a window of {window}"
         expect_close(memory_mask(num_queries, num_past, window), wanted, told)
+
+
+def check_mix_in_copies(mix_in_copies: Callable) -> None:
+    torch.manual_seed(0)
+    written = torch.randn(2, 3, 6).softmax(-1)
+    gate, weights = torch.rand(2, 3), torch.randn(2, 3, 5).softmax(-1)
+    words = torch.tensor([[4, 1, 4, 0, 4], [2, 2, 3, 5, 3]])  # some stand in several places
+    wanted = (1 - gate[..., None]) * written
+    for b, t, k in torch.cartesian_prod(torch.arange(2), torch.arange(3), torch.arange(5)).tolist():
+        wanted[b, t, words[b, k]] += gate[b, t] * weights[b, t, k]
+    expect_close(mix_in_copies(written, gate, weights, words), wanted, "beside a loop over all places")
 
 
 def check_peeks(peeks: Callable) -> None:
@@ -99,4 +110,6 @@ def check_peeks(peeks: Callable) -> None:
 
 
 if __name__ == "__main__":
-    run_main(lambda: main(__file__, check_attend, check_additive_scores, check_memory_mask, check_peeks))
+    run_main(
+        lambda: main(__file__, check_attend, check_additive_scores, check_memory_mask, check_mix_in_copies, check_peeks)
+    )

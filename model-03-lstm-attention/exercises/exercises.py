@@ -1,4 +1,4 @@
-"""Four functions to write. `python check.py` makes a copy, answers.py, for you to write in, and says which are right.
+"""Five functions to write. `python check.py` makes a copy, answers.py, for you to write in, and says which are right.
 
 B batch, Tq queries, Tk keys, D their size, A additive attention's inner size, V vocabulary
 """
@@ -30,21 +30,32 @@ def additive_scores(queries: Tensor, keys: Tensor, w: Tensor, u: Tensor, v: Tens
 
 
 def memory_mask(num_queries: int, num_past: int, window: int) -> Tensor:
-    """Exercise 3. Which states may each query see? The `window` states just before its own, and its own not.
+    """Exercise 3. Which places of the text may each query see? Its own, and those before it: `window` in all.
 
-    The keys are `num_past` states of the chunk before, and then the states of the queries themselves.
-    -> (num_queries, num_past + num_queries) bool, True where a query may see a state
+    The keys are `num_past` places of the chunk before, and then the places of the queries themselves.
+    -> (num_queries, num_past + num_queries) bool, True where a query may see a place
 
-    Three queries, one past state, a window of two:
-        [[1, 0, 0, 0],
-         [1, 1, 0, 0],
-         [0, 1, 1, 0]]
+    Three queries, one past place, a window of two:
+        [[1, 1, 0, 0],
+         [0, 1, 1, 0],
+         [0, 0, 1, 1]]
+    """
+    raise NotImplementedError
+
+
+def mix_in_copies(written: Tensor, gate: Tensor, weights: Tensor, words: Tensor) -> Tensor:
+    """Exercise 4. The next word's probabilities where a model may also copy: (1 - g) * written + g * copied.
+
+    The probability that a word is copied is the sum of the weights of all places where it stands.
+
+    written (B, T, V) probabilities, gate (B, T) g from 0 to 1, weights (B, T, Tk) summing to 1, words (B, Tk) their ids
+    -> (B, T, V) probabilities
     """
     raise NotImplementedError
 
 
 def peeks(model: Callable[[Tensor], Tensor], tokens: Tensor, vocab_size: int) -> bool:
-    """Exercise 4. Does a model look into the future? True if any logit changes by more than a millionth when a token
+    """Exercise 5. Does a model look into the future? True if any logit changes by more than a millionth when a token
     that stands later in the text is another one.
 
     model: tokens (B, T) -> logits (B, T, V); tokens (1, T), a text to try it on; ids go from 0 to vocab_size - 1

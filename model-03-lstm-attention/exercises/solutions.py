@@ -24,9 +24,15 @@ def additive_scores(queries: Tensor, keys: Tensor, w: Tensor, u: Tensor, v: Tens
 
 
 def memory_mask(num_queries: int, num_past: int, window: int) -> Tensor:
-    own = torch.arange(num_past, num_past + num_queries)  # where among the keys each query's own state stands
+    own = torch.arange(num_past, num_past + num_queries)  # where among the keys each query's own place stands
     steps_back = own[:, None] - torch.arange(num_past + num_queries)
-    return (steps_back >= 1) & (steps_back <= window)
+    return (steps_back >= 0) & (steps_back < window)
+
+
+def mix_in_copies(written: Tensor, gate: Tensor, weights: Tensor, words: Tensor) -> Tensor:
+    # scatter_add_ puts each weight where its word's id says, and adds up what lands in one place.
+    copied = torch.zeros_like(written).scatter_add_(-1, words[:, None].expand_as(weights), weights)
+    return (1 - gate[..., None]) * written + gate[..., None] * copied
 
 
 def peeks(model: Callable[[Tensor], Tensor], tokens: Tensor, vocab_size: int) -> bool:

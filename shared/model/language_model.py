@@ -94,8 +94,8 @@ class LanguageModel(nn.Module):
         tokens, targets (B, T) -> the sum, or (B, T) with reduction="none"; and the state.
         """
         features, state, _ = self.features(tokens, state, return_attention=False)  # (B, T, E)
-        nats = self.output.loss(features.flatten(0, 1), targets.flatten())  # (B * T)
-        return nats.sum() if reduction == "sum" else nats.view(targets.shape), state
+        nats = self.output.loss(features, targets)  # (B, T)
+        return nats.sum() if reduction == "sum" else nats, state
 
     def carry(self, state: State) -> State:
         """What the next training chunk starts from: the state, cut off from the gradients of the past.

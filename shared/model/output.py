@@ -61,7 +61,8 @@ class TiedOutput(nn.Module):
         return torch.cat([frequent, *rarer], dim=-1)  # (..., V)
 
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy in nats: features (N, E), targets (N) -> (N). Computes a cluster only for the targets in it."""
+        """Cross-entropy in nats: features (..., E), targets (...) -> (...). Clusters without a target cost nothing."""
+        shape, features, targets = targets.shape, features.flatten(0, -2), targets.flatten()  # (N, E), (N)
         members = [(targets >= start) & (targets < start + size) for start, size in zip(self.starts, self.sizes)]
         # The head's answer for a rarer word is the entry of its cluster.
         answers = targets
@@ -74,4 +75,4 @@ class TiedOutput(nn.Module):
             rows = member.nonzero().squeeze(-1)
             within = F.cross_entropy(F.linear(features[rows], weight, bias), targets[rows] - start, reduction="none")
             nats = nats.index_add(0, rows, within.to(nats.dtype))
-        return nats
+        return nats.view(shape)
