@@ -240,7 +240,7 @@ VARIANTS = {
     "nothing copied": Variant(change=never_copy, only_with="memory_length"),
     "places give states": Variant(change=give_states, only_with="memory_length"),
     "past states as keys and values, nothing copied": Variant(change=look_at_states, only_with="memory_length"),
-    "one head": Variant(dict(memory_length=64, num_heads=1)),
+    "one head": Variant(dict(num_heads=1), only_with="memory_length"),
     "additive attention": Variant(dict(attention="additive")),
     "dot product of bare states": Variant(dict(attention="dot")),
     "a memory of 16 places": Variant(dict(memory_length=16)),

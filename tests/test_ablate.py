@@ -8,11 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from options import STAGE_1, STAGE_2, STAGE_4
+from options import STAGE_1, STAGE_2, STAGE_3, STAGE_4
 
 from shared import ablate
 from shared.ablate import RECIPE, VARIANTS, LockedDropout, Text, Variant, fitting, new_model, run_variant, table
 from shared.errors import UserError
+from shared.model.output import TiedOutput
 from shared.run.training import Task
 from shared.stages import ROOT, load_stage
 from shared.text.tokenizer import train_tokenizer
@@ -63,6 +64,48 @@ def test_untied_tables_begin_equal_and_learn_apart(text):
     assert model.output.embedding.weight.grad[unread].any()
 
 
+@pytest.mark.parametrize("stage", [STAGE_1, STAGE_2, STAGE_4])
+@torch.no_grad()
+def test_a_stage_that_is_let_copy_keeps_the_contract(stage, text):
+    """In chunks as at once, no answer by what comes later, a loss of its own logits, which are log probabilities."""
+    model = new_model(load_stage(stage), VARIANTS["words copied from the last 64"], small(stage), text).double().eval()
+    model.pointer.query.weight.mul_(20)  # or all places would look about alike
+    ids = text.training[:200].view(2, 100)
+    whole, _, _ = model(ids)
+    torch.testing.assert_close(whole.exp().sum(-1), torch.ones(2, 100).double(), rtol=0, atol=1e-12)
+    nats, _ = model.loss(ids[:, :-1], ids[:, 1:], reduction="none")
+    torch.testing.assert_close(-nats, whole[:, :-1].gather(-1, ids[:, 1:, None])[..., 0], rtol=0, atol=1e-12)
+    for length in (1, 7, 90):
+        state, parts = None, []
+        for chunk in ids.split(length, dim=1):
+            logits, state, _ = model(chunk, model.carry(state))
+            parts.append(logits)
+        torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=0, atol=1e-9)
+    others = ids.clone()
+    others[:, 60] = (ids[:, 60] + 1) % text.tokenizer.vocab_size
+    difference = (model(others)[0] - whole).abs().amax((0, 2))
+    assert difference[:60].max() < 1e-12 and difference[60] > 1e-6
+
+
+@torch.no_grad()
+def test_what_is_changed_in_stage_3_is_what_the_variant_says(text):
+    stage, ids = load_stage(STAGE_3), text.training[None, :90]
+    recipe, unmixed, of_states, as_in_translation = (
+        new_model(stage, VARIANTS[name], small(STAGE_3), text).double().eval()
+        for name in (RECIPE, "nothing copied", "places give states", "past states as keys and values, nothing copied")
+    )
+    # Nothing copied: what the output layer writes, and that alone.
+    pointing, _, _ = recipe.features(ids, None, False)
+    written = TiedOutput.forward(unmixed.output, pointing.features).log_softmax(-1)
+    torch.testing.assert_close(unmixed(ids)[0], written, rtol=0, atol=1e-12)
+    torch.testing.assert_close(-unmixed.loss(ids, ids, reduction="none")[0], written.gather(-1, ids[..., None])[..., 0])
+    # What a place offers: h_(s-1) and h_s, or h_(s-1) twice.
+    states, before, embedded = torch.randn(3, 1, 5, 8).unbind()
+    assert of_states.places(states, before, embedded) == (before, states)
+    assert as_in_translation.places(states, before, embedded) == (before, before)
+    assert recipe.places(states, before, embedded) == (before, embedded)
+
+
 def test_nothing_is_carried_where_nothing_shall_be():
     seen = []
     task = Task(
@@ -81,7 +124,7 @@ def test_a_run_with_more_steps_than_the_recipe_is_scored_once_too(monkeypatch, t
     assert run_variant(load_stage(STAGE_1), variant, variant.changed(recipe) | {"seed": 1}, text) == -1
 
 
-@pytest.mark.parametrize("stage", [STAGE_1, STAGE_2, STAGE_4])
+@pytest.mark.parametrize("stage", [STAGE_1, STAGE_2, STAGE_3, STAGE_4])
 def test_every_variant_trains_and_no_two_end_alike(stage, text):
     recipe = small(stage, dropout=0.2, learning_rate=0.02, decay_share=0.6, warmup_steps=1)
     scores = {}
