@@ -19,6 +19,7 @@ from options import STAGE_1, STAGE_2, STAGE_3, STAGE_4
 from shared.compare import __main__ as compare
 from shared.compare import counting, estimate
 from shared.compare import measures as comparison
+from shared.compare import runs as compared_runs
 from shared.compare.budget import Budget
 from shared.compare.measures import WINDOW, held_out, plain
 from shared.compare.runs import load_trained, too_short_to_rank
@@ -506,7 +507,7 @@ def test_a_text_that_has_moved_is_asked_for(text, tmp_path):
 
 
 def test_without_any_trained_stage_it_says_how_to_train(tmp_path, monkeypatch):
-    monkeypatch.setattr(compare, "ROOT", tmp_path)
+    monkeypatch.setattr(compared_runs, "ROOT", tmp_path)
     line = refused("--out", tmp_path)
     assert "cd model-01-rnn && python train.py" in line and "python -m shared.compare --train" in line
 
@@ -515,7 +516,7 @@ def test_missing_stages_are_named_with_the_way_to_train_them_and_the_rest_is_com
     text, tmp_path, monkeypatch, capsys
 ):
     save_run(tmp_path / STAGE_2 / "checkpoints", STAGE_2, text)
-    monkeypatch.setattr(compare, "ROOT", tmp_path)
+    monkeypatch.setattr(compared_runs, "ROOT", tmp_path)
     typed("--out", tmp_path / "out", "--device", "cpu")
     log = capsys.readouterr().err
     for stage in (STAGE_1, STAGE_3, STAGE_4):
@@ -526,7 +527,7 @@ def test_missing_stages_are_named_with_the_way_to_train_them_and_the_rest_is_com
 
 def test_earlier_runs_of_a_stage_that_has_no_other_are_named(text, tmp_path, monkeypatch, capsys):
     earlier = save_run(tmp_path / STAGE_1 / "checkpoints" / "previous" / "1", STAGE_1, text).parent
-    monkeypatch.setattr(compare, "ROOT", tmp_path)
+    monkeypatch.setattr(compared_runs, "ROOT", tmp_path)
     assert refused("--out", tmp_path).endswith(f"--checkpoints {earlier}")
     save_run(tmp_path / STAGE_2 / "checkpoints", STAGE_2, text)
     typed("--out", tmp_path / "out", "--device", "cpu", "--prompt", PROMPT)

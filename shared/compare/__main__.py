@@ -79,10 +79,15 @@ from shared.compare.budget import Budget, train_missing
 from shared.compare.counting import counting
 from shared.compare.estimate import measuring_seconds
 from shared.compare.measures import plain
-from shared.compare.runs import Trained, check_comparable, load_trained, too_short_to_rank
-from shared.errors import UserError
+from shared.compare.runs import (
+    Trained,
+    check_comparable,
+    load_corpus_of,
+    load_trained,
+    stage_checkpoints,
+    too_short_to_rank,
+)
 from shared.run.device import choose_device, prepare_process
-from shared.run.folder import earlier_runs
 from shared.run.generation import encode_prompt
 from shared.run.records import machine, write_json, write_text
 from shared.show.curves import (
@@ -96,7 +101,7 @@ from shared.show.figures import save_figure
 from shared.show.maps import attention_figure, choosing_note, influence_comparison_figure
 from shared.show.page import page
 from shared.show.tables import comparison_lines, for_terminal, in_minutes, markdown, wrapped
-from shared.text.corpus import Corpus, load_corpus, text_of_run
+from shared.text.corpus import Corpus
 from shared.text.prompts import prompt_for
 
 
@@ -131,38 +136,7 @@ def find_checkpoints(flags: argparse.Namespace) -> list[Path]:
         return train_missing(budget, flags.out / "checkpoints")
     if flags.checkpoints:
         return list(dict.fromkeys(path.resolve() for path in flags.checkpoints))
-    paths = {stage: ROOT / stage / "checkpoints" / "best.pt" for stage in STAGES}
-    missing = [stage for stage, path in paths.items() if not path.is_file()]
-    earlier = {stage: earlier_runs(paths[stage].parent) for stage in missing}
-    if len(missing) == len(STAGES):
-        kept = [str(folder) for folders in earlier.values() for folder in folders[-1:]]
-        raise UserError(
-            f"no stage has been trained; train one: cd {missing[0]} && python train.py, "
-            "or all under one budget: python -m shared.compare --train"
-            + (f"; or compare earlier runs: --checkpoints {' '.join(kept)}" if kept else "")
-        )
-    for stage in missing:
-        kept = ", ".join(map(str, earlier[stage]))
-        log(
-            f"missing     {stage}, not compared; train it: cd {stage} && python train.py"
-            + (f"; or name an earlier run with --checkpoints: {kept}" if kept else "")
-        )
-    return [path for path in paths.values() if path.is_file()]
-
-
-def load_corpus_of(runs: list[Trained], data: str | list[str] | None) -> Corpus:
-    """The text that the runs have read, by its hash: where --data says, or where the first run found it."""
-    saved = runs[0].saved
-    place = data or text_of_run(saved["settings"]["data"], ROOT / runs[0].stage)
-    paths = [name for name in ([place] if isinstance(place, str) else place) if name not in NAMES]
-    if data is None and not all(Path(name).exists() for name in paths):
-        raise UserError(f"the runs read {saved['corpus']['name']}; say where it lies now: --data PATH")
-    corpus = load_corpus(place, at_blank_line=saved["tokenizer"]["name"] == "word")
-    if corpus.sha256 != saved["corpus"]["sha256"]:
-        raise UserError(
-            f"{corpus.name} is not the text that the runs read, {saved['corpus']['name']}; name that with --data"
-        )
-    return corpus
+    return stage_checkpoints()
 
 
 # ------------------------------------------------------------------------------------------------------------- measure

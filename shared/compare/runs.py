@@ -8,11 +8,13 @@ import torch
 from shared.errors import UserError
 from shared.model.language_model import LanguageModel
 from shared.run.checkpoint import checkpoint_file, load_checkpoint
+from shared.run.cli import log
 from shared.run.folder import earlier_runs
 from shared.run.records import differing_setting, read_records
 from shared.run.restore import restore_language_model
 from shared.run.stage import too_short
-from shared.stages import load_stage, stage_title
+from shared.stages import ROOT, STAGES, load_stage, stage_title
+from shared.text.corpus import NAMES, Corpus, load_corpus, text_of_run
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,42 @@ def load_trained(path: Path, device: torch.device) -> Trained:
     path = checkpoint_file(path)
     model, _, saved = restore_language_model(path, device)
     return Trained(saved["stage"], path, saved, model, read_records(path.with_name("metrics.jsonl")))
+
+
+def stage_checkpoints() -> list[Path]:
+    """The best.pt of every stage that has been trained; a line on each that has not. UserError: none has."""
+    paths = {stage: ROOT / stage / "checkpoints" / "best.pt" for stage in STAGES}
+    missing = [stage for stage, path in paths.items() if not path.is_file()]
+    earlier = {stage: earlier_runs(paths[stage].parent) for stage in missing}
+    if len(missing) == len(STAGES):
+        kept = [str(folder) for folders in earlier.values() for folder in folders[-1:]]
+        raise UserError(
+            f"no stage has been trained; train one: cd {missing[0]} && python train.py, "
+            "or all under one budget: python -m shared.compare --train"
+            + (f"; or compare earlier runs: --checkpoints {' '.join(kept)}" if kept else "")
+        )
+    for stage in missing:
+        kept = ", ".join(map(str, earlier[stage]))
+        log(
+            f"missing     {stage}, not compared; train it: cd {stage} && python train.py"
+            + (f"; or name an earlier run with --checkpoints: {kept}" if kept else "")
+        )
+    return [path for path in paths.values() if path.is_file()]
+
+
+def load_corpus_of(runs: list[Trained], data: str | list[str] | None) -> Corpus:
+    """The text that the runs have read, by its hash: where --data says, or where the first run found it."""
+    saved = runs[0].saved
+    place = data or text_of_run(saved["settings"]["data"], ROOT / runs[0].stage)
+    paths = [name for name in ([place] if isinstance(place, str) else place) if name not in NAMES]
+    if data is None and not all(Path(name).exists() for name in paths):
+        raise UserError(f"the runs read {saved['corpus']['name']}; say where it lies now: --data PATH")
+    corpus = load_corpus(place, at_blank_line=saved["tokenizer"]["name"] == "word")
+    if corpus.sha256 != saved["corpus"]["sha256"]:
+        raise UserError(
+            f"{corpus.name} is not the text that the runs read, {saved['corpus']['name']}; name that with --data"
+        )
+    return corpus
 
 
 def check_comparable(runs: list[Trained]) -> None:

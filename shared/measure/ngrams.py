@@ -138,6 +138,18 @@ class KneserNey:
             contexts = np.concatenate([[-1], grams[:-1]])  # before the first token there is no context of this length
         return np.stack(rows)
 
+    def seen(self, tokens: np.ndarray) -> np.ndarray:
+        """Whether the training text has the longest n-gram that ends at each token; ids (T) -> bool (T).
+
+        >>> KneserNey(np.array([0, 1, 0, 2, 0, 1]), vocab_size=3, order=2).seen(np.array([0, 2, 1])).tolist()
+        [False, True, False]
+        """
+        contexts = np.zeros_like(tokens)
+        for level in self.levels:
+            grams = level.find(contexts, tokens)
+            contexts = np.concatenate([[-1], grams[:-1]])
+        return grams >= 0
+
 
 # ------------------------------------------------------------------------------------------------------------- scoring
 

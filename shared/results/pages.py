@@ -6,6 +6,7 @@ from pathlib import Path
 
 from shared.ablate import tables as ablation_tables
 from shared.errors import UserError
+from shared.probes.tables import notebook as probe_tables
 from shared.results.excerpts import chapter, front_scores, front_table
 from shared.results.kept import file_name, load_results
 from shared.results.labs import lab_tables, load_lab_results
@@ -40,6 +41,7 @@ def blocks(root: Path) -> list[Block]:
         Block("README.md", front_scores(runs, counts), "scores"),
         Block("README.md", front_table(runs, counts)),
         Block("shared/results/README.md", "\n\n".join(filter(None, notebook))),
+        Block("shared/results/README.md", probe_tables(folder / "probes.json"), "probes"),
     ]
     for stage in sorted({run["stage"] for run in runs}):
         of_stage = [run for run in runs if run["stage"] == stage]

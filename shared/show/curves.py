@@ -3,6 +3,7 @@
 Takes plain numbers and strings and returns matplotlib Figures; a caller saves them with `save_figure`.
 """
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -307,5 +308,53 @@ def _prepare_recall_panel(axes: Axes, name: str, puzzle: dict) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set(xlim=(distances[0] / 1.3, distances[-1] * 1.3), ylim=(-0.03, 1.05), yticks=[0, 0.25, 0.5, 0.75, 1])
     axes.set_xlabel("distance (tokens)", fontsize=11)
+    axes.tick_params(labelsize=11)
+    axes.grid(color="0.9")
+
+
+# ----------------------------------------------------------------------------------------------------------- the probes
+
+
+def probes_figure(probes: Sequence[dict]) -> Figure:
+    """A panel a probe: the share of questions answered rightly, by how far back the deciding word stands.
+
+    probes: dicts of `title`, `chance` and `rows`, the first of which is counting's: dicts of `title` and `by_distance`,
+    dicts of `distance` (tokens, the least of a range), `share` and `error`. Returns a Figure.
+    """
+    caption = (
+        "Up: the share of questions answered rightly. Across: how many tokens before the answer the word stands that "
+        "decides, from this number on up to the next. Dotted: chance. Bars: one standard error over questions. Grey "
+        "crosses: counting."
+    )
+    probes = [probe for probe in probes if probe["rows"][0]["by_distance"]]  # some have too few questions to part
+    rows = math.ceil(len(probes) / 2)
+    figure = new_figure(1.6 + 2.3 * rows, "What has each stage learned?", caption)
+    areas = figure.add_gridspec(2, 1, height_ratios=[0.4, 2.3 * rows])
+    panels = areas[1].subgridspec(rows, 2).subplots(squeeze=False, sharey=True).flatten()
+    for probe, axes in zip(probes, panels):
+        _prepare_probe_panel(axes, probe)
+        for index, row in enumerate(probe["rows"]):
+            style = series_style(index - 1) if index else {"color": "0.55", "marker": "x", "linestyle": "-"}
+            parts = row["by_distance"]
+            shares, errors = ([part[name] for part in parts] for name in ("share", "error"))
+            distances = [part["distance"] for part in parts]
+            axes.errorbar(distances, shares, errors, label=row["title"], elinewidth=0.8, **style)
+    for axes in panels[len(probes) :]:
+        axes.set_axis_off()
+    legend = figure.add_subplot(areas[0])
+    legend.set_axis_off()
+    legend.legend(*one_entry_a_label(panels), loc="center", ncols=3, fontsize=11, handlelength=4)
+    return figure
+
+
+def _prepare_probe_panel(axes: Axes, probe: dict) -> None:
+    """Title and axes of one panel."""
+    distances = [part["distance"] for part in probe["rows"][0]["by_distance"]]
+    axes.set_title(probe["title"], fontsize=12)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(distances, [str(distance) for distance in distances])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set(xlim=(distances[0] / 1.4, distances[-1] * 1.4), ylim=(-0.03, 1.05), yticks=[0, 0.25, 0.5, 0.75, 1])
+    axes.axhline(probe["chance"], color="0.4", linestyle=":", linewidth=1)
     axes.tick_params(labelsize=11)
     axes.grid(color="0.9")
