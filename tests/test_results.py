@@ -20,13 +20,14 @@ from shared.results import __main__ as results
 from shared.results import pages
 from shared.results.excerpts import first_speeches, front_scores, front_table, perplexities, runs_by_stage
 from shared.results.kept import file_name, kept_run, load_results, own_flags, shared_command, thin
-from shared.results.passage import PASSAGE, check_passage, draw
+from shared.results.passage import FINDINGS, PASSAGE, check_passage, draw
 from shared.results.picture import FINDING
 from shared.results.samples import nats_in_windows
 from shared.results.tables import gpu_tables, tables
 from shared.run.records import differing_setting, write_json
 from shared.run.stage import COMMON
 from shared.show.curves import gradient_figure
+from shared.show.maps import head_that_chooses_most
 from shared.show.tables import in_minutes, spread
 from shared.stages import ROOT, STAGES, load_stage, model_class, stage_title
 from shared.text.corpus import load_corpus
@@ -673,6 +674,33 @@ def test_only_the_run_that_a_chapter_tells_of_is_drawn(finished, stage_root, tmp
         draw([tmp_path], stage_root)
     with pytest.raises(UserError, match="name the folders"):
         draw([], stage_root)
+
+
+def of_passage(stage):
+    """What is kept of a stage's reading of the passage."""
+    path = ROOT / stage / "results" / "passage.json"
+    if not path.is_file():
+        pytest.skip(f"{stage} has not read the passage")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.claims
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_titles_say_of_the_influence_of_the_last_five_tokens_what_the_kept_numbers_say(stage):
+    kept = of_passage(stage)
+    shares = [sum(row[place - 4 : place + 1]) for place, row in enumerate(kept["influence"]) if place >= 15]
+    assert (mean(shares) > 0.55) == ("last few words" in FINDINGS[stage, "influence"])
+    if "further back" in FINDINGS[stage, "influence"]:
+        assert mean(shares) == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.claims
+def test_the_title_says_of_stage_3s_attention_what_the_kept_numbers_say():
+    kept = of_passage("model-03-lstm-attention")
+    weights, seen = (np.array(kept["attention"][name]) for name in ("weights", "seen"))
+    row, place = (index for index, token in reversed(list(enumerate(kept["tokens"]))) if token == "thy")
+    heaviest = weights[head_that_chooses_most(weights, seen)][row].argmax()
+    assert (heaviest, kept["tokens"][heaviest]) == (place + 1, "pains")
 
 
 def test_attention_is_drawn_from_what_is_kept(tmp_path):

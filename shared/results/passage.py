@@ -32,8 +32,15 @@ DUKE:
 I'll pay thy pleasure"""
 KEPT = "passage.json"
 
-# What a chapter found in a picture of its stage; without a finding, the title says what is drawn.
-FINDINGS: dict[tuple[str, str], str] = {}
+# What a chapter found in a picture of its stage; without a finding, the title says what is drawn. Tests ask the kept
+# numbers for each.
+FINDINGS = {
+    ("model-01-rnn", "influence"): "The RNN's next guess hangs on the last few words",
+    ("model-02-lstm", "influence"): "The LSTM's next guess hangs on the last few words, too",
+    ("model-03-lstm-attention", "influence"): "With attention, half of the next guess hangs on words further back",
+    ("model-03-lstm-attention", "attention"): "After thy it looks at what followed thy before: pains",
+    ("model-04-mini-transformer", "influence"): "The transformer's next guess hangs on words near and far",
+}
 
 
 def measure_passage(out_dir: Path, root: Path) -> str:
