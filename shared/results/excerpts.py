@@ -57,7 +57,7 @@ def chapter(runs: list[dict], counts: list[dict]) -> str:
     lines = [f"Validation perplexity {spread(perplexities(runs), 1)}, {seeds}, after {steps:,} steps in {duration}."]
     lines += [f"Counting reaches {best_order(count)['perplexity']:.1f}." for count in default_counts(counts)]
     sample = runs[0]["sample"]
-    lines += ["", "![Learning curve](figures/learning_curve.png)", ""]
+    lines += ["", f"![{stage_title(runs[0]['stage'])}: loss while training](figures/learning_curve.png)", ""]
     lines += [f"An unedited sample (seed {sample['seed']}, temperature {sample['temperature']}):", ""]
     return "\n".join([*lines, "```text", sample["text"].strip("\n"), "```"])
 

@@ -5,6 +5,7 @@ passage.json, so that the pictures can be drawn again without the checkpoints.
 """
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -31,16 +32,6 @@ No pains, sir; I take pleasure in singing, sir.
 DUKE:
 I'll pay thy pleasure"""
 KEPT = "passage.json"
-
-# What a chapter found in a picture of its stage; without a finding, the title says what is drawn. Tests ask the kept
-# numbers for each.
-FINDINGS = {
-    ("model-01-rnn", "influence"): "The RNN's next guess hangs on the last few words",
-    ("model-02-lstm", "influence"): "The LSTM's next guess hangs on the last few words, too",
-    ("model-03-lstm-attention", "influence"): "With attention, half of the next guess hangs on words further back",
-    ("model-03-lstm-attention", "attention"): "After thy it looks at what followed thy before: pains",
-    ("model-04-mini-transformer", "influence"): "The transformer's next guess hangs on words near and far",
-}
 
 
 def measure_passage(out_dir: Path, root: Path) -> str:
@@ -101,25 +92,28 @@ def plain(values: list | float | bool) -> list | float | bool:
     return [plain(value) for value in values] if isinstance(values, list) else rounded(values, 3)
 
 
+def title_in_chapter(folder: Path, picture: str) -> str:
+    """The text that stands for a picture in its chapter, `![text](figures/picture.png)`: what it was found to show."""
+    chapter = folder / "README.md"
+    text = chapter.read_text(encoding="utf-8") if chapter.is_file() else ""
+    found = re.search(rf"!\[([^\]]+)\]\(figures/{picture}\.png\)", text)
+    return found[1] if found else f"{stage_title(folder.name)}: {picture.replace('_', ' ')}"
+
+
 def draw_passage(stage: str, root: Path) -> list[Path]:
     """Draw a chapter's pictures from what is kept: its maps of the passage, and the learning curve of that run."""
     kept = read_json(root / stage / "results" / KEPT)
     run = read_json(kept_default(root, stage, kept["seed"]))
-    tokens, attention, name = kept["tokens"], kept["attention"], stage_title(stage)
-
-    def title(picture: str, description: str) -> str:
-        return FINDINGS.get((stage, picture), f"{name}: {description}")
-
-    what = title("influence", "what its next guess hangs on")
+    tokens, attention = kept["tokens"], kept["attention"]
+    titles = {name: title_in_chapter(root / stage, name) for name in ("learning_curve", "influence", "attention")}
     figures = {
-        "learning_curve": learning_curve_figure(run["curve"], title("learning_curve", "loss while training")),
-        "influence": influence_figure(kept["influence"], tokens, len(tokens), what),
+        "learning_curve": learning_curve_figure(run["curve"], titles["learning_curve"]),
+        "influence": influence_figure(kept["influence"], tokens, len(tokens), titles["influence"]),
     }
     if attention:
         note = choosing_note(attention["loss"], attention["loss_uniform"], kept["unit"])
-        what = title("attention", "where it looks")
         figures["attention"] = attention_figure(
-            attention["weights"], attention["seen"], tokens, len(tokens), what, note=note
+            attention["weights"], attention["seen"], tokens, len(tokens), titles["attention"], note=note
         )
     paths = {picture: root / stage / "figures" / f"{picture}.png" for picture in figures}
     for picture, figure in figures.items():
