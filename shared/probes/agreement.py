@@ -26,7 +26,7 @@ POSSESSIVES = frozenset("the my thy his her our your their".split())
 FURTHEST = 4  # tokens between subject and verb, or adjectives before a noun, as they are found
 PRONOUN_FURTHEST = 63  # tokens between a person and a pronoun, as they are found
 ASIDE = 6  # words of one aside, at most
-STRETCHED = (4, 8, 16, 32)  # tokens back to which asides bring a word, at least; each equally often
+STRETCHED = (4, 8, 16, 32, 64)  # tokens back to which asides bring a word, at least; each equally often
 FUNCTION_WORDS = 200  # so many of the most frequent words are no adjectives
 # Enough to say that a name is a man's or a woman's: so many pronouns near it, three in four of one sex.
 NEAR, PRONOUNS_NEAR, MOST_OF_THEM = 12, 6, 0.75

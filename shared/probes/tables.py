@@ -7,6 +7,7 @@ from shared.run.records import read_json
 from shared.show.tables import for_terminal, markdown, wrapped
 from shared.text.signs import visible
 
+PICTURE = "![A panel for each probe: the share of right answers by distance, one curve a stage](probes.png)"
 SHOWN = 24  # words of an example's context
 
 
@@ -18,11 +19,11 @@ def printed(results: dict) -> str:
 
 
 def notebook(path: Path) -> str:
-    """All probes for the notebook, from the kept file: a table over all of them, then one each; nothing if none is."""
+    """For the notebook, from the kept file: the picture, a table over all probes, then one each; nothing if none is."""
     if not path.is_file():
         return ""
     results = read_json(path)
-    parts = [markdown(overview(results["probes"]))]
+    parts = [PICTURE, markdown(overview(results["probes"]))]
     for probe in results["probes"]:
         title, idea, asked, *pairs = facts(probe)
         block = "\n".join(["```text", *pairs, "```"])

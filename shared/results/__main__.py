@@ -8,7 +8,8 @@
 
 Kept runs are model-0*/results/<corpus>-<tokenizer>-<preset>-seed<N>.json, and <table>-<row>-seed<N>.json in a lab's
 results/. Counting comes from `python -m shared.ngram --json shared/results/ngram-<corpus>-<tokenizer>.json`, ablations
-from `python -m shared.ablate`, costs from `python -m shared.benchmark`. The pages are README.md, the notebook of
+from `python -m shared.ablate`, costs from `python -m shared.benchmark`, the probes from `python -m shared.probes --out
+shared/results`. The pages are README.md, the notebook of
 results (shared/results/README.md), the chapters, and the README.md beside each stage's kept runs.
 """
 

@@ -327,18 +327,20 @@ def probes_figure(probes: Sequence[dict]) -> Figure:
         "crosses: counting."
     )
     probes = [probe for probe in probes if probe["rows"][0]["by_distance"]]  # some have too few questions to part
+    distances = sorted({part["distance"] for probe in probes for part in probe["rows"][0]["by_distance"]})
     rows = math.ceil(len(probes) / 2)
     figure = new_figure(1.6 + 2.3 * rows, "What has each stage learned?", caption)
     areas = figure.add_gridspec(2, 1, height_ratios=[0.4, 2.3 * rows])
     panels = areas[1].subgridspec(rows, 2).subplots(squeeze=False, sharey=True).flatten()
     for probe, axes in zip(probes, panels):
-        _prepare_probe_panel(axes, probe)
+        _prepare_probe_panel(axes, probe, distances)
         for index, row in enumerate(probe["rows"]):
             style = series_style(index - 1) if index else {"color": "0.55", "marker": "x", "linestyle": "-"}
             parts = row["by_distance"]
             shares, errors = ([part[name] for part in parts] for name in ("share", "error"))
-            distances = [part["distance"] for part in parts]
-            axes.errorbar(distances, shares, errors, label=row["title"], elinewidth=0.8, **style)
+            axes.errorbar(
+                [part["distance"] for part in parts], shares, errors, label=row["title"], elinewidth=0.8, **style
+            )
     for axes in panels[len(probes) :]:
         axes.set_axis_off()
     legend = figure.add_subplot(areas[0])
@@ -347,9 +349,8 @@ def probes_figure(probes: Sequence[dict]) -> Figure:
     return figure
 
 
-def _prepare_probe_panel(axes: Axes, probe: dict) -> None:
-    """Title and axes of one panel."""
-    distances = [part["distance"] for part in probe["rows"][0]["by_distance"]]
+def _prepare_probe_panel(axes: Axes, probe: dict, distances: Sequence[int]) -> None:
+    """Title and axes of one panel; all panels have the same distances, so that they can be compared."""
     axes.set_title(probe["title"], fontsize=12)
     axes.set_xscale("log", base=2)
     axes.set_xticks(distances, [str(distance) for distance in distances])
