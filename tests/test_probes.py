@@ -307,8 +307,9 @@ def plays_of(text, train="", known=""):
     return Plays(words, trained, frozenset([*words, *trained, *known.split()]))
 
 
-def test_speeches_begin_at_labels_in_capitals():
+def test_speeches_begin_at_labels():
     words = words_of(SCENE)
+    assert len(find_speeches(words_of(SCENE.title()))) == len(find_speeches(words)) == 3
     speeches = find_speeches(words)
     assert [speech.speaker for speech in speeches] == [("HERO",), ("FIRST", "LORD"), ("HERO",)]
     assert words[speeches[1].first : speeches[1].end] == [*"A friend ; \n As good as any . \n \n".split(" ")]

@@ -89,8 +89,10 @@ def main() -> None:
     results = plain(results)
     print(printed(results), flush=True)
     write_json(flags.out / "probes.json", results)
-    save_figure(probes_figure(results["probes"]), flags.out / "probes.png")
-    log(f"{results['seconds']:.0f} s; kept {flags.out / 'probes.json'} and the picture probes.png beside it")
+    log(f"{results['seconds']:.0f} s; kept {flags.out / 'probes.json'}")
+    if any(probe["rows"][0]["by_distance"] for probe in results["probes"]):  # few questions cannot be parted further
+        save_figure(probes_figure(results["probes"]), flags.out / "probes.png")
+        log(f"picture     {flags.out / 'probes.png'}")
 
 
 def ask_all(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer) -> dict:
@@ -140,8 +142,8 @@ def make_probes(corpus: Corpus, tokenizer: Tokenizer, counts: KneserNey) -> list
         probes.append(told | {"left_out": left_out, "asked": asked})
     if not probes:
         raise UserError(
-            f"{corpus.name} gives no questions: the probes need plays, each speech below its speaker's name in "
-            "capitals and a colon; name runs on such a text with --checkpoints"
+            f"{corpus.name} gives no questions: the probes need plays, each speech below its speaker's name "
+            "and a colon; name runs on such a text with --checkpoints"
         )
     return probes
 

@@ -74,7 +74,7 @@ def words_of(text: str) -> list[str]:
 
 
 def find_speeches(words: list[str]) -> list[Speech]:
-    """The speeches in a text; each begins after a blank line with a name in capitals, a colon and a line break.
+    """The speeches in a text; each begins after a blank line with a name, a colon and a line break.
 
     >>> find_speeches(["THE", "KING", ":", "\\n", "Now", "!"])
     [Speech(speaker=('THE', 'KING'), start=0, first=4, end=6)]
@@ -82,7 +82,7 @@ def find_speeches(words: list[str]) -> list[Speech]:
     labels, after_blank = [], True
     for start, end in lines(words):
         label = words[start:end]
-        if after_blank and label[1:] and label[-1] == ":" and all(word == word.upper() for word in label):
+        if after_blank and label[1:] and label[-1] == ":" and not any(word[0].islower() for word in label):
             labels.append((start, end))
         after_blank = start == end
     ends = [start for start, _ in labels[1:]] + [len(words)]
