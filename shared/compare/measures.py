@@ -31,7 +31,7 @@ WINDOW = 128  # tokens, for the loss by position: more than any stage reads at o
 POSITION_TOKENS = 32_768  # of the validation text, for the loss by position
 DISTANCES = 300  # how far back gradients are followed: further than stage 4's layers together can see by default
 GRADIENT_TARGETS = 64
-FAITHFUL_TOKENS = 16_384  # of the validation text, for the loss when attention is uniform
+FAITHFUL_TOKENS = 65_536  # for the loss when attention is uniform: all of the bundled validation text
 FILLED, GENERATED = 512, 200  # tokens read before generation is timed, and tokens generated
 LIKELIEST = 5  # next tokens shown at each place of the prompt
 
