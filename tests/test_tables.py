@@ -63,7 +63,7 @@ def test_the_tables_of_commands_fit_the_terminal(columns, monkeypatch):
     """With as many columns as they have at most."""
     on_terminal(monkeypatch, columns)
     rows = [{"distance": distance, "accuracy": 0.5, "mass": 0.25} for distance in (1, 2, 5, 10, 20, 50, 100)]
-    stages = {stage: {"rows": rows, "settings": {"cell": "lstm"}} for stage in STAGES}
+    stages = {stage: [{"rows": rows}] for stage in STAGES}
     orders = [SimpleNamespace(loss=4.6, perplexity=99.5, bits_per_character=2.25)] * 3
     machine_rows = [{"stage": list(STAGES)[-1], "way": "briefly, as here", "milliseconds": [30.0, 75.0, 9000.4]}]
     points = [

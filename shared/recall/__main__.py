@@ -1,26 +1,25 @@
-"""How far back can each stage look? All four learn three puzzles in which the right place is known.
+"""What can each stage hold, and what can it look up? All four learn puzzles in which the right place is known.
 
-    python -m shared.recall                       every puzzle and stage: about six minutes on one core
+    python -m shared.recall                       every puzzle and stage: about ten minutes on one core
     python -m shared.recall --quick               short distances, few steps: about one minute
-    python -m shared.recall --task copy           one puzzle; --stage chooses one model
+    python -m shared.recall --task latch          one puzzle; --stage chooses one model
+    python -m shared.recall --seed 2              once more; what is shown then is the mean of all seeds
 
+    latch         a marked digit among others, asked for up to 512 tokens later: "which digit was marked?"
+    adding        two marked digits: "what is their sum?"
     lag           marks among random symbols: "which symbol stood 7 tokens ago?"
     copy          a string of random symbols, to be written a second time
     associative   pairs of a key and a value: "which value came with this key?"
 
-Every stage trains for the same number of steps on the same kind of questions, and has about 100,000 parameters. Stages
-1 to 3 have one layer, the transformer as many blocks as the puzzle takes: one, or two for associative recall. In
-training, distances rise: short ones are learned first. Then come fresh questions. The table says which share of them is
-answered rightly at which distance and, where there is attention, which share of it lies on the place of the answer (in
-the layer that looks there most, chosen on other questions). Windows are longer than all distances.
-
-The stage with a cell and attention has stage 1's plain cell here, so that attention is all that it has beyond stage 1.
-With an LSTM it does not learn to look in so few steps (try --cell lstm).
+Every stage trains for the same number of steps on the same questions, and has about 30,000 parameters. Stages 1 to 3
+have one layer, the transformer as many blocks as the puzzle takes: one, or two where a token must first learn what
+stands before it. Learning rates are each stage's own. In training, distances rise: short ones are learned first. Then
+come fresh questions. The table says which share of them is answered rightly at which distance and, where there is
+attention, which share of it lies on the places asked for (in the layer that looks there most, chosen on other
+questions). Windows are longer than all distances.
 """
 
 import argparse
-import json
-import math
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
@@ -33,14 +32,14 @@ from shared.stages import ROOT, STAGES
 def parse_flags() -> argparse.Namespace:
     """The command line."""
     parser = ArgumentParser(prog="python -m shared.recall", description=__doc__)
-    parser.add_argument("--task", choices=("lag", "copy", "associative"), help="only this puzzle")
+    parser.add_argument("--task", choices=("latch", "adding", "lag", "copy", "associative"), help="only this puzzle")
     parser.add_argument("--stage", choices=STAGES, help="only this one")
     parser.add_argument("--quick", action="store_true", help="short distances, few steps: about one minute")
-    why = "training steps a puzzle; copy shares them among its models, one for each length"
+    why = "training steps a model; to copy, each length has a model of its own"
     parser.add_argument("--max-steps", type=number(int, low=1), help=why)
-    parser.add_argument(
-        "--cell", choices=("rnn", "lstm", "gru"), default="rnn", help="of the stage with a cell and attention [rnn]"
-    )
+    parser.add_argument("--optimizer", choices=("muon", "adamw"), default="muon", help="who changes the weights [muon]")
+    why = "recurrent weights at the start: the stage's own way, or as PyTorch draws them [own]"
+    parser.add_argument("--start", choices=("own", "uniform"), default="own", help=why)
     parser.add_argument("--seed", type=number(int, low=0, high=1e9), default=1, help="fixes weights and questions [1]")
     parser.add_argument("--out", type=Path, default=ROOT / "comparison", help="where results go [comparison]")
     return parser.parse_args()
@@ -52,8 +51,8 @@ if __name__ == "__main__":
 
 from shared.model.language_model import num_parameters
 from shared.recall.puzzles import PUZZLES, Puzzle
-from shared.recall.scores import measure
-from shared.recall.teaching import build, settings_of, teach
+from shared.recall.scores import measure, over_seeds
+from shared.recall.teaching import LEARNING_RATES, build, settings_of, teach
 from shared.run.records import machine, read_json, write_json
 from shared.show.curves import recall_figure
 from shared.show.figures import save_figure
@@ -62,31 +61,38 @@ from shared.show.tables import for_terminal
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long a stage learns a puzzle, and up to which reach; `cell`: of the stage that has a cell and attention."""
+    """How long a stage learns a puzzle, up to which reach, by which optimizer and from which start."""
 
     max_steps: int
     longest: int
-    cell: str = "rnn"
+    optimizer: str = "muon"
+    start: str = "own"
 
 
-PRESETS = {"default": Recipe(max_steps=800, longest=64), "quick": Recipe(max_steps=200, longest=16)}
+PRESETS = {"default": Recipe(max_steps=600, longest=512), "quick": Recipe(max_steps=150, longest=32)}
+TITLES = {
+    "default": "Gates add up over 500 tokens, attention finds one among them",
+    "quick": "What can each stage hold, and what look up?",
+}
 
 
 def examine(stage: str, puzzle: Puzzle, recipe: Recipe, seed: int, out_dir: Path) -> dict:
     """Train one stage on one puzzle, measure it at the longest reach of every course -> what came out."""
-    began, courses, rows = time.perf_counter(), puzzle.courses(recipe.longest), []
-    for reaches in courses:
+    began, rows = time.perf_counter(), []
+    for reaches in puzzle.courses(recipe.longest):
         window = 2 * reaches[-1] + 2  # no sequence is longer, so nothing is out of sight
-        settings = settings_of(stage, puzzle, window, recipe.cell)
-        model = build(stage, puzzle.vocab_size, settings, seed)
-        identity = {"stage": stage, "settings": settings | {"task": puzzle.title, "reaches": reaches, "seed": seed}}
-        max_steps = math.ceil(recipe.max_steps / len(courses))
-        teach(model, puzzle, reaches, max_steps, identity, out_dir / f"reach-{reaches[-1]}")
+        settings = settings_of(stage, puzzle, window)
+        model = build(stage, puzzle.vocab_size, settings, seed, recipe.start)
+        used = settings | {"task": puzzle.title, "reaches": reaches, "seed": seed, "optimizer": recipe.optimizer}
+        identity = {"stage": stage, "settings": used}
+        teach(model, puzzle, reaches, recipe.max_steps, identity, out_dir / f"reach-{reaches[-1]}")
         rows += measure(model, puzzle, reaches[-1], seed)
     return {
-        "settings": settings | {"hidden_size": model.embedding.embedding_dim},
+        "settings": settings | {"hidden_size": model.embedding.embedding_dim, "learning_rate": LEARNING_RATES[stage]},
         "parameters": num_parameters(model),
+        "seed": seed,
         "seconds": round(time.perf_counter() - began, 1),
+        "machine": machine(),
         "rows": rows,
     }
 
@@ -94,35 +100,29 @@ def examine(stage: str, puzzle: Puzzle, recipe: Recipe, seed: int, out_dir: Path
 # ------------------------------------------------------------------------------------------------- printing and keeping
 
 
-def label(stage: str, result: dict) -> str:
-    """The stage's name, and its cell where that was chosen."""
-    return f"{stage}, {result['settings']['cell']} cell" if "cell" in result["settings"] else stage
-
-
 def table(found: dict) -> str:
     """One puzzle: a line of accuracies a stage and, where there is attention, a line of its mass on the answers."""
-    distances = [row["distance"] for row in next(iter(found["stages"].values()))["rows"]]
+    stages = {stage: over_seeds(runs) for stage, runs in found["stages"].items()}
+    distances = [row["distance"] for row in next(iter(stages.values()))]
     lines = [["distance up to", *map(str, distances)]]
-    for stage, result in found["stages"].items():
-        for name in ("accuracy", "mass"):
-            values = [row[name] for row in result["rows"]]
+    for stage, rows in stages.items():
+        for name, title in (("accuracy", f"{stage:26}accuracy"), ("mass", f"{'':26}attention")):
+            values = [row[name] for row in rows]
             if None not in values:
-                title = f"{label(stage, result):35}accuracy" if name == "accuracy" else f"{'':35}attention"
                 lines.append([title, *(f"{value:.3f}" for value in values)])
     return f"{found['task']}: a guess is right in {found['chance']:.3f}\n{for_terminal(lines)}"
 
 
-def draw(folder: Path, preset: str, last: dict) -> Path:
-    """Draw all puzzles that the folder holds and that ran with the last one's recipe and seed -> the picture's path."""
+def draw(folder: Path, preset: str, recipe: dict) -> Path:
+    """Draw all puzzles that the folder holds and that ran by this recipe -> the picture's path."""
     paths = [result_path(folder, preset, name) for name in PUZZLES]
     results = [read_json(path) for path in paths if path.exists()]
-    alike = [result for result in results if all(result[name] == last[name] for name in ("recipe", "seed"))]
     puzzles = {}
-    for result in alike:
-        named = {label(stage, found): found for stage, found in result["stages"].items()}
-        puzzles[result["task"]] = result | {"stages": named}
+    for found in (result for result in results if result["recipe"] == recipe):
+        stages = {stage: over_seeds(runs) for stage, runs in found["stages"].items()}
+        puzzles[found["task"]] = {"chance": found["chance"], "stages": stages}
     path = folder / f"recall-{preset}.png"
-    save_figure(recall_figure(puzzles, "How far back can each stage look?"), path)
+    save_figure(recall_figure(puzzles, TITLES.get(preset, TITLES["quick"])), path)
     return path
 
 
@@ -131,11 +131,17 @@ def result_path(folder: Path, preset: str, name: str) -> Path:
     return folder / f"recall-{preset}-{name}.json"
 
 
-def kept_stages(path: Path, content: dict) -> dict:
-    """What the file already holds, if it is of the same recipe and seed: with --stage, the others stay."""
+def kept_stages(path: Path, recipe: dict) -> dict[str, list[dict]]:
+    """What the file already holds, if it is of the same recipe: a list of runs a stage, one a seed."""
     old = read_json(path) if path.exists() else {}
-    old_recipe, recipe = (json.dumps([each.get(name) for name in ("recipe", "seed")]) for each in (old, content))
-    return old["stages"] if old_recipe == recipe else {}
+    return old["stages"] if old.get("recipe") == recipe else {}
+
+
+def with_run(stages: dict[str, list[dict]], stage: str, run: dict) -> dict[str, list[dict]]:
+    """The stages' runs and a new one, which takes the place of an older one of its seed. All in their order."""
+    others = [other for other in stages.get(stage, []) if other["seed"] != run["seed"]]
+    stages = stages | {stage: sorted([*others, run], key=lambda each: each["seed"])}
+    return {stage: stages[stage] for stage in STAGES if stage in stages}
 
 
 # --------------------------------------------------------------------------------------------------------- the command
@@ -145,29 +151,22 @@ def main() -> None:
     """Puzzle by puzzle: train, ask, print, keep the numbers and draw them."""
     flags = parse_flags()
     preset = "quick" if flags.quick else "default"
-    recipe = replace(PRESETS[preset], cell=flags.cell)
+    recipe = replace(PRESETS[preset], optimizer=flags.optimizer, start=flags.start)
     if flags.max_steps:
         recipe = replace(recipe, max_steps=flags.max_steps)
-    if recipe != PRESETS[preset] or flags.seed != 1:
+    if recipe != PRESETS[preset]:
         preset = "own"  # flags of one's own never overwrite what a preset's long run found
+    command = rebuilt_command(["python", "-m", "shared.recall", *sys.argv[1:]], drop=["--out"])
     for name in [flags.task] if flags.task else PUZZLES:
-        found, puzzle = {}, PUZZLES[name]
+        puzzle, path = PUZZLES[name], result_path(flags.out, preset, name)
+        content = {"task": puzzle.title, "chance": 1 / puzzle.num_symbols, "recipe": asdict(recipe)}
         for stage in [flags.stage] if flags.stage else STAGES:
             log(f"{puzzle.title}: training {stage}")
-            found[stage] = examine(stage, puzzle, recipe, flags.seed, flags.out / "recall" / name / stage)
-        content = {
-            "command": rebuilt_command(["python", "-m", "shared.recall", *sys.argv[1:]], drop=["--out"]),
-            "seed": flags.seed,
-            "recipe": asdict(recipe),
-            "machine": machine(),
-        }
-        path = result_path(flags.out, preset, name)
-        found = kept_stages(path, content) | found
-        found = {stage: found[stage] for stage in STAGES if stage in found}
-        content |= {"task": puzzle.title, "chance": 1 / puzzle.num_symbols, "stages": found}
-        print(table(content), end="\n\n", flush=True)
-        write_json(path, content)
-        picture = draw(flags.out, preset, read_json(path))
+            run = examine(stage, puzzle, recipe, flags.seed, flags.out / "recall" / name / stage)
+            stages = with_run(kept_stages(path, asdict(recipe)), stage, {"command": command} | run)
+            write_json(path, content | {"stages": stages})
+        print(table(read_json(path)), end="\n\n", flush=True)
+        picture = draw(flags.out, preset, asdict(recipe))
     print(f"kept        {picture} and the numbers beside it")
 
 

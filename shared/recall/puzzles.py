@@ -1,29 +1,33 @@
-"""Three puzzles in which it is known where to look: lag, copy and associative recall.
+"""Five puzzles in which it is known where to look: latch, adding, lag, copy and associative recall.
 
-B sequences, T tokens, N questions
+B sequences, T tokens, P places, N questions
 
-A batch of a puzzle is random tokens, and at each position that asks a question the place of the token that answers it.
-So three things are known that no real text tells: the right answer, how far back it stands, and where attention ought
-to be. Symbols are uniform and independent, so a model that does not look has one chance in `num_symbols`.
+A batch of a puzzle is random tokens, and at each position that asks a question the place of the token that answers it,
+or of the two whose sum does. So three things are known that no real text tells: the right answer, how far back it
+stands, and where attention ought to be. Symbols are uniform and independent, so a model that does not look has one
+chance in `num_symbols`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
 
 NO_QUESTION = -1
-BATCH_TOKENS = 2048  # a batch is as many whole sequences as fit into so many tokens
+BATCH_TOKENS, FEWEST_SEQUENCES = 2048, 16  # a batch: as many sequences as fit into so many tokens, or so many at least
 
 
 @dataclass(frozen=True)
 class Questions:
-    """tokens (B, T) and places (B, T): where the answer to the question at t stands, or NO_QUESTION.
+    """tokens (B, T) and places (B, T, P): where that stands which the question at t asks for, or NO_QUESTION.
 
-    A question asks for the token that stands at its place; a copy of three symbols, for example, as 9 is the separator:
+    The answer is the token at the place or, with two places, the sum of both. A copy of three symbols, for example,
+    where 9 is the separator:
 
-    >>> asked = Questions(torch.tensor([[9, 5, 7, 5, 9, 5, 7]]), torch.tensor([[-1, -1, -1, -1, 1, 2, 3]]))
+    >>> places = torch.tensor([[-1, -1, -1, -1, 1, 2, 3]])[..., None]
+    >>> asked = Questions(torch.tensor([[9, 5, 7, 5, 9, 5, 7]]), places)
     >>> asked.answers[asked.asked].tolist(), asked.distances[asked.asked].tolist()
     ([5, 7, 5], [3, 3, 3])
     """
@@ -34,31 +38,31 @@ class Questions:
     @property
     def asked(self) -> Tensor:
         """(B, T) bool: where there is a question."""
-        return self.places != NO_QUESTION
+        return self.places[..., 0] != NO_QUESTION
 
     @property
     def answers(self) -> Tensor:
-        """(B, T): the token to predict; meaningless where nothing is asked."""
-        return self.tokens.gather(1, self.places.clamp(min=0))
+        """(B, T): the token to predict; 0 where nothing is asked."""
+        rows = torch.arange(self.tokens.size(0))[:, None, None]
+        return self.tokens[rows, self.places].sum(-1).where(self.asked, 0)
 
     @property
     def distances(self) -> Tensor:
-        """(B, T): how many tokens before the one just read the answer stands; meaningless where nothing is asked."""
-        return torch.arange(self.tokens.size(1)) - self.places
+        """(B, T): how many tokens before the one just read the first place is; meaningless where nothing is asked."""
+        return torch.arange(self.tokens.size(1)) - self.places[..., 0]
 
 
 @dataclass(frozen=True)
 class Puzzle:
     """A kind of question, and what it takes to learn to answer it.
 
-    generate       (reach, num_tokens, generator) -> Questions, harder with `reach`, about `num_tokens` tokens in all
-    num_symbols    how many answers there are, so that a guess is right once in as many times
-    num_blocks     how many layers of self-attention it takes to find the answer. With more, one may fetch what another
-                   has carried elsewhere, and then no single map shows where the answer came from
-    learning_rate  for all stages
-    reaches        what to learn, in rising order
-    one_model      whether one model can learn all reaches, because a question says where to look; otherwise each reach
-                   needs a model of its own
+    generate     (reach, num_tokens, generator) -> Questions, harder with `reach`, about `num_tokens` tokens in all
+    num_symbols  how many symbols there are: the best guess is right once in as many times
+    num_blocks   how many layers of self-attention it takes to find the answer. With more, one may fetch what another
+                 has carried elsewhere, and then no single map shows where the answer came from
+    reaches      what to learn, in rising order
+    one_model    whether one model can learn all reaches, because a question says where to look; otherwise each reach
+                 needs a model of its own
     """
 
     title: str
@@ -66,7 +70,6 @@ class Puzzle:
     vocab_size: int
     num_symbols: int
     num_blocks: int
-    learning_rate: float
     reaches: tuple[int, ...]
     one_model: bool
 
@@ -91,6 +94,43 @@ def symbols(shape: tuple[int, ...], num_symbols: int, generator: Generator) -> T
     return torch.randint(num_symbols, shape, generator=generator)
 
 
+def num_sequences(num_tokens: int, length: int) -> int:
+    """How many sequences of a length a batch has."""
+    return max(FEWEST_SEQUENCES, num_tokens // length)
+
+
+# ---------------------------------------------------------------------------------------------------- latch and adding
+
+DIGITS = 10
+MARK, QUESTION = 2 * DIGITS - 1, 2 * DIGITS  # the numbers below them, 0 to 18, are digits and sums of two
+FIRST_PLACES = 8  # the first marked digit is one of so many
+MARKED_DISTANCES = tuple(2**k for k in range(3, 10))
+
+
+def marked_questions(num_marked: int, reach: int, num_tokens: int, generator: Generator) -> Questions:
+    """Random digits, of which one or two have a mark before them; a question mark asks for the marked one or the sum.
+
+    The first mark is near the beginning. The question comes again and again: 8 tokens after the first marked digit, 16,
+    32 and so on up to `reach`. The second marked digit comes within half of the reach, as often in 4 to 8 as in 64 to
+    128; a question asks for a sum only where it has come.
+    """
+    length = FIRST_PLACES + reach
+    size = num_sequences(num_tokens, length)
+    tokens = symbols((size, length), DIGITS, generator)  # (B, T)
+    rows = torch.arange(size)
+    first = torch.randint(1, FIRST_PLACES, (size,), generator=generator)  # (B)
+    gaps = 2 * (reach / 4) ** torch.rand(size, generator=generator)  # 2 to half of the reach
+    marked = torch.stack([first, first + gaps.long()], dim=1)[:, :num_marked]  # (B, P)
+    tokens[rows[:, None], marked - 1] = MARK
+    places = torch.full((*tokens.shape, num_marked), NO_QUESTION)
+    for distance in MARKED_DISTANCES:
+        if distance <= reach:
+            complete = marked[:, -1] < first + distance  # (B)
+            asking = rows[complete], (first + distance)[complete]
+            tokens[asking], places[asking] = QUESTION, marked[complete]
+    return Questions(tokens, places)
+
+
 # ----------------------------------------------------------------------------------------------------------------- lag
 
 LAG_SYMBOLS = 16
@@ -103,14 +143,14 @@ def lag_questions(reach: int, num_tokens: int, generator: Generator) -> Question
     Marks of lags up to `reach`; sequences of 2 * reach tokens. A mark that points before the sequence asks nothing.
     """
     length = 2 * reach
-    size = max(1, num_tokens // length)
+    size = num_sequences(num_tokens, length)
     lags = torch.tensor([lag for lag in LAGS if lag <= reach])
     tokens = symbols((size, length), LAG_SYMBOLS, generator)  # (B, T)
     chosen = torch.randint(len(lags), (size, reach), generator=generator)  # (B, T / 2): which lag each mark has
     tokens[:, 1::2] = LAG_SYMBOLS + chosen
     places = torch.full_like(tokens, NO_QUESTION)
     places[:, 1::2] = (torch.arange(1, length, 2) - lags[chosen]).clamp(min=NO_QUESTION)
-    return Questions(tokens, places)
+    return Questions(tokens, places[..., None])
 
 
 # ---------------------------------------------------------------------------------------------------------------- copy
@@ -121,14 +161,14 @@ SEPARATOR = COPY_SYMBOLS
 
 def copy_questions(reach: int, num_tokens: int, generator: Generator) -> Questions:
     """A separator, a string of `reach` symbols, the separator and the string again, which is what is asked for."""
-    size = max(1, num_tokens // (2 * reach + 1))
+    size = num_sequences(num_tokens, 2 * reach + 1)
     string = symbols((size, reach), COPY_SYMBOLS, generator)
     separator = torch.full((size, 1), SEPARATOR)
     # The second string's last symbol is an answer only. Nothing is asked after it, so it need not be read.
     tokens = torch.cat([separator, string, separator, string[:, :-1]], dim=1)  # (B, 2 reach + 1)
     places = torch.full_like(tokens, NO_QUESTION)
     places[:, reach + 1 :] = torch.arange(1, reach + 1)
-    return Questions(tokens, places)
+    return Questions(tokens, places[..., None])
 
 
 # -------------------------------------------------------------------------------------------------- associative recall
@@ -142,7 +182,7 @@ def associative_questions(reach: int, num_tokens: int, generator: Generator) -> 
     reach / 2 different keys in a sequence of 2 * reach tokens, so distances go up to nearly 2 * reach.
     """
     num_pairs = max(1, reach // 2)
-    size = max(1, num_tokens // (4 * num_pairs))
+    size = num_sequences(num_tokens, 4 * num_pairs)
     # To sort random numbers is to shuffle: the first keys of a shuffled pack are all different.
     keys = VALUES + torch.rand(size, KEYS, generator=generator).argsort(1)[:, :num_pairs]  # (B, pairs)
     values = symbols((size, num_pairs), VALUES, generator)  # (B, pairs)
@@ -153,17 +193,35 @@ def associative_questions(reach: int, num_tokens: int, generator: Generator) -> 
     seen, first = same.max(dim=2)  # (B, 2 pairs) both: has the pair come before, and in which slot
     places = torch.full_like(tokens, NO_QUESTION)
     places[:, ::2] = torch.where(seen, 2 * first + 1, NO_QUESTION)  # a slot is two tokens, the value is the second
-    return Questions(tokens, places)
+    return Questions(tokens, places[..., None])
 
 
 PUZZLES = {
+    # Two blocks, as below: the first tells each digit whether a mark stands before it.
+    "latch": Puzzle(
+        "Latch",
+        partial(marked_questions, 1),
+        2 * DIGITS + 1,
+        DIGITS,
+        num_blocks=2,
+        reaches=(8, 32, 128, 512),
+        one_model=True,
+    ),
+    "adding": Puzzle(
+        "Adding",
+        partial(marked_questions, 2),
+        2 * DIGITS + 1,
+        DIGITS,  # the best guess is 9, the sum of ten in a hundred pairs
+        num_blocks=2,
+        reaches=(8, 32, 128, 512),
+        one_model=True,
+    ),
     "lag": Puzzle(
         "Lag",
         lag_questions,
         LAG_SYMBOLS + len(LAGS),
         LAG_SYMBOLS,
         num_blocks=1,
-        learning_rate=0.005,
         reaches=(4, 8, 16, 32, 64),
         one_model=True,
     ),
@@ -173,8 +231,7 @@ PUZZLES = {
         COPY_SYMBOLS + 1,
         COPY_SYMBOLS,
         num_blocks=1,
-        learning_rate=0.01,  # higher, since each model has but a part of the steps
-        reaches=(4, 8, 16, 32, 64),
+        reaches=(8, 16, 32, 64),
         one_model=False,
     ),
     # Two blocks: the first tells each value which key stands before it, the second finds the value by its key. The
@@ -185,7 +242,6 @@ PUZZLES = {
         VALUES + KEYS,
         VALUES,
         num_blocks=2,
-        learning_rate=0.005,
         reaches=(6, 16, 32, 64),
         one_model=True,
     ),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import mean
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ class Replies:
 
     right (N)                    was its likeliest token the answer
     distances (N)                how far back the answer was
-    masses (N, layers * heads)   how much attention lay on the answer, head by head; None without attention
+    masses (N, layers * heads)   how much attention lay on the answer's places, head by head; None without attention
     """
 
     right: Tensor
@@ -34,7 +35,8 @@ def ask(model: LanguageModel, questions: Questions) -> Replies:
     row, t = questions.asked.nonzero(as_tuple=True)  # (N), (N)
     right = (logits.argmax(-1) == questions.answers)[row, t]
     if attention is not None:  # (B, layers, heads, T, T)
-        attention = attention[row, :, :, t, questions.places[row, t]].flatten(1)  # (N, layers * heads)
+        places = questions.places[row, t]  # (N, P)
+        attention = attention[row[:, None], :, :, t[:, None], places].sum(1).flatten(1)  # (N, layers * heads)
     return Replies(right, questions.distances[row, t], attention)
 
 
@@ -74,3 +76,22 @@ def measure(model: LanguageModel, puzzle: Puzzle, reach: int, seed: int) -> list
     replies = ask_all(model, (puzzle.batch(reach, test) for _ in range(TEST_BATCHES)))
     layer = None if head is None else head // NUM_HEADS + 1
     return [row | {"layer": layer} for row in score(replies, head)]
+
+
+def over_seeds(runs: list[dict]) -> list[dict]:
+    """Runs of one stage that differ in their seed -> a row a distance: the mean accuracy, the least and the most, and
+    the mean mass."""
+    rows = []
+    for of_distance in zip(*(run["rows"] for run in runs)):
+        accuracies = [row["accuracy"] for row in of_distance]
+        masses = [row["mass"] for row in of_distance]
+        rows.append(
+            {
+                "distance": of_distance[0]["distance"],
+                "accuracy": mean(accuracies),
+                "least": min(accuracies),
+                "most": max(accuracies),
+                "mass": None if None in masses else mean(masses),
+            }
+        )
+    return rows

@@ -4,16 +4,18 @@ import math
 from pathlib import Path
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from shared.model.language_model import LanguageModel, num_parameters
 from shared.recall.puzzles import Puzzle, Questions, random_source
 from shared.run.cli import make_folder
 from shared.run.optimizers import make_optimizers
 from shared.run.training import LoopSettings, Task, train
-from shared.stages import load_stage, model_class
+from shared.stages import STAGES, load_stage, model_class
 
-PARAMETERS = 100_000  # every model has about as many
+PARAMETERS = 30_000  # every model has about as many
+# The best of .0025, .005, .01 and .02 for each stage: what it answered rightly in all puzzles, with a seed of its own.
+LEARNING_RATES = dict(zip(STAGES, (0.01, 0.02, 0.01, 0.005)))
 WIDTHS = range(16, 257, 4)
 NUM_HEADS = 1
 VALIDATION_BATCHES = 2
@@ -22,26 +24,32 @@ EVALUATIONS = 4
 SCHEDULE = dict(warmup_steps=20, decay_share=0.6, gradient_clip=1.0)
 
 
-def settings_of(stage: str, puzzle: Puzzle, window: int, cell: str) -> dict:
+def settings_of(stage: str, puzzle: Puzzle, window: int) -> dict:
     """What a stage's model is built with, but for its width: those of these settings that its constructor takes."""
     wanted = dict(num_layers=1, num_heads=NUM_HEADS, memory_length=window, context_length=window)
     names = load_stage(stage).model_settings
-    if "attention" in names:
-        wanted["cell"] = cell
-    elif "num_heads" in names:  # self-attention is all it has, so it needs as many blocks as the puzzle takes
+    if "context_length" in names:  # self-attention is all it has, so it needs as many blocks as the puzzle takes
         wanted["num_layers"] = puzzle.num_blocks
     return {name: value for name, value in wanted.items() if name in names}
 
 
-def build(stage: str, vocab_size: int, settings: dict, seed: int) -> LanguageModel:
-    """A stage's own model, at the width that brings it nearest to PARAMETERS."""
+def build(stage: str, vocab_size: int, settings: dict, seed: int, start: str = "own") -> LanguageModel:
+    """A stage's own model, at the width that brings it nearest to PARAMETERS.
+
+    `start`: with "uniform", recurrent layers begin as PyTorch's do, neither orthogonal nor with open forget gates.
+    """
 
     def make(hidden_size: int) -> LanguageModel:
         return model_class(stage)(vocab_size, hidden_size=hidden_size, **settings)
 
     nearest = min(WIDTHS, key=lambda width: abs(num_parameters(make(width)) - PARAMETERS))
     torch.manual_seed(seed)
-    return make(nearest)
+    model = make(nearest)
+    if start == "uniform":
+        for layer in (module for module in model.modules() if hasattr(module, "weight_hh_l0")):
+            for parameter in layer.parameters():
+                nn.init.uniform_(parameter, -(nearest**-0.5), nearest**-0.5)
+    return model
 
 
 def reach_at(step: int, max_steps: int, reaches: tuple[int, ...], generator: Generator) -> int:
@@ -64,9 +72,9 @@ def teach(
 ) -> None:
     """Train on questions that are new at every step. The model is left with its last weights.
 
-    `identity` (stage, settings with a seed) goes into the checkpoints in `out_dir`.
+    `identity` (stage, settings with seed and optimizer) goes into the checkpoints in `out_dir`.
     """
-    seed = identity["settings"]["seed"]
+    seed, learning_rate = identity["settings"]["seed"], LEARNING_RATES[identity["stage"]]
     fresh, held_out = random_source(seed, "training"), random_source(seed, "validation")
     unseen = [puzzle.batch(reaches[-1], held_out) for _ in range(VALIDATION_BATCHES)]
 
@@ -83,8 +91,8 @@ def teach(
         return sum(nats.item() for nats, _ in losses) / sum(count for _, count in losses)
 
     eval_interval = math.ceil(max_steps / EVALUATIONS)
-    settings = LoopSettings(max_steps, puzzle.learning_rate, eval_interval=eval_interval, **SCHEDULE)
-    optimizers = make_optimizers(model, "muon", puzzle.learning_rate, weight_decay=0.0)
+    settings = LoopSettings(max_steps, learning_rate, eval_interval=eval_interval, **SCHEDULE)
+    optimizers = make_optimizers(model, identity["settings"]["optimizer"], learning_rate, weight_decay=0.0)
     make_folder(out_dir, "--out")
     task = Task(batch, step, evaluate, "loss {:.3f}".format, unit="answers")
     train(model, optimizers, task, settings, out_dir, identity)

@@ -271,15 +271,17 @@ def gates_figure(gates: Mapping[str, Sequence[float]], tokens: Sequence[str], ti
 def recall_figure(puzzles: Mapping[str, dict], title: str) -> Figure:
     """A row of panels a puzzle: answers found against distance, and attention on the answer's place, if there is any.
 
-    puzzles: name -> {"chance": a guess's accuracy, "stages": name -> {"rows": dicts of `distance` (tokens), `accuracy`
-    and `mass` (0 to 1; mass None without attention)}}. Returns a Figure. ValueError: no puzzles.
+    puzzles: name -> {"chance": a guess's accuracy, "stages": name -> list of dicts of `distance` (tokens), `accuracy`,
+    its `least` and `most` over seeds, and `mass` (all 0 to 1; mass None without attention)}. Returns a Figure.
+    ValueError: no puzzles.
     """
     if not puzzles:
         raise ValueError("a recall figure needs at least one puzzle")
     stages = list(dict.fromkeys(stage for puzzle in puzzles.values() for stage in puzzle["stages"]))
     caption = (
         "Distance: how many tokens before the one just read the answer stands, up to the number given. Dotted: a "
-        "guess. Attention: weight on the answer's own place, in the head that does best on other questions."
+        "guess. Upright lines: from the worst to the best of several seeds. Attention: weight on the answer's own "
+        "place (in Adding, on both), in the layer that does best on other questions."
     )
     figure = new_figure(2.1 + 2.9 * len(puzzles), title, caption)
     areas = figure.add_gridspec(2, 1, height_ratios=[0.4, 2.9 * len(puzzles)])
@@ -288,9 +290,12 @@ def recall_figure(puzzles: Mapping[str, dict], title: str) -> Figure:
         _prepare_recall_panel(accuracy, f"{name}: answers found", puzzle)
         _prepare_recall_panel(mass, f"{name}: attention on the answer", puzzle)
         accuracy.axhline(puzzle["chance"], color="0.4", linestyle=":", linewidth=1)
-        for stage, result in puzzle["stages"].items():
-            rows, style = result["rows"], series_style(stages.index(stage))
-            accuracy.plot([row["distance"] for row in rows], [row["accuracy"] for row in rows], label=stage, **style)
+        for stage, rows in puzzle["stages"].items():
+            style = series_style(stages.index(stage))
+            distances = [row["distance"] for row in rows]
+            accuracy.plot(distances, [row["accuracy"] for row in rows], label=stage, **style)
+            ends = [[row[name] for row in rows] for name in ("least", "most")]
+            accuracy.vlines(distances, *ends, color=style["color"], linewidth=1.5)
             rows = [row for row in rows if row["mass"] is not None]
             mass.plot([row["distance"] for row in rows], [row["mass"] for row in rows], **style)
     legend = figure.add_subplot(areas[0])
@@ -301,7 +306,7 @@ def recall_figure(puzzles: Mapping[str, dict], title: str) -> Figure:
 
 def _prepare_recall_panel(axes: Axes, name: str, puzzle: dict) -> None:
     """Title and axes of one panel; all distances that were measured stand below it."""
-    distances = sorted({row["distance"] for result in puzzle["stages"].values() for row in result["rows"]})
+    distances = sorted({row["distance"] for rows in puzzle["stages"].values() for row in rows})
     axes.set_title(name, fontsize=12)
     axes.set_xscale("log", base=2)
     axes.set_xticks(distances, [str(distance) for distance in distances])
