@@ -23,7 +23,7 @@ from shared.results.kept import file_name, kept_run, load_results, own_flags, sh
 from shared.results.passage import PASSAGE, check_passage, draw, title_in_chapter
 from shared.results.picture import FINDING
 from shared.results.samples import nats_in_windows
-from shared.results.tables import gpu_tables, tables
+from shared.results.tables import gpu_tables, puzzle_table, tables
 from shared.run.records import differing_setting, write_json
 from shared.run.stage import COMMON
 from shared.show.curves import gradient_figure
@@ -609,6 +609,20 @@ def test_a_kept_benchmark_stands_below_the_results(root):
         STAGE, "9,000", "bfloat16", "6,000", "30%", "5,500", "1,500", "9,000", "700"
     ]  # fmt: skip
     assert "150 GFLOP/s" in costs and "training chooses float32." in costs
+
+
+def test_a_table_shows_at_each_distance_of_a_puzzle_what_each_stage_answers_rightly(tmp_path):
+    assert puzzle_table(tmp_path) == ""
+    first, second = list(STAGES)[:2]
+    rows = [[{"distance": 8, "accuracy": 1.0}, {"distance": 16, "accuracy": far}] for far in (0.5, 0.3, 0.4)]
+    stages = {first: [{"rows": of_seed} for of_seed in rows], second: [{"rows": rows[0]}]}
+    write_json(tmp_path / "recall-default-lag.json", {"task": "Lag", "chance": 0.0625, "stages": stages})
+    table = puzzle_table(tmp_path).splitlines()
+    assert table[0] == f"| puzzle | distance | a guess | {' | '.join(map(stage_title, STAGES))} |"
+    assert table[2:] == [
+        "| Lag | 8 | 6% | 100% | 100% |  |  |",
+        "| Lag | 16 | 6% | 40% (30% to 50%) | 50% |  |  |",
+    ]
 
 
 # ------------------------------------------------------------------------------------- the chapters' pictures

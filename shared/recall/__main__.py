@@ -77,7 +77,7 @@ TITLES = {
 
 
 def examine(stage: str, puzzle: Puzzle, recipe: Recipe, seed: int, out_dir: Path) -> dict:
-    """Train one stage on one puzzle, measure it at the longest reach of every course -> what came out."""
+    """Train one stage on one puzzle, measure it at all reaches -> what came out."""
     began, rows = time.perf_counter(), []
     for reaches in puzzle.courses(recipe.longest):
         window = 2 * reaches[-1] + 2  # no sequence is longer, so nothing is out of sight
@@ -86,7 +86,7 @@ def examine(stage: str, puzzle: Puzzle, recipe: Recipe, seed: int, out_dir: Path
         used = settings | {"task": puzzle.title, "reaches": reaches, "seed": seed, "optimizer": recipe.optimizer}
         identity = {"stage": stage, "settings": used}
         teach(model, puzzle, reaches, recipe.max_steps, identity, out_dir / f"reach-{reaches[-1]}")
-        rows += measure(model, puzzle, reaches[-1], seed)
+        rows += measure(model, puzzle, reaches, seed)
     return {
         "settings": settings | {"hidden_size": model.embedding.embedding_dim, "learning_rate": LEARNING_RATES[stage]},
         "parameters": num_parameters(model),

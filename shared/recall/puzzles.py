@@ -104,30 +104,23 @@ def num_sequences(num_tokens: int, length: int) -> int:
 DIGITS = 10
 MARK, QUESTION = 2 * DIGITS - 1, 2 * DIGITS  # the numbers below them, 0 to 18, are digits and sums of two
 FIRST_PLACES = 8  # the first marked digit is one of so many
-MARKED_DISTANCES = tuple(2**k for k in range(3, 10))
 
 
 def marked_questions(num_marked: int, reach: int, num_tokens: int, generator: Generator) -> Questions:
-    """Random digits, of which one or two have a mark before them; a question mark asks for the marked one or the sum.
+    """Random digits, of which one or two have a mark before them; a question at the end asks for that one, or the sum.
 
-    The first mark is near the beginning. The question comes again and again: 8 tokens after the first marked digit, 16,
-    32 and so on up to `reach`. The second marked digit comes within half of the reach, as often in 4 to 8 as in 64 to
-    128; a question asks for a sum only where it has come.
+    The first marked digit is near the beginning, and `reach` tokens before the question. The second one comes within
+    half of that: 2 or more tokens after the first, as often 4 to 8 as 64 to 128.
     """
     length = FIRST_PLACES + reach
     size = num_sequences(num_tokens, length)
     tokens = symbols((size, length), DIGITS, generator)  # (B, T)
-    rows = torch.arange(size)
-    first = torch.randint(1, FIRST_PLACES, (size,), generator=generator)  # (B)
-    gaps = 2 * (reach / 4) ** torch.rand(size, generator=generator)  # 2 to half of the reach
-    marked = torch.stack([first, first + gaps.long()], dim=1)[:, :num_marked]  # (B, P)
-    tokens[rows[:, None], marked - 1] = MARK
+    first = torch.randint(1, FIRST_PLACES, (size, 1), generator=generator)  # (B, 1)
+    gaps = 2 * (reach / 4) ** torch.rand(size, 1, generator=generator)
+    marked = torch.cat([first, first + gaps.long()], dim=1)[:, :num_marked]  # (B, P)
+    tokens.scatter_(1, marked - 1, MARK).scatter_(1, first + reach, QUESTION)
     places = torch.full((*tokens.shape, num_marked), NO_QUESTION)
-    for distance in MARKED_DISTANCES:
-        if distance <= reach:
-            complete = marked[:, -1] < first + distance  # (B)
-            asking = rows[complete], (first + distance)[complete]
-            tokens[asking], places[asking] = QUESTION, marked[complete]
+    places[torch.arange(size), first[:, 0] + reach] = marked
     return Questions(tokens, places)
 
 
@@ -204,7 +197,7 @@ PUZZLES = {
         2 * DIGITS + 1,
         DIGITS,
         num_blocks=2,
-        reaches=(8, 32, 128, 512),
+        reaches=(8, 16, 32, 64, 128, 256, 512),
         one_model=True,
     ),
     "adding": Puzzle(
@@ -213,7 +206,7 @@ PUZZLES = {
         2 * DIGITS + 1,
         DIGITS,  # the best guess is 9, the sum of ten in a hundred pairs
         num_blocks=2,
-        reaches=(8, 32, 128, 512),
+        reaches=(8, 16, 32, 64, 128, 256, 512),
         one_model=True,
     ),
     "lag": Puzzle(

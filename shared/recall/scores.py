@@ -1,6 +1,6 @@
 """Put questions to a model: which it answers rightly, and how much each head of its attention looks at the answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from statistics import mean
 
@@ -11,7 +11,7 @@ from shared.model.language_model import LanguageModel
 from shared.recall.puzzles import Puzzle, Questions, random_source
 from shared.recall.teaching import NUM_HEADS
 
-CHOOSING_BATCHES, TEST_BATCHES = 4, 16  # of questions: to choose a head by, and to measure on
+CHOOSING_BATCHES, TEST_BATCHES = 4, 16  # of questions of each reach: to choose a head by, and to measure on
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,18 @@ def score(replies: Replies, head: int | None) -> list[dict]:
     return rows
 
 
-def measure(model: LanguageModel, puzzle: Puzzle, reach: int, seed: int) -> list[dict]:
-    """Choose a head on some questions; score it and the answers on others -> a row a distance.
+def measure(model: LanguageModel, puzzle: Puzzle, reaches: tuple[int, ...], seed: int) -> list[dict]:
+    """Choose a head on some questions; score it and the answers on others, of all reaches -> a row a distance.
 
     On the same questions, the best of several heads would look better than it is.
     """
-    choosing, test = random_source(seed, "choosing"), random_source(seed, "test")
-    head = best_head(ask_all(model, (puzzle.batch(reach, choosing) for _ in range(CHOOSING_BATCHES))))
-    replies = ask_all(model, (puzzle.batch(reach, test) for _ in range(TEST_BATCHES)))
+
+    def questions(use: str, batches: int) -> Iterator[Questions]:
+        source = random_source(seed, use)
+        return (puzzle.batch(reach, source) for reach in reaches for _ in range(batches))
+
+    head = best_head(ask_all(model, questions("choosing", CHOOSING_BATCHES)))
+    replies = ask_all(model, questions("test", TEST_BATCHES))
     layer = None if head is None else head // NUM_HEADS + 1
     return [row | {"layer": layer} for row in score(replies, head)]
 

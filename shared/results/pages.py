@@ -11,7 +11,7 @@ from shared.results.excerpts import chapter, front_scores, front_table
 from shared.results.kept import file_name, load_results
 from shared.results.labs import lab_tables, load_lab_results
 from shared.results.passage import check_passage
-from shared.results.tables import beside_busy_programs, costs, gpu_tables, tables
+from shared.results.tables import beside_busy_programs, costs, gpu_tables, puzzle_table, tables
 from shared.run.records import differing_setting, read_json, write_text
 from shared.stages import LABS, load_stage
 from shared.text.corpus import SHAKESPEARE
@@ -42,6 +42,7 @@ def blocks(root: Path) -> list[Block]:
         Block("README.md", front_table(runs, counts)),
         Block("shared/results/README.md", "\n\n".join(filter(None, notebook))),
         Block("shared/results/README.md", probe_tables(folder / "probes.json"), "probes"),
+        Block("shared/results/README.md", puzzle_table(folder), "puzzles"),
     ]
     for stage in sorted({run["stage"] for run in runs}):
         of_stage = [run for run in runs if run["stage"] == stage]

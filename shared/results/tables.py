@@ -5,10 +5,11 @@ from pathlib import Path
 from statistics import mean
 
 from shared.errors import UserError
+from shared.recall.puzzles import PUZZLES
 from shared.results.kept import PRESETS, best_order, file_name, label, own_flags
 from shared.run.records import differing_setting, read_json
 from shared.show.tables import cost_lines, in_minutes, markdown, spread
-from shared.stages import stage_title
+from shared.stages import STAGES, stage_title
 from shared.text.tokenizer import TOKENIZERS
 
 # ------------------------------------------------------------------------------------------------------ every kept run
@@ -135,6 +136,32 @@ def beside_busy_programs(path: Path) -> str:
         lines.append([row["stage"], row["way"], *(f"{time:.0f} ms" for time in row["milliseconds"])])
     title = f"**A step of training on a busy machine**, {content['machine']['cores']} cores (`{content['command']}`)"
     return f"{title}\n\n{markdown(lines, left=(0, 1))}"
+
+
+# ------------------------------------------------------------------------------------------ puzzles with a known answer
+
+
+def puzzle_table(folder: Path) -> str:
+    """What share of its questions each stage answers rightly, by puzzle and distance; nothing where nothing is kept."""
+    paths = [folder / f"recall-default-{name}.json" for name in PUZZLES]
+    kept = [read_json(path) for path in paths if path.is_file()]
+    if not kept:
+        return ""
+    lines = [["puzzle", "distance", "a guess", *map(stage_title, STAGES)]]
+    for found in kept:
+        for number, row in enumerate(next(iter(found["stages"].values()))[0]["rows"]):
+            of_stages = [
+                [run["rows"][number]["accuracy"] for run in found["stages"].get(stage, [])] for stage in STAGES
+            ]
+            shown = [shares(accuracies) if accuracies else "" for accuracies in of_stages]
+            lines.append([found["task"], str(row["distance"]), f"{found['chance']:.0%}", *shown])
+    return markdown(lines, left=(0,))
+
+
+def shares(values: list[float]) -> str:
+    """The mean of some shares in per cent and, where they differ so far that it shows, the least and the most."""
+    low, high = f"{min(values):.0%}", f"{max(values):.0%}"
+    return f"{mean(values):.0%}" + f" ({low} to {high})" * (low != high)
 
 
 # ----------------------------------------------------------------------------------------------------------- on a GPU
