@@ -283,8 +283,8 @@ def recall_figure(puzzles: Mapping[str, dict], title: str) -> Figure:
         "guess. Upright lines: from the worst to the best of several seeds. Attention: weight on the answer's own "
         "place (in Adding, on both), in the layer that does best on other questions."
     )
-    figure = new_figure(2.1 + 2.9 * len(puzzles), title, caption)
-    areas = figure.add_gridspec(2, 1, height_ratios=[0.4, 2.9 * len(puzzles)])
+    figure = new_figure(2.1 + 2.4 * len(puzzles), title, caption)
+    areas = figure.add_gridspec(2, 1, height_ratios=[0.4, 2.4 * len(puzzles)])
     panels = areas[1].subgridspec(len(puzzles), 2).subplots(squeeze=False, sharey=True)
     for (name, puzzle), (accuracy, mass) in zip(puzzles.items(), panels):
         _prepare_recall_panel(accuracy, f"{name}: answers found", puzzle)
