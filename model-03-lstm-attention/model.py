@@ -60,7 +60,7 @@ class AttentionLSTM(LanguageModel):
         self.output = CopyingOutput(self.embedding)
 
     def places(self, states: Tensor, before: Tensor, embedded: Tensor) -> tuple[Tensor, Tensor]:
-        """What a place of the text is found by, its key, and what it gives, its value.
+        """What a place of the text is found by, its key, and what it gives, its value. (`shared.ablate` tries others.)
 
         states h_s and the ones before them, h_(s-1), (B, T, H); the words' vectors (B, T, E) -> keys, values.
         """

@@ -19,7 +19,9 @@ def add_flags(parser) -> None:
     )
     parser.add_argument("--num-heads", type=whole, help="heads of multi-head attention; must divide --hidden-size [4]")
     parser.add_argument(
-        "--memory-length", type=whole, help="places in reach, the own one included; longer is slower and better [64]"
+        "--memory-length",
+        type=whole,
+        help="places in reach, with the own one; longer is slower, and better for words [64]",
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 import terminal
 import torch
 import torch.nn.functional as F
+from checkpoints import random_checkpoint
 from options import STAGE_1, STAGE_2, STAGE_3, STAGE_4
 
 from shared.compare import __main__ as compare
@@ -43,24 +44,7 @@ def save_run(folder, stage, data, tokenizer="word", seed=1, **changes):
     """What a training leaves behind, but with random weights, large enough for every part to matter."""
     corpus = load_corpus(str(data), at_blank_line=tokenizer == "word")
     vocabulary = train_tokenizer(tokenizer, corpus.train)
-    described = load_stage(stage)
-    settings = described.settings(tokenizer) | {"data": str(data), "hidden_size": 16, "seed": seed} | changes
-    model_settings = {name: settings[name] for name in described.model_settings}
-    model_settings["vocab_size"] = vocabulary.vocab_size
-    torch.manual_seed(seed)
-    model = model_class(stage)(**model_settings)
-    with torch.no_grad():
-        model.embedding.weight.mul_(3)
-    content = {
-        "stage": stage,
-        "settings": settings,
-        "model_settings": model_settings,
-        "tokenizer": vocabulary.to_dict(),
-        "corpus": {"name": corpus.name, "sha256": corpus.sha256},
-        "weights": model.state_dict(),
-        "progress": {"step": 20, "tokens": 2000, "seconds": 8.0 + seed, "best_loss": 5.0, "best_step": 20},
-    }
-    save_checkpoint(folder / "best.pt", content)
+    save_checkpoint(folder / "best.pt", random_checkpoint(stage, vocabulary, corpus, str(data), seed, **changes))
     records = [
         {"step": 10, "tokens": 1000, "seconds": 4.0, "train_loss": 6.5, "validation_loss": 6.0},
         {"step": 15, "tokens": 1500, "seconds": 6.0, "train_loss": 6.0},

@@ -7,6 +7,7 @@ from random import Random
 import numpy as np
 import pytest
 import torch
+from checkpoints import random_checkpoint
 from options import HIDDEN_SIZE, MECHANISMS, OPTIONS, STAGE_1, STAGE_2, VOCAB_SIZE
 from PIL import Image
 from terminal import typed
@@ -21,7 +22,7 @@ from shared.probes.scores import clustered_error, seed_error, summary
 from shared.probes.tables import example, notebook, printed
 from shared.run.checkpoint import save_checkpoint
 from shared.show.curves import probes_figure
-from shared.stages import ROOT, load_stage, model_class
+from shared.stages import ROOT, model_class
 from shared.text.corpus import load_corpus
 from shared.text.tokenizer import train_tokenizer
 
@@ -461,21 +462,8 @@ def test_a_row_is_a_mean_over_questions_and_seeds_by_distance():
 
 def save_run(folder, stage, tokenizer, corpus, data="shakespeare", seed=1):
     """A checkpoint with random weights, as training leaves it."""
-    settings = load_stage(stage).settings(tokenizer.name) | {"data": str(data), "hidden_size": 8, "seed": seed}
-    model_settings = {name: settings[name] for name in load_stage(stage).model_settings}
-    model_settings["vocab_size"] = tokenizer.vocab_size
-    torch.manual_seed(seed)
-    content = {
-        "stage": stage,
-        "settings": settings,
-        "model_settings": model_settings,
-        "tokenizer": tokenizer.to_dict(),
-        "corpus": {"name": corpus.name, "sha256": corpus.sha256},
-        "weights": model_class(stage)(**model_settings).state_dict(),
-        "progress": {"step": 1, "tokens": 1, "seconds": 1.0, "best_loss": 5.0, "best_step": 1},
-    }
     folder.mkdir(parents=True)
-    save_checkpoint(folder / "best.pt", content)
+    save_checkpoint(folder / "best.pt", random_checkpoint(stage, tokenizer, corpus, str(data), seed))
     return folder
 
 
