@@ -23,7 +23,7 @@ from shared.results.kept import file_name, kept_run, load_results, own_flags, sh
 from shared.results.passage import PASSAGE, check_passage, draw, title_in_chapter
 from shared.results.picture import FINDING
 from shared.results.samples import nats_in_windows
-from shared.results.tables import gpu_tables, puzzle_table, tables
+from shared.results.tables import gpu_tables, puzzle_table, stage_costs, tables
 from shared.run.records import differing_setting, write_json
 from shared.run.stage import COMMON
 from shared.show.curves import gradient_figure
@@ -590,6 +590,7 @@ def test_an_unknown_preset_is_one_line():
 
 def measured(variant, precision, optimizer, training, share=0.2):
     row = dict(stage=STAGE, variant=variant, precision=precision, optimizer=optimizer, peak_mib=700.4)
+    row |= dict(parameters=2_350_380, settings={"vocab_size": 17_706})
     row |= dict(training_tokens_per_second=training, share_of_float32_matmul=share)
     return row | dict(generation_1_tokens_per_second=1500.0, generation_64_tokens_per_second=9000.0)
 
@@ -609,6 +610,19 @@ def test_a_kept_benchmark_stands_below_the_results(root):
         STAGE, "9,000", "bfloat16", "6,000", "30%", "5,500", "1,500", "9,000", "700"
     ]  # fmt: skip
     assert "150 GFLOP/s" in costs and "training chooses float32." in costs
+
+
+def test_a_chapter_shows_what_its_stage_costs_beside_the_others(root):
+    rows = [measured("default", "float32", "muon", 31_514.2) | {"stage": stage} for stage in STAGES]
+    path = root / "shared" / "results" / "benchmark.json"
+    write_json(path, {"rows": rows + [measured("scratch", "float32", "muon", 9000.0)]})
+    shown = stage_costs(path, STAGE)
+    carried = ["256", "512", f"{512 + 64 * (128 + 128 + 1):,}", f"{4 * 2 * 63 * 128:,}"]
+    assert [line.split(" | ")[-1].strip("* |") for line in shown.splitlines()[2:6]] == carried
+    own = ["RNN", "2,350,380", "2,266,368", "31,514", "1,500", "256"]  # a table of 17,706 words, 128 numbers each
+    assert "| " + " | ".join(f"**{text}**" for text in own) + " |" in shown.splitlines()
+    assert shown.count("**") == 2 * len(own)
+    assert stage_costs(root / "none.json", STAGE) == ""
 
 
 def test_a_table_shows_at_each_distance_of_a_puzzle_what_each_stage_answers_rightly(tmp_path):

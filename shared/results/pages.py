@@ -11,7 +11,7 @@ from shared.results.excerpts import chapter, front_scores, front_table
 from shared.results.kept import file_name, load_results
 from shared.results.labs import lab_tables, load_lab_results
 from shared.results.passage import check_passage
-from shared.results.tables import beside_busy_programs, costs, gpu_tables, puzzle_table, tables
+from shared.results.tables import beside_busy_programs, costs, gpu_tables, puzzle_table, stage_costs, tables
 from shared.run.records import differing_setting, read_json, write_text
 from shared.stages import LABS, load_stage
 from shared.text.corpus import SHAKESPEARE
@@ -24,6 +24,7 @@ class Block:
     page: str
     content: str
     name: str = "results"
+    required: bool = True  # whether a page without its markers is a mistake
 
     @property
     def markers(self) -> tuple[str, str]:
@@ -47,6 +48,8 @@ def blocks(root: Path) -> list[Block]:
     for stage in sorted({run["stage"] for run in runs}):
         of_stage = [run for run in runs if run["stage"] == stage]
         found.append(Block(f"{stage}/README.md", chapter(of_stage, counts)))
+        beside_others = stage_costs(folder / "benchmark.json", stage)
+        found.append(Block(f"{stage}/README.md", beside_others, "costs", required=False))
         found.append(Block(f"{stage}/results/README.md", ablations(root / stage / "results")))
     return found + [Block(f"{lab}/README.md", lab_tables(load_lab_results(root / lab))) for lab in LABS]
 
@@ -65,7 +68,7 @@ def updated_pages(root: Path) -> list[tuple[Path, str, str]]:
         if path not in before:
             before[path] = after[path] = path.read_text(encoding="utf-8") if path.is_file() else ""
         # A page that has nothing to show need not have a place for it.
-        if block.content or any(marker in after[path] for marker in block.markers):
+        if (block.content and block.required) or any(marker in after[path] for marker in block.markers):
             after[path] = replace_between_markers(after[path], block)
     return [(path, before[path], after[path]) for path in before]
 

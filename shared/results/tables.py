@@ -1,16 +1,21 @@
-"""Kept results -> the notebook's tables: every kept run, what a token costs, and how fast a GPU is."""
+"""Kept results -> tables: every kept run, what a token costs, puzzles with a known answer, how fast a GPU is."""
 
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean
 
+import torch
+
 from shared.errors import UserError
+from shared.model.language_model import LanguageModel, map_tensors
 from shared.recall.puzzles import PUZZLES
 from shared.results.kept import PRESETS, best_order, file_name, label, own_flags
 from shared.run.records import differing_setting, read_json
-from shared.show.tables import cost_lines, in_minutes, markdown, spread
-from shared.stages import STAGES, stage_title
+from shared.show.tables import COLUMNS, cell, cost_lines, in_minutes, markdown, spread
+from shared.stages import STAGES, load_stage, stage_title
 from shared.text.tokenizer import TOKENIZERS
+
+LONGER_THAN_A_WINDOW = 256  # tokens
 
 # ------------------------------------------------------------------------------------------------------ every kept run
 
@@ -124,6 +129,37 @@ def costs(folder: Path) -> str:
     )
     title = "**What it costs**, in tokens a second (`python -m shared.benchmark`)"
     return "\n\n".join([title, markdown(cost_lines(usual, narrow)), legend])
+
+
+def stage_costs(path: Path, stage: str) -> str:
+    """What a chapter says of costs: a row a stage, the chapter's own in bold; nothing where no benchmark is kept."""
+    if not path.is_file():
+        return ""
+    lines = [["", "parameters", "of them the table of words", "training, tokens/s", "writing, tokens/s", "carried on"]]
+    for row in (row for row in read_json(path)["rows"] if row["variant"] == "default"):
+        settings = load_stage(row["stage"]).settings("word")
+        table = row["settings"]["vocab_size"] * settings["hidden_size"]
+        speeds = [cell(row, *COLUMNS[name]) for name in ("training", "writing 1")]
+        carried = numbers_carried(row["stage"], settings)
+        line = [stage_title(row["stage"]), f"{row['parameters']:,}", f"{table:,}", *speeds, f"{carried:,}"]
+        lines.append([f"**{text}**" for text in line] if row["stage"] == stage else line)
+    legend = (
+        "*Carried on*: how many numbers the model hands from one word to the next, once it has read more words than "
+        "its window holds."
+    )
+    return f"{markdown(lines)}\n\n{legend}"
+
+
+@torch.inference_mode()
+def numbers_carried(stage: str, settings: dict) -> int:
+    """The size of a stage's state when every window in it is full; it depends neither on weights nor on the words."""
+    described = load_stage(stage)
+    options = {name: settings[name] for name in described.model_settings}
+    model: LanguageModel = described.model(2, **options).eval()
+    _, state, _ = model.features(torch.zeros(1, LONGER_THAN_A_WINDOW, dtype=torch.long), None, False)
+    sizes = []
+    map_tensors(lambda tensor: sizes.append(tensor.numel()), state)
+    return sum(sizes)
 
 
 def beside_busy_programs(path: Path) -> str:
