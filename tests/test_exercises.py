@@ -36,7 +36,7 @@ ALL = [(stage, name) for stage in STAGES for name in checks(stage)]
 def test_exercises_checks_and_solutions_are_of_the_same_functions(stage):
     starters, solutions = functions(part(stage, "exercises")), functions(part(stage, "solutions"))
     assert list(checks(stage)) == list(starters) == list(solutions)
-    assert len(starters) in (4, 5)
+    assert 4 <= len(starters) <= 6
     for name, starter in starters.items():
         assert inspect.signature(starter) == inspect.signature(solutions[name])
 
@@ -414,83 +414,227 @@ def cache_cut_with_minus_zero(q, k, v, cache, window):
     return context, (keys[-(window - 1) :], values[-(window - 1) :])
 
 
+def cross_entropy_by(loss):
+    """The loss as some function of the probabilities (N, V) and of those of the targets (N)."""
+
+    def cross_entropy(scores, targets):
+        probabilities = scores.softmax(1)
+        return loss(probabilities, probabilities[torch.arange(len(scores)), targets])
+
+    return cross_entropy
+
+
+def cross_entropy_of_columns(scores, targets):
+    return -scores.softmax(0)[torch.arange(len(scores)), targets].log().mean()
+
+
+def cross_entropy_that_overflows(scores, targets):
+    return (scores.exp().sum(1).log() - scores[torch.arange(len(scores)), targets]).mean()
+
+
+def keep_likely_by(stops, rescaled=True, top_k_first=True):
+    """Another top-p: the sum of the likelier words, that with the word itself, and p -> which words are dropped."""
+
+    def keep_likely(probabilities, top_k, top_p):
+        def by_top_k(likely):
+            return likely * (torch.arange(len(likely)) < (top_k or len(likely)))
+
+        likely, places = probabilities.sort(descending=True, stable=True)
+        if top_k_first:
+            likely = by_top_k(likely)
+            likely = likely / likely.sum()
+        if top_p is not None:
+            sums = likely.cumsum(0)
+            likely = likely.masked_fill(stops(sums - likely, sums, top_p), 0)
+        likely = by_top_k(likely)
+        kept = torch.zeros_like(likely).scatter(0, places, likely)
+        return kept / kept.sum() if rescaled else probabilities * (kept > 0)
+
+    return keep_likely
+
+
+def top_p_right(before, after, top_p):
+    dropped = before >= top_p
+    dropped[0] = False
+    return dropped
+
+
+def keep_likely_with_all_equals(probabilities, top_k, top_p):
+    kept = part("model-01-rnn", "solutions").keep_likely(probabilities, top_k, top_p)
+    kept = probabilities * (probabilities >= probabilities[kept > 0].min())
+    return kept / kept.sum()
+
+
+def keep_likely_one_more(probabilities, top_k, top_p):
+    return part("model-01-rnn", "solutions").keep_likely(probabilities, top_k and top_k + 1, top_p)
+
+
+def keep_likely_sorted(probabilities, top_k, top_p):
+    return part("model-01-rnn", "solutions").keep_likely(probabilities, top_k, top_p).sort(descending=True).values
+
+
+def causal_weights_by(scale=None, hidden=-math.inf, dim=-1, first=1, reverse=False, afterwards=False):
+    """The weights with something else in one place."""
+
+    def causal_weights(queries, keys):
+        scores = queries @ keys.T / (queries.size(1) ** 0.5 if scale is None else scale(queries.size(1)))
+        future = torch.ones_like(scores).triu(first).bool()
+        future = future.T if reverse else future
+        return scores.softmax(dim) * ~future if afterwards else scores.masked_fill(future, hidden).softmax(dim)
+
+    return causal_weights
+
+
+def rms_norm_by(divisor, centred=False):
+    """Each word divided by something else."""
+
+    def rms_norm(x, weight):
+        x = x - x.mean(1, keepdim=True) if centred else x
+        return x / divisor(x) * weight
+
+    return rms_norm
+
+
+def root_mean_square(x):
+    return x.square().mean(1, keepdim=True).sqrt()
+
+
 RNN, LSTM, ATTENTION, TRANSFORMER = STAGES
 MISTAKES = [
-    (RNN, "step", step_without_tanh, "beside torch.nn.RNNCell"),
-    (RNN, "step", step_with_the_transpose, "beside torch.nn.RNNCell"),
-    (RNN, "step", step_with_one_bias, "beside torch.nn.RNNCell"),
-    (RNN, "chunks", chunks_shifted_within, "targets of batch 0"),
-    (RNN, "chunks", chunks_in_reading_order, "inputs of batch 0"),
-    (RNN, "chunks", chunks_without_a_last_target, "RuntimeError: shape"),
-    (RNN, "chunks", chunks_told_their_inputs, "targets of batch 0"),
-    (RNN, "perplexity", perplexity_of_means, "pieces of [1, 3] tokens"),
-    (RNN, "perplexity", mean_of_perplexities, "pieces of [1, 3] tokens"),
-    (RNN, "perplexity", mean_of_exponentials, "pieces of [4] tokens"),
-    (RNN, "reach", reach_backwards, "a cell that keeps half"),
-    (RNN, "reach", reach_of_the_mean, "a cell that keeps half"),
-    (LSTM, "step", step_with_gates_in_another_order, "c beside torch.nn.LSTMCell"),
-    (LSTM, "step", step_that_shows_the_old_cell, "h beside torch.nn.LSTMCell"),
-    (LSTM, "step", step_with_four_sigmoids, "c beside torch.nn.LSTMCell"),
-    (LSTM, "step", step_that_returns_the_cell_first, "c beside torch.nn.LSTMCell"),
-    (LSTM, "forget_bias", forget_bias_that_is_the_gate, "what is left after 1 steps"),
-    (LSTM, "latch", latch_that_leaks, "after the first, h falls to"),
-    (LSTM, "latch", latch_that_is_always_on, "before the first, h rises to"),
-    (LSTM, "latch", latch_that_is_flat, "shape (4, 1) is expected, and not (4,)"),
-    (LSTM, "read_in_chunks", chunks_with_a_new_memory, "hidden states"),
-    (LSTM, "read_in_chunks", chunks_with_their_gradient, "does the gradient of the state after step 4 reach"),
-    (LSTM, "read_in_chunks", chunks_that_cut_the_cell_only, "does the gradient of the state after step 4 reach"),
-    (LSTM, "read_in_chunks", chunks_cut_once, "does the gradient of the state after step 4 reach"),
-    (LSTM, "read_in_chunks", chunks_with_a_gradient_in_the_last_only, "the gradient of the state after step 0 reach"),
-    (LSTM, "read_in_chunks", chunks_without_the_rest, "shape (2, 10, 4) is expected, and not (2, 8, 4)"),
-    (ATTENTION, "attend", attend_unscaled, "all keys seen, weights"),
-    (ATTENTION, "attend", attend_with_nan, "sees none, weights: 0 is expected, and not nan"),
-    (ATTENTION, "attend", attend_with_a_large_number, "sees none, weights: 0 is expected, and not 0.2"),
-    (ATTENTION, "attend", attend_with_nothing_at_all, "a query that sees none, weights"),
-    (ATTENTION, "attend", attend_masked_afterwards, "some keys hidden, weights"),
-    (ATTENTION, "attend", attend_with_the_mask_reversed, "all keys seen, weights"),
-    (ATTENTION, "attend", attend_over_the_queries, "all keys seen, weights"),
-    (ATTENTION, "additive_scores", additive_scores_transposed, "shape (2, 3, 5) is expected, and not (2, 5, 3)"),
-    (ATTENTION, "additive_scores", additive_scores_with_the_same_matrix, "beside a loop over all pairs"),
-    (ATTENTION, "memory_mask", memory_mask_without_its_own_place, "a window of 2: 1 is expected, and not 0, at [0, 1]"),
-    (ATTENTION, "memory_mask", memory_mask_long_by_one, "a window of 2: 0 is expected, and not 1, at [1, 0]"),
-    (ATTENTION, "memory_mask", memory_mask_without_the_past, "a window of 2: 1 is expected, and not 0, at [0, 1]"),
-    (ATTENTION, "memory_mask", memory_mask_of_numbers, "torch.bool is expected, and not torch.float32"),
-    (ATTENTION, "mix_in_copies", mix_in_copies_of_one_place, "beside a loop over all places"),
-    (ATTENTION, "mix_in_copies", mix_in_copies_with_the_gate_reversed, "beside a loop over all places"),
-    (ATTENTION, "mix_in_copies", mix_in_copies_on_top, "beside a loop over all places"),
-    (ATTENTION, "peeks", peeks_never, "the mean of the whole text goes free"),
-    (ATTENTION, "peeks", peeks_always, "is accused"),
-    (ATTENTION, "peeks", peeks_at_the_last_token_only, "the next token goes free"),
+    (RNN, "cross_entropy", cross_entropy_by(lambda _, p: -p.log().sum()), "small scores", "Is it the sum?"),
+    (RNN, "cross_entropy", cross_entropy_by(lambda _, p: p.log().mean()), "small scores", "Is the sign missing?"),
+    (RNN, "cross_entropy", cross_entropy_by(lambda _, p: -p.log2().mean()), "small scores", "Is it in bits?"),
+    (RNN, "cross_entropy", cross_entropy_by(lambda _, p: -p.mean().log()), "small scores", "log of the mean"),
+    (RNN, "cross_entropy", cross_entropy_by(lambda all, _: -all.log().mean()), "small scores", "minus the score of"),
+    (RNN, "cross_entropy", cross_entropy_of_columns, "small scores", "Those of each row should"),
+    (RNN, "cross_entropy", cross_entropy_by(lambda _, p: -p.log().mean()), "some thousands", "log a - log b"),
+    (RNN, "cross_entropy", cross_entropy_that_overflows, "some thousands", "subtract each row's largest score first"),
+    (RNN, "step", step_without_tanh, "beside torch.nn.RNNCell", ""),
+    (RNN, "step", step_with_the_transpose, "beside torch.nn.RNNCell", ""),
+    (RNN, "step", step_with_one_bias, "beside torch.nn.RNNCell", ""),
+    (RNN, "chunks", chunks_shifted_within, "targets of batch 0", ""),
+    (RNN, "chunks", chunks_in_reading_order, "inputs of batch 0", ""),
+    (RNN, "chunks", chunks_without_a_last_target, "RuntimeError: shape", ""),
+    (RNN, "chunks", chunks_told_their_inputs, "targets of batch 0", ""),
+    (RNN, "perplexity", perplexity_of_means, "pieces of [1, 3] tokens", ""),
+    (RNN, "perplexity", mean_of_perplexities, "pieces of [1, 3] tokens", ""),
+    (RNN, "perplexity", mean_of_exponentials, "pieces of [4] tokens", ""),
+    (RNN, "reach", reach_backwards, "a cell that keeps half", ""),
+    (RNN, "reach", reach_of_the_mean, "a cell that keeps half", ""),
+    (RNN, "keep_likely", keep_likely_one_more, "top_k=1, top_p=None", "One more is kept"),
+    (RNN, "keep_likely", keep_likely_by(lambda b, a, p: a > p), "top_p=0.5", "the word left out with which"),
+    (RNN, "keep_likely", keep_likely_by(lambda b, a, p: b > p), "top_p=0.625", "no further word is needed"),
+    (RNN, "keep_likely", keep_likely_by(lambda b, a, p: b >= p), "top_p=0.0: 1 is expected", "Is no word left?"),
+    (RNN, "keep_likely", keep_likely_by(top_p_right, rescaled=False), "top_k=1", "add up to 1 again"),
+    (
+        RNN,
+        "keep_likely",
+        keep_likely_by(top_p_right, top_k_first=False),
+        "top_k=2, top_p=0.55",
+        "measured before top_k",
+    ),
+    (RNN, "keep_likely", keep_likely_with_all_equals, "top_k=4", "Are all kept that are as likely"),
+    (RNN, "keep_likely", keep_likely_sorted, "top_k=None, top_p=None", "Every word should keep its place"),
+    (LSTM, "step", step_with_gates_in_another_order, "c beside torch.nn.LSTMCell", ""),
+    (LSTM, "step", step_that_shows_the_old_cell, "h beside torch.nn.LSTMCell", ""),
+    (LSTM, "step", step_with_four_sigmoids, "c beside torch.nn.LSTMCell", ""),
+    (LSTM, "step", step_that_returns_the_cell_first, "c beside torch.nn.LSTMCell", ""),
+    (LSTM, "forget_bias", forget_bias_that_is_the_gate, "what is left after 1 steps", ""),
+    (LSTM, "latch", latch_that_leaks, "after the first, h falls to", ""),
+    (LSTM, "latch", latch_that_is_always_on, "before the first, h rises to", ""),
+    (LSTM, "latch", latch_that_is_flat, "shape (4, 1) is expected, and not (4,)", ""),
+    (LSTM, "read_in_chunks", chunks_with_a_new_memory, "hidden states", ""),
+    (LSTM, "read_in_chunks", chunks_with_their_gradient, "does the gradient of the state after step 4 reach", ""),
+    (LSTM, "read_in_chunks", chunks_that_cut_the_cell_only, "does the gradient of the state after step 4 reach", ""),
+    (LSTM, "read_in_chunks", chunks_cut_once, "does the gradient of the state after step 4 reach", ""),
+    (
+        LSTM,
+        "read_in_chunks",
+        chunks_with_a_gradient_in_the_last_only,
+        "the gradient of the state after step 0 reach",
+        "",
+    ),
+    (LSTM, "read_in_chunks", chunks_without_the_rest, "shape (2, 10, 4) is expected, and not (2, 8, 4)", ""),
+    (ATTENTION, "causal_weights", causal_weights_by(scale=lambda _: 1), "5 tokens", "Is the root missing?"),
+    (ATTENTION, "causal_weights", causal_weights_by(scale=lambda size: size), "5 tokens", "divided by D, and not by"),
+    (ATTENTION, "causal_weights", causal_weights_by(first=9), "5 tokens", "Is the future still seen?"),
+    (ATTENTION, "causal_weights", causal_weights_by(afterwards=True), "5 tokens", "after the softmax?"),
+    (ATTENTION, "causal_weights", causal_weights_by(dim=0), "5 tokens", "Do the columns add up to 1?"),
+    (ATTENTION, "causal_weights", causal_weights_by(reverse=True), "5 tokens", "Is the mask reversed?"),
+    (ATTENTION, "causal_weights", causal_weights_by(first=0), "not nan, at [0, 0]", "not see its own place?"),
+    (ATTENTION, "causal_weights", causal_weights_by(hidden=0), "5 tokens", "Are hidden scores set to 0?"),
+    (ATTENTION, "causal_weights", causal_weights_by(hidden=-1), "5 tokens", "above the diagonal they are 0"),
+    (ATTENTION, "attend", attend_unscaled, "all keys seen, weights", ""),
+    (ATTENTION, "attend", attend_with_nan, "sees none, weights: 0 is expected, and not nan", ""),
+    (ATTENTION, "attend", attend_with_a_large_number, "sees none, weights: 0 is expected, and not 0.2", ""),
+    (ATTENTION, "attend", attend_with_nothing_at_all, "a query that sees none, weights", ""),
+    (ATTENTION, "attend", attend_masked_afterwards, "some keys hidden, weights", ""),
+    (ATTENTION, "attend", attend_with_the_mask_reversed, "all keys seen, weights", ""),
+    (ATTENTION, "attend", attend_over_the_queries, "all keys seen, weights", ""),
+    (ATTENTION, "additive_scores", additive_scores_transposed, "shape (2, 3, 5) is expected, and not (2, 5, 3)", ""),
+    (ATTENTION, "additive_scores", additive_scores_with_the_same_matrix, "beside a loop over all pairs", ""),
+    (
+        ATTENTION,
+        "memory_mask",
+        memory_mask_without_its_own_place,
+        "a window of 2: 1 is expected, and not 0, at [0, 1]",
+        "",
+    ),
+    (ATTENTION, "memory_mask", memory_mask_long_by_one, "a window of 2: 0 is expected, and not 1, at [1, 0]", ""),
+    (ATTENTION, "memory_mask", memory_mask_without_the_past, "a window of 2: 1 is expected, and not 0, at [0, 1]", ""),
+    (ATTENTION, "memory_mask", memory_mask_of_numbers, "torch.bool is expected, and not torch.float32", ""),
+    (ATTENTION, "mix_in_copies", mix_in_copies_of_one_place, "beside a loop over all places", ""),
+    (ATTENTION, "mix_in_copies", mix_in_copies_with_the_gate_reversed, "beside a loop over all places", ""),
+    (ATTENTION, "mix_in_copies", mix_in_copies_on_top, "beside a loop over all places", ""),
+    (ATTENTION, "peeks", peeks_never, "the mean of the whole text goes free", ""),
+    (ATTENTION, "peeks", peeks_always, "is accused", ""),
+    (ATTENTION, "peeks", peeks_at_the_last_token_only, "the next token goes free", ""),
     (
         ATTENTION,
         "peeks",
         peeks_by(lambda a, b: (a - b)[:, -1].abs().max() > 1e-6),
         "the last token, at the first goes free",
+        "",
     ),
-    (ATTENTION, "peeks", peeks_with_one_other_token, "whether a 3 comes next goes free"),
-    (ATTENTION, "peeks", peeks_that_looks_at_the_changed_place_too, "is accused"),
-    (ATTENTION, "peeks", peeks_except_for_the_first_id, "whether a 0 comes next, in the last logit goes free"),
-    (ATTENTION, "peeks", peeks_except_for_the_last_id, "whether a 6 comes next, in two logits goes free"),
-    (ATTENTION, "peeks", peeks_or_says_nothing, "True or False is expected, and not None"),
-    (ATTENTION, "peeks", peeks_by(lambda a, b: not a.equal(b)), "rounds in the eighth decimal is accused"),
-    (ATTENTION, "peeks", peeks_by(lambda a, b: (a - b).max() > 1e-6), "whether a 0 comes next"),
-    (ATTENTION, "peeks", peeks_by(lambda a, b: (a - b)[..., 0].abs().max() > 1e-6), "in the last logit goes free"),
-    (ATTENTION, "peeks", peeks_by(lambda a, b: (a - b).sum(-1).abs().max() > 1e-6), "in two logits goes free"),
-    (ATTENTION, "peeks", peeks_by(lambda a, b: (a - b).abs().mean() > 1e-6), "in the sixth decimal goes free"),
-    (TRANSFORMER, "self_attention", heads_by_view, "2 heads"),
-    (TRANSFORMER, "self_attention", heads_not_put_back, "2 heads"),
-    (TRANSFORMER, "self_attention", heads_scaled_by_the_whole_size, "2 heads"),
-    (TRANSFORMER, "self_attention", heads_that_see_the_future, "1 heads"),
-    (TRANSFORMER, "self_attention", heads_without_an_output, "1 heads"),
-    (TRANSFORMER, "rotate", rotate_neighbours, "beside complex numbers"),
-    (TRANSFORMER, "rotate", rotate_backwards, "beside complex numbers"),
-    (TRANSFORMER, "rotate", rotate_from_zero, "beside complex numbers"),
-    (TRANSFORMER, "attend_next", cache_without_an_end, "a window of 1, token 0, keys in the cache"),
-    (TRANSFORMER, "attend_next", cache_longer_by_one, "a window of 1, token 0, keys in the cache"),
-    (TRANSFORMER, "attend_next", cache_without_its_own_token, "a window of"),
-    (TRANSFORMER, "attend_next", cache_cut_with_minus_zero, "a window of 1"),
-    (TRANSFORMER, "furthest", lambda num_layers, window: num_layers * window, "2 layers, a window of 5"),
-    (TRANSFORMER, "furthest", lambda num_layers, window: window, "2 layers, a window of 5"),
+    (ATTENTION, "peeks", peeks_with_one_other_token, "whether a 3 comes next goes free", ""),
+    (ATTENTION, "peeks", peeks_that_looks_at_the_changed_place_too, "is accused", ""),
+    (ATTENTION, "peeks", peeks_except_for_the_first_id, "whether a 0 comes next, in the last logit goes free", ""),
+    (ATTENTION, "peeks", peeks_except_for_the_last_id, "whether a 6 comes next, in two logits goes free", ""),
+    (ATTENTION, "peeks", peeks_or_says_nothing, "True or False is expected, and not None", ""),
+    (ATTENTION, "peeks", peeks_by(lambda a, b: not a.equal(b)), "rounds in the eighth decimal is accused", ""),
+    (ATTENTION, "peeks", peeks_by(lambda a, b: (a - b).max() > 1e-6), "whether a 0 comes next", ""),
+    (ATTENTION, "peeks", peeks_by(lambda a, b: (a - b)[..., 0].abs().max() > 1e-6), "in the last logit goes free", ""),
+    (ATTENTION, "peeks", peeks_by(lambda a, b: (a - b).sum(-1).abs().max() > 1e-6), "in two logits goes free", ""),
+    (ATTENTION, "peeks", peeks_by(lambda a, b: (a - b).abs().mean() > 1e-6), "in the sixth decimal goes free", ""),
+    (TRANSFORMER, "rms_norm", lambda x, weight: x / root_mean_square(x), "beside torch.nn.RMSNorm", "weight missing?"),
+    (TRANSFORMER, "rms_norm", rms_norm_by(lambda x: x.norm(dim=1, keepdim=True)), "RMSNorm", "divided by the length?"),
+    (TRANSFORMER, "rms_norm", rms_norm_by(lambda x: root_mean_square(x) ** 2), "RMSNorm", "Is the root missing?"),
+    (TRANSFORMER, "rms_norm", rms_norm_by(root_mean_square, centred=True), "RMSNorm", "Is the mean taken away first?"),
+    (TRANSFORMER, "rms_norm", rms_norm_by(lambda x: x.std(1, keepdim=True)), "RMSNorm", "the standard deviation?"),
+    (
+        TRANSFORMER,
+        "rms_norm",
+        rms_norm_by(lambda x: root_mean_square(x.flatten()[None])),
+        "RMSNorm",
+        "all words at once?",
+    ),
+    (TRANSFORMER, "rms_norm", rms_norm_by(lambda x: root_mean_square(x.T).T), "RMSNorm", "column by column?"),
+    (TRANSFORMER, "rms_norm", rms_norm_by(lambda x: 1 / root_mean_square(x)), "RMSNorm", "multiplied by the root"),
+    (TRANSFORMER, "rms_norm", rms_norm_by(root_mean_square), "words of zeros: 0 is expected, and not nan", "0 / 0"),
+    (TRANSFORMER, "self_attention", heads_by_view, "2 heads", ""),
+    (TRANSFORMER, "self_attention", heads_not_put_back, "2 heads", ""),
+    (TRANSFORMER, "self_attention", heads_scaled_by_the_whole_size, "2 heads", ""),
+    (TRANSFORMER, "self_attention", heads_that_see_the_future, "1 heads", ""),
+    (TRANSFORMER, "self_attention", heads_without_an_output, "1 heads", ""),
+    (TRANSFORMER, "rotate", rotate_neighbours, "beside complex numbers", ""),
+    (TRANSFORMER, "rotate", rotate_backwards, "beside complex numbers", ""),
+    (TRANSFORMER, "rotate", rotate_from_zero, "beside complex numbers", ""),
+    (TRANSFORMER, "attend_next", cache_without_an_end, "a window of 1, token 0, keys in the cache", ""),
+    (TRANSFORMER, "attend_next", cache_longer_by_one, "a window of 1, token 0, keys in the cache", ""),
+    (TRANSFORMER, "attend_next", cache_without_its_own_token, "a window of", ""),
+    (TRANSFORMER, "attend_next", cache_cut_with_minus_zero, "a window of 1", ""),
+    (TRANSFORMER, "furthest", lambda num_layers, window: num_layers * window, "2 layers, a window of 5", ""),
+    (TRANSFORMER, "furthest", lambda num_layers, window: window, "2 layers, a window of 5", ""),
 ]
 
 
@@ -503,14 +647,18 @@ class Answers:
         vars(self).update(answers)
 
 
-@pytest.mark.parametrize("stage, name, mistake, said", MISTAKES, ids=lambda value: getattr(value, "__name__", None))
-def test_a_mistake_is_found_and_named(stage, name, mistake, said):
-    found = verdict(checks(stage)[name], Answers(**{name: mistake}))
+@pytest.mark.parametrize(
+    "stage, name, mistake, said, hint", MISTAKES, ids=lambda value: getattr(value, "__name__", None)
+)
+def test_a_mistake_is_found_and_named(stage, name, mistake, said, hint):
+    """First what was tried and what came out, then where to look."""
+    found, second = (verdict(checks(stage)[name], Answers(**{name: mistake})) + "\n").split("\n", 1)
     assert found.startswith("wrong. ") and said in found
+    assert hint in second
 
 
 def test_every_exercise_has_a_mistake_that_is_found():
-    assert {(stage, name) for stage, name, _, _ in MISTAKES} == set(ALL)
+    assert {(stage, name) for stage, name, *_ in MISTAKES} == set(ALL)
 
 
 # Answers that are not even wrong
@@ -526,7 +674,7 @@ def test_what_a_function_raises_is_told_with_its_line():
 
 def test_what_cannot_be_used_is_told_as_what_it_is():
     nothing = Answers(step=lambda *_: None)
-    assert verdict(checks(RNN)["step"], nothing).endswith("a tensor is expected, and not NoneType")
+    assert verdict(checks(RNN)["step"], nothing).endswith("expected, and not NoneType\n  Is the return missing?")
     assert verdict(checks(LSTM)["step"], nothing).startswith("wrong. it cannot be called so, or what it returns cannot")
     assert verdict(checks(RNN)["step"], Answers(step=lambda x_t: x_t)).startswith("wrong. it cannot be called so")
 
@@ -574,17 +722,17 @@ def test_the_command_makes_a_file_to_write_in_and_never_writes_over_it(copy):
     assert first.out.splitlines() == [
         "made answers.py, a copy of exercises.py: write your functions there",
         *(f"{number} {name}: not written yet" for number, name in enumerate(checks(RNN), start=1)),
-        "0 of 4 right in answers.py",
+        "0 of 6 right in answers.py",
     ]
     shutil.copyfile(copy / "solutions.py", copy / "answers.py")
     second = typed(copy, "python check.py")
-    assert second.out.splitlines()[-1] == "4 of 4 right in answers.py"
+    assert second.out.splitlines()[-1] == "6 of 6 right in answers.py"
     assert (copy / "answers.py").read_bytes() == (copy / "solutions.py").read_bytes()
     assert first.err == second.err == ""
 
 
 def test_the_solutions_can_be_checked_without_a_file_of_ones_own(copy):
-    assert typed(copy, "python check.py --solutions").out.splitlines()[-1] == "4 of 4 right in solutions.py"
+    assert typed(copy, "python check.py --solutions").out.splitlines()[-1] == "6 of 6 right in solutions.py"
     assert not (copy / "answers.py").exists()
 
 

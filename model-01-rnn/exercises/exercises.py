@@ -1,6 +1,6 @@
-"""Four functions to write. `python check.py` makes a copy, answers.py, for you to write in, and says which are right.
+"""Six functions to write. `python check.py` makes a copy, answers.py, for you to write in, and says which are right.
 
-B batch, T time, E embedding, H hidden
+N words, B batch, T time, E embedding, H hidden, V vocabulary
 """
 
 import math
@@ -10,8 +10,23 @@ import torch
 from torch import Tensor
 
 
+def cross_entropy(scores: Tensor, targets: Tensor) -> Tensor:
+    """Exercise 1. The loss: minus the log of the probability that softmax gives to the word that came; the mean over
+    all N of them, in nats.
+
+    Write it from softmax, without `F.cross_entropy`, which does the same, and without PyTorch's softmax functions. It
+    should be right for scores in the thousands, too.
+
+    scores (N, V), targets (N) ids of the words that came -> ()
+
+    Scores 2, 1, 0 give the first word p = e^2 / (e^2 + e^1 + e^0) = .665. If it is the one that came, the loss is
+    -log .665 = .408 nats.
+    """
+    raise NotImplementedError
+
+
 def step(x_t: Tensor, h: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
-    """Exercise 1. The chapter's equation: the word just read and the hidden state, the memory -> the new hidden state.
+    """Exercise 2. The chapter's equation: the word just read and the hidden state, the memory -> the new hidden state.
 
     x_t (B, E), h (B, H), w_ih (H, E), w_hh (H, H), b_ih (H), b_hh (H) -> (B, H)
     """
@@ -19,7 +34,7 @@ def step(x_t: Tensor, h: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh:
 
 
 def chunks(ids: Tensor, batch_size: int, context_length: int) -> list[tuple[Tensor, Tensor]]:
-    """Exercise 2. Cut a text into batches for training, so that the hidden state can be carried from each to the next.
+    """Exercise 3. Cut a text into batches for training, so that the hidden state can be carried from each to the next.
 
     ids (N) -> inputs and targets, each (B, T) with T = context_length, for every batch. Row r reads on where row r of
     the batch before stopped. A target is the token that follows its input in the text. So each row reads a stretch of
@@ -35,7 +50,7 @@ def chunks(ids: Tensor, batch_size: int, context_length: int) -> list[tuple[Tens
 
 
 def perplexity(losses: list[Tensor]) -> float:
-    """Exercise 3. The perplexity of a text that was read in pieces, not all equally long.
+    """Exercise 4. The perplexity of a text that was read in pieces, not all equally long.
 
     losses: a tensor (T) for each piece, with the loss of every token in nats -> one number for the whole text
     """
@@ -43,12 +58,27 @@ def perplexity(losses: list[Tensor]) -> float:
 
 
 def reach(cell: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, h: Tensor) -> Tensor:
-    """Exercise 4. How much does a memory still matter some steps later?
+    """Exercise 5. How much does a memory still matter some steps later?
 
     Read T inputs with h = cell(x_t, h). Take the sum of the last memory's numbers. How large (Euclidean norm) is its
     gradient with respect to the memory after step 1, 2, ... T? `torch.autograd.grad` takes a list.
 
     inputs (T, E), h (H) before the first step -> (T). The last one is the root of H: a gradient of ones.
     Nothing that is given need have requires_grad.
+    """
+    raise NotImplementedError
+
+
+def keep_likely(probabilities: Tensor, top_k: int | None, top_p: float | None) -> Tensor:
+    """Exercise 6. Top-k and top-p: set the unlikely words to 0, and rescale the others to a sum of 1.
+
+    top_k keeps the k likeliest words. top_p keeps the likeliest, one after the other, until their sum has reached p; at
+    least one. None means that this rule is not used. If both are, top_p looks at what top_k leaves, rescaled. Of
+    equally likely words it does not matter which are kept, but no more are than the rule asks for.
+
+    probabilities (V), their sum is 1 -> (V), every word in its place
+
+    keep_likely([.1, .5, .15, .25], top_k=2, top_p=None) is [0, .667, 0, .333]: .5 and .25, each divided by .75. With
+    top_k=None and top_p=.8 it is [0, .556, .167, .278], since .5 + .25 is less than .8, and .5 + .25 + .15 is more.
     """
     raise NotImplementedError

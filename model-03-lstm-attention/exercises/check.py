@@ -1,5 +1,6 @@
 """Say which of your functions in answers.py are right: `python check.py`."""
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,39 @@ from torch import Tensor
 
 from shared.run.cli import run_main
 from shared.run.exercises import expect, expect_close, main
+
+
+def check_causal_weights(causal_weights: Callable) -> None:
+    torch.manual_seed(0)
+    for num_tokens, size in [(5, 4), (1, 3), (6, 64)]:
+        queries, keys = torch.randn(2, num_tokens, size)
+        told = f"{num_tokens} tokens, {size} numbers each"
+        # With the identity for values, the context is the weights.
+        identity = torch.eye(num_tokens)
+        wanted = F.scaled_dot_product_attention(queries, keys, identity, is_causal=True)
+        future = torch.ones(num_tokens, num_tokens, dtype=torch.bool).triu(1)
+        products = queries @ keys.T
+        scores = products / math.sqrt(size)
+
+        def masked(scores: Tensor, dim: int = 1, hidden: Tensor = future) -> Tensor:
+            return scores.masked_fill(hidden, float("-inf")).softmax(dim)
+
+        mistakes = {
+            "Is the root missing? Scores are divided by the root of D.": masked(products),
+            "Are the scores divided by D, and not by its root?": masked(products / size),
+            "Is the future still seen? Its scores should be minus infinity.": scores.softmax(1),
+            "Is the mask put on after the softmax? By then the future has had its share of the sum.": (
+                scores.softmax(1) * ~future
+            ),
+            "Do the columns add up to 1? The weights of each query, a row, should.": masked(scores, dim=0),
+            "Is the mask reversed? A query sees itself and what stands before it.": masked(scores, hidden=future.T),
+            "Does a query not see its own place? It should.": masked(scores, hidden=future | identity.bool()),
+            "Are hidden scores set to 0? e to the power of 0 is 1. Minus infinity gives 0.": (
+                scores.masked_fill(future, 0).softmax(1)
+            ),
+        }
+        hint = "Row t holds the weights of query t: above the diagonal they are 0, and each row adds up to 1."
+        expect_close(causal_weights(queries, keys), wanted, told, hint=hint, mistakes=mistakes)
 
 
 def check_attend(attend: Callable) -> None:
@@ -110,6 +144,12 @@ def check_peeks(peeks: Callable) -> None:
 
 
 if __name__ == "__main__":
-    run_main(
-        lambda: main(__file__, check_attend, check_additive_scores, check_memory_mask, check_mix_in_copies, check_peeks)
-    )
+    checks = [
+        check_causal_weights,
+        check_attend,
+        check_additive_scores,
+        check_memory_mask,
+        check_mix_in_copies,
+        check_peeks,
+    ]
+    run_main(lambda: main(__file__, *checks))

@@ -1,6 +1,6 @@
-"""Five functions to write. `python check.py` makes a copy, answers.py, for you to write in, and says which are right.
+"""Six functions to write. `python check.py` makes a copy, answers.py, for you to write in, and says which are right.
 
-B batch, Tq queries, Tk keys, D their size, A additive attention's inner size, V vocabulary
+B batch, T time, Tq queries, Tk keys, D their size, A additive attention's inner size, V vocabulary
 """
 
 import math
@@ -10,8 +10,24 @@ import torch
 from torch import Tensor
 
 
+def causal_weights(queries: Tensor, keys: Tensor) -> Tensor:
+    """Exercise 1. How much each token of a text looks at itself and at each one before it.
+
+    Products of queries and keys, divided by the root of D, are the scores. Scores of later tokens become minus
+    infinity. Then softmax, over the keys of each query.
+
+    queries (T, D), keys (T, D) -> weights (T, T), a row for each query; every row adds up to 1
+
+    If all keys are alike, so are a query's scores, and three tokens get
+        [[1,   0,   0  ],
+         [1/2, 1/2, 0  ],
+         [1/3, 1/3, 1/3]]
+    """
+    raise NotImplementedError
+
+
 def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Exercise 1. Scaled dot-product attention. A query that may see no key gets zeros: weights and context.
+    """Exercise 2. Scaled dot-product attention. A query that may see no key gets zeros: weights and context.
 
     queries (B, Tq, D), keys (B, Tk, D), values (B, Tk, D), mask (B, Tq, Tk) bool, True where a query may see a key
     -> context (B, Tq, D), weights (B, Tq, Tk)
@@ -20,7 +36,7 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> tuple
 
 
 def additive_scores(queries: Tensor, keys: Tensor, w: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """Exercise 2. The first attention's scores, v' tanh(W q + U k), for all pairs of a query and a key.
+    """Exercise 3. The first attention's scores, v' tanh(W q + U k), for all pairs of a query and a key.
 
     Do it without a loop.
 
@@ -30,7 +46,7 @@ def additive_scores(queries: Tensor, keys: Tensor, w: Tensor, u: Tensor, v: Tens
 
 
 def memory_mask(num_queries: int, num_past: int, window: int) -> Tensor:
-    """Exercise 3. Which places of the text may each query see? Its own, and those before it: `window` in all.
+    """Exercise 4. Which places of the text may each query see? Its own, and those before it: `window` in all.
 
     The keys are `num_past` places of the chunk before, and then the places of the queries themselves.
     -> (num_queries, num_past + num_queries) bool, True where a query may see a place
@@ -44,7 +60,7 @@ def memory_mask(num_queries: int, num_past: int, window: int) -> Tensor:
 
 
 def mix_in_copies(written: Tensor, gate: Tensor, weights: Tensor, words: Tensor) -> Tensor:
-    """Exercise 4. The next word's probabilities where a model may also copy: (1 - g) * written + g * copied.
+    """Exercise 5. The next word's probabilities where a model may also copy: (1 - g) * written + g * copied.
 
     The probability that a word is copied is the sum of the weights of all places where it stands.
 
@@ -55,7 +71,7 @@ def mix_in_copies(written: Tensor, gate: Tensor, weights: Tensor, words: Tensor)
 
 
 def peeks(model: Callable[[Tensor], Tensor], tokens: Tensor, vocab_size: int) -> bool:
-    """Exercise 5. Does a model look into the future? True if any logit changes by more than a millionth when a token
+    """Exercise 6. Does a model look into the future? True if any logit changes by more than a millionth when a token
     that stands later in the text is another one.
 
     model: tokens (B, T) -> logits (B, T, V); tokens (1, T), a text to try it on; ids go from 0 to vocab_size - 1

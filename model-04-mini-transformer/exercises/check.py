@@ -21,6 +21,34 @@ from shared.run.exercises import expect, expect_close, expect_shape, main
 from shared.stages import ROOT, load_module
 
 
+def check_rms_norm(rms_norm: Callable) -> None:
+    torch.manual_seed(0)
+    x, weight = 3 * torch.randn(5, 8) + 1, torch.randn(8)
+    square = x.square()
+    mistakes = {
+        "Is the weight missing? In the end each of the E numbers has its own factor.": F.rms_norm(x, (8,)),
+        "Is it divided by the length? The mean of the squares is under the root, not their sum.": (
+            x / square.sum(1, keepdim=True).sqrt() * weight
+        ),
+        "Is the root missing?": x / square.mean(1, keepdim=True) * weight,
+        "Is the mean taken away first? So does LayerNorm. RMSNorm leaves it in.": F.layer_norm(x, (8,), weight),
+        "Is it divided by the standard deviation? That leaves the mean out of account; RMSNorm counts it in.": (
+            x / x.std(1, keepdim=True) * weight
+        ),
+        "Is the mean taken over all words at once? Each word has its own.": x / square.mean().sqrt() * weight,
+        "Is the mean taken over the words, column by column? Each word has its own.": x
+        / square.mean(0).sqrt()
+        * weight,
+        "Is it multiplied by the root, and not divided?": x * square.mean(1, keepdim=True).sqrt() * weight,
+    }
+    hint = "For each word: the root of the mean of its squares. Divide the word's numbers by that, and weight them."
+    expect_close(
+        rms_norm(x, weight), F.rms_norm(x, (8,), weight), "beside torch.nn.RMSNorm", hint=hint, mistakes=mistakes
+    )
+    hint = "That is 0 / 0. Add the millionth under the root."
+    expect_close(rms_norm(torch.zeros(2, 8), weight), torch.zeros(2, 8), "words of zeros", hint=hint)
+
+
 def check_self_attention(self_attention: Callable) -> None:
     torch.manual_seed(0)
     for num_heads in (1, 2, 4):
@@ -76,4 +104,5 @@ def check_furthest(furthest: Callable) -> None:
 
 
 if __name__ == "__main__":
-    run_main(lambda: main(__file__, check_self_attention, check_rotate, check_attend_next, check_furthest))
+    checks = [check_rms_norm, check_self_attention, check_rotate, check_attend_next, check_furthest]
+    run_main(lambda: main(__file__, *checks))

@@ -1,4 +1,4 @@
-"""Four functions to write. `python check.py` makes a copy, answers.py, for you to write in, and says which are right.
+"""Five functions to write. `python check.py` makes a copy, answers.py, for you to write in, and says which are right.
 
 B batch, T time, E embedding, D = E / heads, W window
 """
@@ -10,8 +10,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def rms_norm(x: Tensor, weight: Tensor) -> Tensor:
+    """Exercise 1. RMSNorm: divide the E numbers of each word by the root of the mean of their squares, and multiply
+    each by its weight. Add a millionth under the root, so that a word of zeros stays one.
+
+    x (T, E), weight (E) -> (T, E)
+
+    The numbers 1 and 7 have a mean square of (1 + 49) / 2 = 25, with the root 5. With weights of 1 they become .2 and
+    1.4, whose mean square is 1.
+    """
+    raise NotImplementedError
+
+
 def self_attention(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor, w_o: Tensor, num_heads: int) -> Tensor:
-    """Exercise 1. Causal self-attention in several heads, without positions: each token sees itself and all before it.
+    """Exercise 2. Causal self-attention in several heads, without positions: each token sees itself and all before it.
 
     Head n has the n-th D of the E numbers of a query, key and value. What the heads find is laid side by side again and
     multiplied by w_o.
@@ -22,7 +34,7 @@ def self_attention(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor, w_o: Tensor
 
 
 def rotate(x: Tensor, positions: Tensor) -> Tensor:
-    """Exercise 2. Rotary positions: turn the pair (x_i, x_{i + D/2}) by the angle position * 10000^(-2 i / D).
+    """Exercise 3. Rotary positions: turn the pair (x_i, x_{i + D/2}) by the angle position * 10000^(-2 i / D).
 
     x (T, D), positions (T) -> (T, D). To turn a pair (a, b) by an angle is to make of it
     (a cos - b sin, a sin + b cos).
@@ -33,7 +45,7 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
 def attend_next(
     q: Tensor, k: Tensor, v: Tensor, cache: tuple[Tensor, Tensor] | None, window: int
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Exercise 3. One step of writing with a key/value cache: the newest token's query looks up those before in it.
+    """Exercise 4. One step of writing with a key/value cache: the newest token's query looks up those before in it.
 
     q, k, v (D), of the newest token; cache, keys (P, D) and values (P, D) of the last tokens before it, or None at the
     text's beginning. The query sees the last `window` tokens, its own among them.
@@ -44,7 +56,7 @@ def attend_next(
 
 
 def furthest(num_layers: int, window: int) -> int:
-    """Exercise 4. In each layer a token sees the last `window` tokens, its own among them. How many of the last tokens,
+    """Exercise 5. In each layer a token sees the last `window` tokens, its own among them. How many of the last tokens,
     its own among them, can have a part in its logits when there are several layers?
     """
     raise NotImplementedError

@@ -9,6 +9,11 @@ import torch
 from torch import Tensor
 
 
+def rms_norm(x: Tensor, weight: Tensor) -> Tensor:
+    mean_square = x.square().mean(-1, keepdim=True)  # (T, 1)
+    return x / torch.sqrt(mean_square + 1e-6) * weight  # a mean square of 0 would give 0 / 0, which is NaN
+
+
 def self_attention(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor, w_o: Tensor, num_heads: int) -> Tensor:
     # Unflatten gives (B, T, heads, D). A view as (B, heads, T, D) would have the right shape and mix up the tokens.
     q, k, v = ((x @ w.T).unflatten(-1, (num_heads, -1)).transpose(1, 2) for w in (w_q, w_k, w_v))  # (B, heads, T, D)

@@ -2,7 +2,7 @@
 
 import shutil
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -15,31 +15,56 @@ from shared.stages import load_module
 
 
 class Wrong(Exception):
-    """An answer that is not right. The message says what was tried and what came out."""
+    """An answer that is not right. The message says what was tried and what came out; a hint, if any, where to look."""
+
+    def __init__(self, message: str, hint: str = ""):
+        super().__init__(f"{message}\n  {hint}" if hint else message)
 
 
-def expect(holds: bool, otherwise: str) -> None:
-    """Raise Wrong, with the message `otherwise`, unless the condition holds."""
+def expect(holds: bool, otherwise: str, hint: str = "") -> None:
+    """Raise Wrong, with the message `otherwise` and the hint, unless the condition holds."""
     if not holds:
-        raise Wrong(otherwise)
+        raise Wrong(otherwise, hint)
 
 
-def expect_shape(answer: Tensor, shape: tuple[int, ...], what: str) -> None:
+def expect_shape(answer: Tensor, shape: tuple[int, ...], what: str, hint: str = "") -> None:
     """Raise Wrong unless the answer is a tensor of this shape; `what` names what was tried."""
-    expect(isinstance(answer, Tensor), f"{what}: a tensor is expected, and not {type(answer).__name__}")
-    expect(tuple(answer.shape) == shape, f"{what}: shape {shape} is expected, and not {tuple(answer.shape)}")
+    hint = "Is the return missing?" if answer is None else hint
+    expect(isinstance(answer, Tensor), f"{what}: a tensor is expected, and not {type(answer).__name__}", hint)
+    expect(tuple(answer.shape) == shape, f"{what}: shape {shape} is expected, and not {tuple(answer.shape)}", hint)
 
 
-def expect_close(answer: Tensor, wanted: Tensor, what: str, tolerance: float = 1e-4) -> None:
-    """Raise Wrong unless the answer has the wanted shape and its numbers differ by at most `tolerance`."""
-    expect_shape(answer, tuple(wanted.shape), what)
+def is_near(answer: Tensor, value: Tensor, tolerance: float) -> Tensor:
+    """Which numbers of two tensors of one shape differ by at most `tolerance`. NaN is near NaN."""
+    return torch.isclose(answer.double(), value.double(), rtol=0, atol=tolerance, equal_nan=True)
+
+
+def expect_close(
+    answer: Tensor,
+    wanted: Tensor,
+    what: str,
+    tolerance: float = 1e-4,
+    hint: str = "",
+    mistakes: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Raise Wrong unless the answer has the wanted shape and its numbers differ by at most `tolerance`.
+
+    hint: where to look if the answer is wrong. mistakes: a better hint -> what comes out if this mistake is made. It
+    is told only where the answer is that, so a cause that is named is a cause that fits.
+    """
+    for cause, value in (mistakes or {}).items():
+        if isinstance(answer, Tensor) and answer.shape == value.shape and is_near(answer, value, tolerance).all():
+            hint = cause
+            break
+    expect_shape(answer, tuple(wanted.shape), what, hint)
     kinds = wanted.dtype, answer.dtype
-    expect((kinds[0] == torch.bool) == (kinds[1] == torch.bool), f"{what}: {kinds[0]} is expected, and not {kinds[1]}")
-    far = ~torch.isclose(answer.double(), wanted.double(), rtol=0, atol=tolerance)
+    boolean = [kind == torch.bool for kind in kinds]
+    expect(boolean[0] == boolean[1], f"{what}: {kinds[0]} is expected, and not {kinds[1]}", hint)
+    far = ~is_near(answer, wanted, tolerance)
     if far.any():
         place = tuple(far.nonzero()[0].tolist())  # the first one
         found = f"{wanted[place].item():.4g} is expected, and not {answer[place].item():.4g}"
-        raise Wrong(f"{what}: {found}" + (f", at {list(place)}" if place else ""))
+        raise Wrong(f"{what}: {found}" + (f", at {list(place)}" if place else ""), hint)
 
 
 def name_of(check: Callable) -> str:
