@@ -631,6 +631,7 @@ def kept_scores(table: str, row: str, name: str = "accuracy") -> list[float]:
 
 PLAY, RANDOM = lab.data.TABLES["play"], lab.data.TABLES["random"]
 NETWORK, NO_ATTENTION = "counted embedding, self-attention", "counted embedding, no attention"
+CHAPTER = (ROOT / LAB / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.claims
@@ -663,3 +664,29 @@ def test_a_random_split_pretends_much_and_with_names_nearly_everything():
 @pytest.mark.claims
 def test_attention_and_gradient_hardly_agree():
     assert max(map(abs, kept_scores(PLAY, NETWORK, "attention ~ gradient"))) < 0.3
+
+
+def share(score: float) -> str:
+    """A share as the chapter writes it: .715."""
+    return f"{score:.3f}".lstrip("0")
+
+
+@pytest.mark.claims
+def test_the_chapters_first_table_is_what_the_baselines_reach():
+    told = {"names over speeches left in": "naive Bayes, speakers' names left in", "names taken out": "naive Bayes"}
+    for line, row in told.items():
+        scores = " | ".join(share(score) for table in (RANDOM, PLAY) for score in kept_scores(table, row))
+        assert f"| {line} | {scores} |" in CHAPTER
+
+
+@pytest.mark.claims
+def test_the_chapters_precision_recall_and_f1_are_those_of_the_kept_seed_1():
+    genres = {title: genre for title, (genre, _) in lab.data.read_plays().items()}
+    result = next(r for r in load_lab_results(ROOT / LAB) if (r["table"], r["row"]) == (PLAY, NETWORK))
+    confusion = np.zeros((3, 3))
+    for play, taken_for in result["plays"].items():
+        confusion[genres[play]] += [taken_for[genre] for genre in lab.data.GENRES]
+    right, recall, precision = confusion.diagonal(), *(confusion.diagonal() / confusion.sum(axis) for axis in (1, 0))
+    f1 = 2 * right / (confusion.sum(0) + confusion.sum(1))
+    for told in (recall[0], precision[0], *f1, f1.mean(), right.sum() / confusion.sum()):
+        assert share(told) in CHAPTER
