@@ -1,24 +1,22 @@
 """What the pages say holds: links lead somewhere, the workflow types the README's commands, the tree is complete."""
 
+import ast
+import csv
 import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from pages import PAGES, name_of, tables, without_fences, without_folded, without_generated
 from repository import FILES, SHARED
 
 from shared.stages import ROOT, STAGES
 
 pytestmark = pytest.mark.claims
 
-PAGES = sorted(path for path in FILES if path.suffix == ".md")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 WORKFLOW = (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
 CPU_BUILD = "python -m pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu && "
-
-
-def name_of(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
 
 
 # Links
@@ -26,8 +24,7 @@ def name_of(path: Path) -> str:
 
 def prose(text: str) -> str:
     """A page without its code."""
-    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    return re.sub(r"`[^`\n]*`", "code", text)
+    return re.sub(r"`[^`\n]*`", "code", without_fences(text))
 
 
 def links(text: str) -> list[str]:
@@ -37,9 +34,8 @@ def links(text: str) -> list[str]:
 
 def anchors(text: str) -> set[str]:
     """The names by which GitHub reaches a page's headings: lower case, no signs, hyphens for spaces."""
-    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     found, seen = set(), Counter()
-    for heading in re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE):
+    for heading in re.findall(r"^#+ (.+)$", without_fences(text), flags=re.MULTILINE):
         anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
         found.add(f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
         seen[anchor] += 1
@@ -77,8 +73,141 @@ def test_a_link_that_leads_nowhere_is_seen(tmp_path):
     assert broken(page) == ["#thrice", "gone.md#twice", "#code"]
 
 
+def names(path: Path) -> set[str]:
+    """What a Python file defines at its top or in a class, as `name`, `Class` or `Class.name`."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        found |= defined(node)
+        if isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}.{name}" for part in node.body for name in defined(part)}
+    return found
+
+
+def defined(node: ast.stmt) -> set[str]:
+    """The names that a statement defines."""
+    if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+        return {node.name}
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+
+
+def misnamed(page: Path) -> list[str]:
+    """A page's links into code whose text is a name that the file does not have, or that count lines."""
+    found = []
+    text = without_fences(page.read_text(encoding="utf-8"))
+    for name, link in re.findall(r"\[`([^`\n]+)`\]\(([^()\s]+\.py(?:#[^()\s]*)?)\)", text):
+        place, line, _ = link.partition("#")
+        spoken = re.fullmatch(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?)(?:\(.*\))?", name)
+        if line or (spoken and not name.endswith(".py") and spoken[1] not in names(page.parent / place)):
+            found.append(f"{name}: {link}")
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_into_code_are_by_names_that_the_file_has(page):
+    assert misnamed(page) == []
+
+
+def test_a_link_to_a_name_that_is_gone_or_to_a_line_is_seen(tmp_path):
+    (tmp_path / "code.py").write_text("LIMIT = 3\n\n\nclass Cell:\n    def step(self): pass\n", encoding="utf-8")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "[`Cell`](code.py) [`Cell.step`](code.py) [`LIMIT`](code.py) [`code.py`](code.py) [`step()`](code.py)"
+        "[`Cell.stop`](code.py) [`code.py`](code.py#L3)",
+        encoding="utf-8",
+    )
+    assert misnamed(page) == ["step(): code.py", "Cell.stop: code.py", "code.py: code.py#L3"]
+
+
+# Length, numbers, pictures
+
+
 def test_the_front_page_can_be_read_in_one_sitting():
-    assert len(re.sub(r"<details>.*?</details>", "", README, flags=re.DOTALL).split()) <= 1500
+    assert len(without_folded(README).split()) <= 1500
+
+
+# The tables, by the first of their heads, whose numbers are worked out on the page or tested below. Those of all other
+# tables come from kept results.
+BY_HAND = {
+    "model-01-rnn/from-text-to-loss.md": {"by", "the word that came had p =", "after *the*"},
+    "data/README.md": {"split"},
+    "model-03-lstm-attention/lab-seq2seq/README.md": {""},
+    "model-03-lstm-attention/lab-seq2seq/data/README.md": {"split"},
+}
+WORDS_IN_A_CELL = 5  # a cell of more words says something, and may say it of a number
+
+
+def numbers(cell: str) -> list[str]:
+    """The numbers in a table's cell, but for those in a sentence and those that name something: code, years, stages."""
+    cell = re.sub(r"`[^`]*`|!?\[[^\]]*\]\([^)]*\)|\b(19|20)\d\d\b|\b[Ss]tages? \d( (to|and) \d)?", "", cell)
+    return re.findall(r"(?<![\w^_])\.?\d[\d.,]*", cell) if len(cell.split()) <= WORDS_IN_A_CELL else []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_numbers_in_tables_come_from_results(page):
+    text = without_generated(page.read_text(encoding="utf-8"))
+    found = {heads[0] for heads, *rows in tables(text) if any(numbers(cell) for row in rows for cell in row)}
+    assert found == BY_HAND.get(name_of(page), set())
+
+
+def test_a_number_in_a_table_written_by_hand_is_seen():
+    text = "<!-- results -->\n| a |\n|---|\n| 1 |\n<!-- /results -->\n| b | c |\n|---|--:|\n| `2` stage 3 | 4.5% |\n"
+    (table,) = tables(without_generated(text))
+    assert table[0] == ["b", "c"] and [numbers(cell) for cell in table[1]] == [[], ["4.5"]]
+    assert numbers("a text of 100,000 words or more") == []
+
+
+def table_of(page: str) -> list[list[str]]:
+    """The rows of the one table that begins with the head "split"."""
+    (table,) = [table for table in tables((ROOT / page).read_text(encoding="utf-8")) if table[0][0] == "split"]
+    return table[1:]
+
+
+def test_the_plays_are_as_many_and_as_long_as_the_page_of_the_data_says():
+    text = (ROOT / "data" / "shakespeare.txt").read_text(encoding="utf-8")
+    with (ROOT / "data" / "works.csv").open(encoding="utf-8", newline="") as file:
+        works = list(csv.DictReader(file))
+    for split, genre, count, characters, words in table_of("data/README.md"):
+        chosen = [row for row in works if (row["split"], row["genre"]) == (split, genre)]
+        parts = [text[int(row["start"]) : int(row["end"])] for row in chosen]
+        counted = [len(parts), sum(map(len, parts)), sum(len(part.split()) for part in parts)]
+        assert [count, characters, words] == [f"{number:,}" for number in counted]
+
+
+def test_the_pairs_are_as_many_as_their_page_says():
+    text = (ROOT / "model-03-lstm-attention" / "lab-seq2seq" / "data" / "pairs.txt").read_text(encoding="utf-8")
+    plays = re.findall(r"^# (\w+): (.*)\n((?:[^#\n].*\n)+)", text, flags=re.MULTILINE)
+    for split, lines, words, changed, titles in table_of("model-03-lstm-attention/lab-seq2seq/data/README.md"):
+        chosen = [(title, block.splitlines()) for kind, title, block in plays if kind == split]
+        found = [word for _, block in chosen for line in block for word in line.split(" ")]
+        assert lines == f"{sum(len(block) for _, block in chosen):,}" and words == f"{len(found):,}"
+        assert changed == f"{sum('|' in word for word in found) / len(found):.0%}"
+        names = {title for title, _ in chosen}
+        assert titles == str(len(names)) if split == "train" else set(titles.split(", ")) == names
+
+
+CONTRIBUTING = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PICTURES = sorted(path for path in FILES if path.suffix == ".png")
+
+
+def drawn_by() -> dict[str, str]:
+    """Every picture that CONTRIBUTING.md names -> the command that draws it."""
+    (table,) = [table for table in tables(CONTRIBUTING) if table[0][0] == "picture"]
+    return {name: row[-1] for row in table[1:] for name in re.findall(r"`([^`]+)`", row[0])}
+
+
+def test_every_picture_has_its_command_and_a_place_in_a_page():
+    assert sorted(drawn_by()) == [name_of(path) for path in PICTURES]
+    assert all(re.search(r"`python [^`]+`", command) for command in drawn_by().values())
+    shown = {(page.parent / link).resolve() for page in PAGES for link in links(page.read_text(encoding="utf-8"))}
+    assert [name_of(path) for path in PICTURES if path not in shown] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_picture_says_in_words_what_it_shows(page):
+    text = without_fences(page.read_text(encoding="utf-8"))
+    told = re.findall(r"!\[([^\]]*)\]\([^)]+\)", text)
+    told += [(re.findall(r'alt="([^"]+)"', tag) or [""])[0] for tag in re.findall(r"<img [^>]*>", text)]
+    assert all(len(words.split()) >= 3 for words in told), told
 
 
 # Commands
