@@ -137,6 +137,18 @@ def rms_norm(printed):
     same(printed(x, weight), norm(x).detach())
 
 
+def block(printed):
+    x, angles = random(6, 8), random(6, 2)
+    file = load_module(ROOT / FOLDERS[3] / "model.py").Block(8, num_heads=2, context_length=6, dropout=0.0).double()
+    attention_part = (file.attention_norm, file.attention.query_key_value, file.attention.output)
+    layers = (*attention_part, file.network_norm, file.expand, file.contract)
+    for layer in layers:
+        torch.nn.init.normal_(layer.weight)
+    expected, _, _ = file(x[None], None, (angles.cos(), angles.sin()), return_weights=False)
+    weights = [layer.weight.detach() for layer in layers]
+    same(printed(x, angles, attention.causal_mask(6, 6), 2, *weights), expected[0].detach())
+
+
 # Page and name of a printed function -> what compares it with the file's, on random inputs.
 TWINS = {
     (TEXT_TO_LOSS, "softmax"): softmax,
@@ -149,6 +161,7 @@ TWINS = {
     (STAGE_3, "additive_scores"): additive_scores,
     (STAGE_4, "rotate"): rotate,
     (STAGE_4, "rms_norm"): rms_norm,
+    (STAGE_4, "block"): block,
 }
 
 
@@ -200,6 +213,12 @@ BLUNDERS = {
             cosine, sine = angles.cos(), angles.sin()
             return torch.cat([first * cosine - second * sine, first * sine + second * cosine], -1)""",
     (STAGE_4, "rms_norm"): "def wrong(x, weight): return F.layer_norm(x, x.shape[-1:], weight)",
+    (STAGE_4, "block"): """
+        def wrong(x, angles, allowed, heads, g_1, W_qkv, W_o, g_2, W_1, W_2):
+            q, k, v = (F.rms_norm(x, x.shape[-1:], g_1) @ W_qkv.T).chunk(3, -1)
+            weights = (q @ k.T / math.sqrt(8)).masked_fill(~allowed, -math.inf).softmax(-1)  # one head, unturned
+            x = x + weights @ v @ W_o.T
+            return x + F.gelu(F.rms_norm(x, x.shape[-1:], g_2) @ W_1.T) @ W_2.T""",
 }
 
 
