@@ -13,13 +13,14 @@ from pages import PAGES, fences, name_of
 
 from shared.model import attention
 from shared.model.sampling import filter_logits
-from shared.stages import ROOT, STAGES, load_module
+from shared.stages import LABS, ROOT, STAGES, load_folder, load_module
 
 pytestmark = pytest.mark.claims
 
 FOLDERS = list(STAGES)
 TEXT_TO_LOSS = "model-01-rnn/from-text-to-loss.md"
 STAGE_1, STAGE_2, STAGE_3, STAGE_4 = (f"{stage}/README.md" for stage in STAGES)
+GENRE_LAB = f"{LABS[2]}/README.md"
 LINES_OF_CODE = 10  # in a block of a chapter
 
 
@@ -149,6 +150,11 @@ def block(printed):
     same(printed(x, angles, attention.causal_mask(6, 6), 2, *weights), expected[0].detach())
 
 
+def log_odds(printed):
+    counts = torch.randint(9, (3, 20), dtype=torch.float64)
+    same(printed(counts), load_folder(ROOT / LABS[2], ("data", "encoders")).encoders.log_odds(counts))
+
+
 # Page and name of a printed function -> what compares it with the file's, on random inputs.
 TWINS = {
     (TEXT_TO_LOSS, "softmax"): softmax,
@@ -162,6 +168,7 @@ TWINS = {
     (STAGE_4, "rotate"): rotate,
     (STAGE_4, "rms_norm"): rms_norm,
     (STAGE_4, "block"): block,
+    (GENRE_LAB, "log_odds"): log_odds,
 }
 
 
@@ -219,6 +226,10 @@ BLUNDERS = {
             weights = (q @ k.T / math.sqrt(8)).masked_fill(~allowed, -math.inf).softmax(-1)  # one head, unturned
             x = x + weights @ v @ W_o.T
             return x + F.gelu(F.rms_norm(x, x.shape[-1:], g_2) @ W_1.T) @ W_2.T""",
+    (GENRE_LAB, "log_odds"): """
+        def wrong(counts):
+            log_p = (counts / counts.sum(1, keepdim=True)).log()  # nothing added, so log 0
+            return (log_p - log_p.mean(0)).T""",
 }
 
 

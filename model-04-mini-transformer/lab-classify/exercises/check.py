@@ -35,7 +35,9 @@ def check_split_by_play(split_by_play: Callable) -> None:
     ]
     for told, plays, num_folds in cases:
         folds = split_by_play(list(plays), num_folds)
-        expect(isinstance(folds, list) and len(folds) == len(plays), f"{told}: a list of a fold a passage is expected")
+        expect(
+            isinstance(folds, list) and len(folds) == len(plays), f"{told}: a list is expected, a fold for each passage"
+        )
         torn = next((play for play in plays if len({f for f, p in zip(folds, plays) if p == play}) > 1), None)
         expect(torn is None, f"{told}: the play {torn} lies in several folds, so what is trained on gives it away")
         found = [len({play for fold, play in zip(folds, plays) if fold == number}) for number in range(num_folds)]
