@@ -15,7 +15,7 @@ if __name__ == "__main__":
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from shared.run.cli import run_main
 from shared.run.exercises import expect, expect_close, expect_shape, main
@@ -24,27 +24,62 @@ from shared.run.exercises import expect, expect_close, expect_shape, main
 def check_step(step: Callable) -> None:
     torch.manual_seed(0)
     cell = nn.LSTMCell(5, 3)
-    x, h, c = torch.randn(2, 5), torch.randn(2, 3), torch.randn(2, 3)
-    gates = F.linear(x, cell.weight_ih, cell.bias_ih) + F.linear(h, cell.weight_hh, cell.bias_hh)
-    wanted_h, wanted_c = cell(x, (h, c))
-    h, c = step(gates, c)
-    expect_close(c, wanted_c, "c beside torch.nn.LSTMCell")
-    expect_close(h, wanted_h, "h beside torch.nn.LSTMCell")
+    x, h, old = torch.randn(2, 5), torch.randn(2, 3), torch.randn(2, 3)
+    gates = (F.linear(x, cell.weight_ih, cell.bias_ih) + F.linear(h, cell.weight_hh, cell.bias_hh)).detach()
+    wanted_h, wanted_c = (part.detach() for part in cell(x, (h, old)))
+    h, c = step(gates, old)
+    i, f, g, o = gates.chunk(4, dim=1)
+    open_i, open_f, open_o = i.sigmoid(), f.sigmoid(), o.sigmoid()
+    mistakes = {
+        "Is c returned first? The order is h, c.": wanted_h,
+        "Are the gates taken in the order i, f, o, g? In PyTorch g is the third.": open_f * old + open_i * o.tanh(),
+        "Are the gates taken in the order f, i, g, o? In PyTorch i is the first.": open_i * old + open_f * g.tanh(),
+        "Is g a sigmoid? What is written has a tanh, so that it may be negative.": open_f * old + open_i * g.sigmoid(),
+        "Is g left as it is? What is written has a tanh.": open_f * old + open_i * g,
+        "Are the gates left as they are? A sigmoid takes them between 0 and 1.": f * old + i * g.tanh(),
+        "Is 1 - f used for i? An LSTM has a gate of its own for writing.": open_f * old + (1 - open_f) * g.tanh(),
+    }
+    hint = "c is sigmoid(f) times the old cell, plus sigmoid(i) times tanh(g)."
+    expect_close(c, wanted_c, "c beside torch.nn.LSTMCell", hint=hint, mistakes=mistakes)
+    mistakes = {
+        "Is the old cell shown? h is made from the new one.": open_o * old.tanh(),
+        "Is the tanh missing? h is sigmoid(o) times the tanh of the new cell.": open_o * wanted_c,
+        "Is the sigmoid of o missing?": o * wanted_c.tanh(),
+    }
+    hint = "c is right, and h is sigmoid(o) times the tanh of it."
+    expect_close(h, wanted_h, "h beside torch.nn.LSTMCell", hint=hint, mistakes=mistakes)
 
 
 def check_forget_bias(forget_bias: Callable) -> None:
     for steps in (1, 2, 10, 1000):
-        gate = 1 / (1 + math.exp(-forget_bias(steps)))
-        expect_close(torch.tensor(gate**steps), torch.tensor(0.5), f"what is left after {steps} steps")
+
+        def left(bias: float, steps: int = steps) -> Tensor:
+            """What is left of the cell."""
+            return torch.tensor((1 / (1 + math.exp(-bias))) ** steps)
+
+        gate = 0.5 ** (1 / steps)
+        mistakes = {
+            f"Is it the gate? Its bias is asked for: the number whose sigmoid is {gate:.4g}.": left(gate),
+            "Is the sign reversed? To keep much the bias must be positive.": left(-math.log(gate / (1 - gate))),
+            "Is it the log of the gate? The inverse of the sigmoid is log(p / (1 - p)).": left(math.log(gate)),
+        }
+        hint = f"The gate has to be p = .5 ** (1 / {steps}) = {gate:.4g}, and sigmoid(bias) = p."
+        told = f"what is left after {steps} steps"
+        expect_close(left(forget_bias(steps)), torch.tensor(0.5), told, hint=hint, mistakes=mistakes)
 
 
 def check_latch(latch: Callable) -> None:
     w_ih, w_hh, bias = latch()
     for name, answer, shape in [("w_ih", w_ih, (4, 1)), ("w_hh", w_hh, (4, 1)), ("bias", bias, (4,))]:
-        expect_shape(answer, shape, name)
+        expect_shape(answer, shape, name, "One row for each of i, f, g, o; one column for the one input or the one h.")
     lstm = nn.LSTM(1, 1)
     weights = dict(weight_ih_l0=w_ih, weight_hh_l0=w_hh, bias_ih_l0=bias, bias_hh_l0=torch.zeros(4))
     lstm.load_state_dict(weights)
+    i, f, g, _ = bias
+    leaking = f"When x and h are 0, i * g is {i.sigmoid() * g.tanh():.2g}, and so much is written at every step."
+    fading = (
+        f"When x and h are 0, f is {f.sigmoid():.4g}, and a thousand steps leave {f.sigmoid() ** 1000:.2g} of the cell."
+    )
     for ones in [[0], [500], [999], [3, 4, 5, 200, 700], []]:
         x = torch.zeros(1000, 1)
         x[ones] = 1
@@ -52,8 +87,8 @@ def check_latch(latch: Callable) -> None:
         first = ones[0] if ones else len(h)
         highest, lowest = max(h[:first], default=0), min(h[first:], default=1)
         told = f"ones at {ones} of 1,000 steps"
-        expect(highest < 0.1, f"{told}: before the first, h rises to {highest:.2g}")
-        expect(lowest > 0.5, f"{told}: after the first, h falls to {lowest:.2g}")
+        expect(highest < 0.1, f"{told}: before the first, h rises to {highest:.2g}", leaking)
+        expect(lowest > 0.5, f"{told}: after the first, h falls to {lowest:.2g}", fading)
 
 
 def check_read_in_chunks(read_in_chunks: Callable) -> None:
@@ -62,15 +97,34 @@ def check_read_in_chunks(read_in_chunks: Callable) -> None:
     for steps, length in [(12, 4), (10, 4), (3, 8)]:
         x = torch.randn(2, steps, 3, requires_grad=True)
         told = f"{steps} steps in chunks of {length}"
-        hidden = read_in_chunks(lstm, x, length)
-        expect_close(hidden, lstm(x)[0], f"{told}, hidden states")
+        hidden, wanted = read_in_chunks(lstm, x, length), lstm(x)[0]
+        mistakes = {
+            "Does each chunk begin with a new state? Hand on the last one, h and c.": (
+                torch.cat([lstm(chunk)[0] for chunk in x.split(length, dim=1)], dim=1)
+            ),
+            "Is the last, shorter chunk left out?": wanted[:, : steps // length * length],
+            "Is only the last chunk returned? Put all of them side by side, in time.": (
+                wanted[:, (steps - 1) // length * length :]
+            ),
+        }
+        hint = "Each chunk begins with the h and the c with which the one before it ended."
+        expect_close(hidden, wanted, f"{told}, hidden states", hint=hint, mistakes=mistakes)
         places = torch.arange(steps)
         for t in range(steps):
-            expect(hidden[:, t].requires_grad, f"{told}: the state after step {t} has no gradient")
+            expect(
+                hidden[:, t].requires_grad,
+                f"{told}: the state after step {t} has no gradient",
+                "Only the state that is handed on is detached, and not what is returned.",
+            )
             (gradient,) = torch.autograd.grad(hidden[:, t].sum(), x, retain_graph=True)
             reached = gradient.abs().sum((0, 2)) > 0  # (T)
             wanted = (places <= t) & (places >= t // length * length)
-            expect_close(reached, wanted, f"{told}: does the gradient of the state after step {t} reach an input?")
+            mistakes = {
+                "It goes back beyond the chunk. Between chunks, are h and c detached, both of them?": places <= t,
+            }
+            hint = "It should go back to the beginning of its own chunk, and no further."
+            question = f"{told}: does the gradient of the state after step {t} reach an input?"
+            expect_close(reached, wanted, question, hint=hint, mistakes=mistakes)
 
 
 if __name__ == "__main__":

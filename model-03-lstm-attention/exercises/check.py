@@ -67,29 +67,89 @@ def check_attend(attend: Callable) -> None:
         sees_none = ~mask.any(-1, keepdim=True)
         # With the identity for values, the context is the weights.
         wanted = F.scaled_dot_product_attention(queries, keys, torch.eye(5).expand(2, 5, 5), attn_mask=mask)
-        expect_close(weights, wanted.masked_fill(sees_none, 0), f"{told}, weights")
+        mistakes = mistaken_weights(queries @ keys.transpose(1, 2), queries.size(-1), mask)
+        hint = (
+            "Scores, minus infinity where the mask is False, softmax over the keys; zeros for a query that sees none."
+        )
+        expect_close(weights, wanted.masked_fill(sees_none, 0), f"{told}, weights", hint=hint, mistakes=mistakes)
         wanted = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
-        expect_close(context, wanted.masked_fill(sees_none, 0), f"{told}, context")
+        mistakes = {"Is it the sum of the keys? It is the values that are taken home.": weights @ keys}
+        hint = "The weights are right, and the context is the sum of the values, weighted by them."
+        expect_close(context, wanted.masked_fill(sees_none, 0), f"{told}, context", hint=hint, mistakes=mistakes)
+
+
+def mistaken_weights(products: Tensor, size: int, mask: Tensor) -> dict[str, Tensor]:
+    """What comes out instead of `attend`'s weights, from products (B, Tq, Tk) of queries and keys of this size."""
+    scores = products / math.sqrt(size)
+    hidden = scores.masked_fill(~mask, float("-inf"))
+    reversed_mask = scores.masked_fill(mask, float("-inf")).softmax(-1).nan_to_num(0)
+    return {
+        "Is the root missing? Scores are divided by the root of D.": (hidden * math.sqrt(size)).softmax(-1),
+        "Are the scores divided by D, and not by its root?": (hidden / math.sqrt(size)).softmax(-1),
+        "Do the weights of each key add up to 1? Those of each query should.": hidden.softmax(1).nan_to_num(0),
+        "Is the mask reversed? True means that a query may see the key.": reversed_mask,
+        "Is the mask put on after the softmax? By then hidden keys have had their share.": scores.softmax(-1) * mask,
+        "Is the mask left out?": scores.softmax(-1),
+        "Are hidden scores set to 0? e to the power of 0 is 1. Minus infinity gives 0.": (
+            scores.masked_fill(~mask, 0).softmax(-1)
+        ),
+        "A row of nothing but minus infinity is 0 / 0 for softmax. Set such rows to 0 afterwards.": hidden.softmax(-1),
+        "Where all scores are equally low, all weights are alike. Set such rows to 0 afterwards.": (
+            scores.masked_fill(~mask, -1e9).softmax(-1)
+        ),
+        "Do all queries get zeros? Only the one that sees nothing should.": torch.zeros_like(scores),
+    }
 
 
 def check_additive_scores(additive_scores: Callable) -> None:
     torch.manual_seed(0)
     queries, keys = torch.randn(2, 3, 4), torch.randn(2, 5, 4)
     w, u, v = torch.randn(6, 4), torch.randn(6, 4), torch.randn(6)
-    wanted = torch.empty(2, 3, 5)
-    for b, i, j in torch.cartesian_prod(torch.arange(2), torch.arange(3), torch.arange(5)).tolist():
-        wanted[b, i, j] = v @ torch.tanh(w @ queries[b, i] + u @ keys[b, j])
-    expect_close(additive_scores(queries, keys, w, u, v), wanted, "beside a loop over all pairs")
+
+    def loop(w: Tensor, u: Tensor, bend: Callable = torch.tanh) -> Tensor:
+        scores = torch.empty(2, 3, 5)
+        for b, i, j in torch.cartesian_prod(torch.arange(2), torch.arange(3), torch.arange(5)).tolist():
+            scores[b, i, j] = v @ bend(w @ queries[b, i] + u @ keys[b, j])
+        return scores
+
+    wanted = loop(w, u)
+    mistakes = {
+        "Are queries and keys exchanged? A row for each query, a column for each key.": wanted.transpose(1, 2),
+        "Is W used for the keys too? They have a matrix of their own, U.": loop(w, w),
+        "Are W and U exchanged?": loop(u, w),
+        "Is the tanh missing?": loop(w, u, lambda x: x),
+        "Is the softmax taken already? The scores are asked for.": wanted.softmax(-1),
+    }
+    hint = "Queries as (B, Tq, 1, A) and keys as (B, 1, Tk, A) add up to all pairs, (B, Tq, Tk, A)."
+    answer = additive_scores(queries, keys, w, u, v)
+    expect_close(answer, wanted, "beside a loop over all pairs", hint=hint, mistakes=mistakes)
 
 
 def check_memory_mask(memory_mask: Callable) -> None:
-    for num_queries, num_past, window in [(3, 1, 2), (4, 0, 3), (1, 6, 4), (5, 2, 20)]:
+    for num_queries, num_past, window in [(4, 0, 3), (3, 1, 2), (1, 6, 4), (5, 2, 20)]:
         wanted = torch.zeros(num_queries, num_past + num_queries, dtype=torch.bool)
         for query in range(num_queries):
             own = num_past + query
             wanted[query, max(0, own + 1 - window) : own + 1] = True
+        steps_back = torch.arange(num_past, num_past + num_queries)[:, None] - torch.arange(num_past + num_queries)
+        unshifted = steps_back - num_past
+        mistakes = {
+            "Are these floats? A comparison (<, >=) gives True and False, and & joins two.": wanted.float(),
+            "Are these whole numbers? A comparison (<, >=) gives True and False, and & joins two.": wanted.long(),
+            "Does query 0 stand at key 0? The past comes first, so it stands at key num_past.": (
+                (unshifted >= 0) & (unshifted < window)
+            ),
+            "Is a query's own place missing? It is one of the window's.": (steps_back >= 1) & (steps_back <= window),
+            "Is the window too long by one? The own place is one of it.": (steps_back >= 0) & (steps_back <= window),
+            "Is the future still seen?": steps_back < window,
+            "Is the window forgotten?": steps_back >= 0,
+            "Is the mask reversed? True is what a query may see.": ~wanted,
+        }
+        hint = (
+            "Query i stands at key num_past + i. It sees that and the window - 1 keys before it, where there are any."
+        )
         told = f"{num_queries} queries, {num_past} past places, a window of {window}"
-        expect_close(memory_mask(num_queries, num_past, window), wanted, told)
+        expect_close(memory_mask(num_queries, num_past, window), wanted, told, hint=hint, mistakes=mistakes)
 
 
 def check_mix_in_copies(mix_in_copies: Callable) -> None:
@@ -97,10 +157,26 @@ def check_mix_in_copies(mix_in_copies: Callable) -> None:
     written = torch.randn(2, 3, 6).softmax(-1)
     gate, weights = torch.rand(2, 3), torch.randn(2, 3, 5).softmax(-1)
     words = torch.tensor([[4, 1, 4, 0, 4], [2, 2, 3, 5, 3]])  # some stand in several places
-    wanted = (1 - gate[..., None]) * written
+    copied, of_last_places = torch.zeros(2, 2, 3, 6)
     for b, t, k in torch.cartesian_prod(torch.arange(2), torch.arange(3), torch.arange(5)).tolist():
-        wanted[b, t, words[b, k]] += gate[b, t] * weights[b, t, k]
-    expect_close(mix_in_copies(written, gate, weights, words), wanted, "beside a loop over all places")
+        copied[b, t, words[b, k]] += weights[b, t, k]
+        of_last_places[b, t, words[b, k]] = weights[b, t, k]
+    g = gate[..., None]
+    mistakes = {
+        "Does a word that stands in several places get the weight of one of them? Add all up.": (
+            (1 - g) * written + g * of_last_places
+        ),
+        "Is the gate reversed? g is the share of what is copied.": g * written + (1 - g) * copied,
+        "Is what is written left whole? It keeps a share of 1 - g, or the sum exceeds 1.": written + g * copied,
+        "Is what is copied left whole? It gets a share of g, or the sum exceeds 1.": (1 - g) * written + copied,
+        "Is it what is copied alone? What is written has a share too.": g * copied,
+    }
+    hint = "For every word: 1 - g of what is written, and g times the sum of the weights of all places where it stands."
+    answer, wanted = mix_in_copies(written, gate, weights, words), (1 - g) * written + g * copied
+    expect_close(answer, wanted, "beside a loop over all places", hint=hint, mistakes=mistakes)
+
+
+Model = Callable[[Tensor], Tensor]  # tokens (1, T) -> logits (1, T, V)
 
 
 def check_peeks(peeks: Callable) -> None:
@@ -112,35 +188,51 @@ def check_peeks(peeks: Callable) -> None:
         """The mean of all that was read so far, the token itself with it."""
         return table[tokens].cumsum(1) / torch.arange(1, tokens.size(1) + 1)[:, None]
 
+    own = "The place that is changed, and those after it, may change. Does it look only at those before?"
+    rounding = "Rounding is no leak. Does it ask for a change of more than a millionth?"
+    free = {
+        "sees nothing of the future": (honest, own),
+        "rounds in the eighth decimal": (waiting_for(honest, 3, {4: 1e-8}), rounding),
+    }
+    for told, (model, hint) in free.items():
+        answer = peeks(model, tokens, 7)
+        expect(
+            isinstance(answer, bool | Tensor), f"True or False is expected, and not {answer}", "Is a return missing?"
+        )
+        expect(not answer, f"a model that {told} is accused", hint)
+    for told, (model, hint) in guilty_models(honest, table).items():
+        expect(peeks(model, tokens, 7), f"a model that sees {told} goes free", hint)
+
+
+def guilty_models(honest: Model, table: Tensor) -> dict[str, tuple[Model, str]]:
+    """What a model sees that it should not -> the model, made from an honest one, and a hint to whom it escapes."""
+
     def mean_of_all(tokens: Tensor) -> Tensor:
         return honest(tokens) + table[tokens].mean(1, keepdim=True)
 
-    def passing_back(source: int, target: int) -> Callable[[Tensor], Tensor]:
+    def passing_back(source: int, target: int) -> Model:
         """A model in which the token at the place `source` reaches the logits at the place `target` before it."""
         return lambda tokens: honest(tokens) + F.one_hot(torch.tensor(target), 9)[:, None] * table[tokens[:, source]]
 
-    def waiting_for(token: int, change: dict[int, float]) -> Callable[[Tensor], Tensor]:
-        """A model that sees of the future only whether a certain token comes next, and then changes these logits."""
-        changes = torch.tensor([change.get(logit, 0) for logit in range(7)])
-        return lambda tokens: honest(tokens) + F.pad(tokens[:, 1:] == token, (0, 1))[..., None] * changes
-
-    guilty = {
-        "the mean of the whole text": mean_of_all,
-        "the next token": passing_back(5, 4),
-        "the second token, at the first": passing_back(1, 0),
-        "the last token, at the first": passing_back(8, 0),
-        "whether a 3 comes next": waiting_for(3, {0: 1}),
-        "whether a 0 comes next, in the last logit": waiting_for(0, {6: -1}),
-        "whether a 6 comes next, in two logits": waiting_for(6, {1: 1, 2: -1}),
-        "whether a 3 comes next, in the sixth decimal": waiting_for(3, {4: 5e-6}),
+    places = "Does it change every token but the first, one at a time, and look at all places before it?"
+    ids = "A model may wait for one token alone. Does it try every id from 0 to vocab_size - 1?"
+    logits = "One logit is enough, whether it rises or falls. Does it look at the largest absolute change?"
+    return {
+        "the mean of the whole text": (mean_of_all, places),
+        "the next token": (passing_back(5, 4), places),
+        "the second token, at the first": (passing_back(1, 0), places),
+        "the last token, at the first": (passing_back(8, 0), places),
+        "whether a 3 comes next": (waiting_for(honest, 3, {0: 1}), ids),
+        "whether a 0 comes next, in the last logit": (waiting_for(honest, 0, {6: -1}), f"{logits} {ids}"),
+        "whether a 6 comes next, in two logits": (waiting_for(honest, 6, {1: 1, 2: -1}), f"{logits} {ids}"),
+        "whether a 3 comes next, in the sixth decimal": (waiting_for(honest, 3, {4: 5e-6}), logits),
     }
-    free = {"sees nothing of the future": honest, "rounds in the eighth decimal": waiting_for(3, {4: 1e-8})}
-    for told, model in free.items():
-        answer = peeks(model, tokens, 7)
-        expect(isinstance(answer, bool | Tensor), f"True or False is expected, and not {answer}")
-        expect(not answer, f"a model that {told} is accused")
-    for told, model in guilty.items():
-        expect(peeks(model, tokens, 7), f"a model that sees {told} goes free")
+
+
+def waiting_for(honest: Model, token: int, change: dict[int, float]) -> Model:
+    """A model that sees of the future only whether a certain token comes next, and then changes these logits."""
+    changes = torch.tensor([change.get(logit, 0) for logit in range(7)])
+    return lambda tokens: honest(tokens) + F.pad(tokens[:, 1:] == token, (0, 1))[..., None] * changes
 
 
 if __name__ == "__main__":
