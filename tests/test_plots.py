@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from shared.errors import UserError
-from shared.show import curves, figures
+from shared.show import curves, figures, reading
 from shared.show import maps as map_plots
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -583,7 +583,7 @@ def test_pyplot_and_torch_are_never_imported(tmp_path):
     code = f"""
 import sys
 import numpy as np
-from shared.show import curves, figures
+from shared.show import curves, figures, reading
 from shared.show import maps as map_plots
 drawn = [
     map_plots.attention_figure(np.ones((2, 2, 1, 1)), [[True]], ["a"], 1, "t"),
@@ -606,3 +606,30 @@ def test_figures_are_as_wide_as_a_phone_has_pixels_and_no_label_is_tiny():
     assert figure.get_size_inches()[0] * figures.DPI == 1200
     sizes = [text.get_fontsize() for axes in figure.axes for text in axes.get_xticklabels() + axes.get_yticklabels()]
     assert min(sizes) >= 8
+
+
+# ------------------------------------------------------------------------------------------------- a text, word by word
+
+
+def test_every_word_is_shaded_by_its_share_and_the_guesses_stand_beside_it():
+    shares = {"RNN": [0.1, 0.2, 0.7], "LSTM": [0.5, 0.5, 0.0]}
+    likely = [{"token": "$be$", "probability": 0.5}, {"token": "me", "probability": 0.25}]
+    guesses = {name: {"influence": row, "next": likely} for name, row in shares.items()}
+    figure = reading.memories_figure(guesses, ["I", "pay", "thy"], "pleasure", "One line")
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    for told in ("RNN", "LSTM", "I", "pay", "thy", "$be$", "50%", "25%"):
+        assert texts.count(told) == (1 if told in shares else 2)
+    assert "pleasure" in figure.get_supxlabel()
+    darkest, palest = reading.AMBER(1.0), reading.AMBER(0.0)
+    colours = [patch.get_facecolor() for patch in figure.axes[0].patches]
+    assert colours.count(darkest) == 1 and colours.count(palest) == 1  # shares of .7 and 0, on one scale
+    with pytest.raises(ValueError, match="do not fit 2 tokens"):
+        reading.memories_figure(guesses, ["I", "pay"], "thy", "One line")
+
+
+def test_a_long_speech_goes_on_in_the_next_line_and_no_line_begins_with_a_sign():
+    tokens = ["DUKE", ":", "↵"] + ["pleasure", ","] * 8 + ["↵", "↵", "CLOWN", ":", "↵", "No"]
+    lines = reading.speech_lines(tokens)
+    assert [place for line in lines for place in line] == list(range(len(tokens)))
+    assert all(tokens[line[0]] not in (",", "↵", ":") for line in lines) and tokens[lines[-1][0]] == "CLOWN"
+    assert max(sum(len(tokens[place]) for place in line) for line in lines) <= 31

@@ -18,10 +18,10 @@ from shared.ablate import RECIPE
 from shared.errors import UserError
 from shared.results import __main__ as results
 from shared.results import pages
-from shared.results.excerpts import first_speeches, front_scores, front_table, perplexities, runs_by_stage
+from shared.results.excerpts import first_speeches, front_scores, front_table, perplexities, runs_by_stage, temperatures
 from shared.results.kept import file_name, kept_run, load_results, own_flags, shared_command, thin
 from shared.results.passage import PASSAGE, check_passage, draw, title_in_chapter
-from shared.results.picture import FINDING
+from shared.results.picture import FINDING, RECALLED, draw_memories
 from shared.results.samples import nats_in_windows
 from shared.results.tables import gpu_tables, puzzle_table, stage_costs, tables
 from shared.run.records import differing_setting, write_json
@@ -680,6 +680,38 @@ def test_what_is_kept_of_the_passage_has_command_seed_and_machine_and_no_path_of
     assert str(finished.parent) not in text
 
 
+def test_with_the_passage_are_kept_the_guesses_at_its_last_word_and_samples_from_cold_to_hot(finished, stage_root):
+    draw([finished], stage_root)
+    kept = json.loads((stage_root / STAGE / "results" / "passage.json").read_text(encoding="utf-8"))
+    guess = kept["guess"]
+    assert len(guess["influence"]) == len(kept["tokens"]) - 1 and sum(guess["influence"]) == pytest.approx(1, abs=0.01)
+    chances = [row["probability"] for row in guess["next"]]
+    assert len(chances) == 3 and chances == sorted(chances, reverse=True) and 0 < guess["actual"] < 1
+    assert [sample["temperature"] for sample in kept["samples"]] == [0, 0.8, 1.5]
+
+
+def test_a_chapter_that_has_the_markers_shows_the_samples_at_several_temperatures(root):
+    samples = [{"temperature": t, "seed": 1, "text": f"\nKING:\n{t}\n" * 9} for t in (0, 1.5)]
+    write_json(root / STAGE / "results" / "passage.json", {"samples": samples, "validation": {}})
+    results.write(root)
+    chapter = root / STAGE / "README.md"
+    assert "temperatures" not in page(root, chapter)
+    chapter.write_text(f"{page(root, chapter)}<!-- temperatures -->\n<!-- /temperatures -->\n", encoding="utf-8")
+    results.write(root)
+    assert temperatures({"samples": samples}) in page(root, chapter)
+    assert temperatures({}) == "" and temperatures({"samples": samples}).count("KING:\n0") == 3
+
+
+def test_one_line_is_drawn_as_all_stages_read_it_once_all_have(tmp_path):
+    guess = {"influence": [0.75, 0.25], "next": [{"token": "be", "probability": 0.5}], "actual": 0.5}
+    for stage in STAGES:
+        assert draw_memories(tmp_path) == []
+        kept = {"tokens": ["To", "$be$", "or"], "guess": guess}
+        write_json(tmp_path / stage / "results" / "passage.json", kept)
+    [path] = draw_memories(tmp_path)
+    assert Image.open(path).text["Title"].replace("\n", " ") == RECALLED
+
+
 def test_pictures_of_an_older_run_than_the_one_kept_are_found(finished, stage_root):
     draw([finished], stage_root)
     check_passage(stage_root)
@@ -736,6 +768,15 @@ def test_the_title_says_of_stage_3s_attention_what_the_kept_numbers_say():
     row, place = (index for index, token in reversed(list(enumerate(kept["tokens"]))) if token == "thy")
     heaviest = weights[head_that_chooses_most(weights, seen)][row].argmax()
     assert (heaviest, kept["tokens"][heaviest]) == (place + 1, "pains")
+
+
+@pytest.mark.claims
+def test_only_the_attention_lstm_goes_back_to_the_word_that_followed_thy_before():
+    for stage in STAGES:
+        kept = of_passage(stage)
+        guess, first = kept["guess"], kept["tokens"].index("pains")
+        goes_back = (guess["next"][0]["token"], int(np.argmax(guess["influence"]))) == ("pains", first)
+        assert goes_back == (stage == "model-03-lstm-attention")
 
 
 def test_attention_is_drawn_from_what_is_kept(tmp_path):

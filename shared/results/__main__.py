@@ -54,7 +54,7 @@ from shared.errors import UserError
 from shared.results import labs
 from shared.results.pages import check, check_preset, write
 from shared.results.passage import draw
-from shared.results.picture import keep_gradient
+from shared.results.picture import draw_memories, keep_gradient
 from shared.results.samples import WINDOW_LENGTH, nats_in_windows, write_sample
 from shared.run.records import read_json, read_records, write_json
 from shared.run.restore import restore_language_model
@@ -67,7 +67,7 @@ def main() -> None:
     if flags.command == "keep":
         print(f"kept        {keep(flags.out_dir, flags.preset, ROOT).relative_to(ROOT)}")
     elif flags.command == "draw":
-        for path in draw(flags.out_dirs, ROOT):
+        for path in draw(flags.out_dirs, ROOT) + draw_memories(ROOT):
             print(f"drawn       {path.relative_to(ROOT)}")
     else:
         {"write": write, "check": check}[flags.command](ROOT)

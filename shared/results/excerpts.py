@@ -62,6 +62,15 @@ def chapter(runs: list[dict], counts: list[dict]) -> str:
     return "\n".join([*lines, "```text", sample["text"].strip("\n"), "```"])
 
 
+def temperatures(passage: dict) -> str:
+    """The samples at several temperatures that are kept with a stage's reading of the passage, each cut to be short."""
+    parts = []
+    for sample in passage.get("samples", []):
+        parts += [f"Temperature {sample['temperature']} (seed {sample['seed']}, unedited):"]
+        parts += [f"```text\n{first_speeches(sample['text'], LINES_OF_SAMPLE)}\n```"]
+    return "\n\n".join(parts)
+
+
 def runs_by_stage(runs: list[dict]) -> dict[str, list[dict]]:
     """Stage -> its default runs, in the order of the course."""
     runs = default_runs(runs)

@@ -7,7 +7,7 @@ from pathlib import Path
 from shared.ablate import tables as ablation_tables
 from shared.errors import UserError
 from shared.probes.tables import notebook as probe_tables
-from shared.results.excerpts import chapter, front_scores, front_table
+from shared.results.excerpts import chapter, front_scores, front_table, temperatures
 from shared.results.kept import file_name, load_results
 from shared.results.labs import lab_tables, load_lab_results
 from shared.results.passage import check_passage
@@ -50,6 +50,9 @@ def blocks(root: Path) -> list[Block]:
         found.append(Block(f"{stage}/README.md", chapter(of_stage, counts)))
         beside_others = stage_costs(folder / "benchmark.json", stage)
         found.append(Block(f"{stage}/README.md", beside_others, "costs", required=False))
+        if (passage := root / stage / "results" / "passage.json").is_file():
+            samples = temperatures(read_json(passage))
+            found.append(Block(f"{stage}/README.md", samples, "temperatures", required=False))
         found.append(Block(f"{stage}/results/README.md", ablations(root / stage / "results")))
     return found + [Block(f"{lab}/README.md", lab_tables(load_lab_results(root / lab))) for lab in LABS]
 

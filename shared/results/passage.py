@@ -11,16 +11,20 @@ from pathlib import Path
 
 import torch
 
+from shared.compare.measures import expectations
 from shared.errors import UserError
 from shared.measure.faithfulness import attention_on
 from shared.measure.influence import influence
+from shared.model.language_model import LanguageModel
 from shared.results.kept import rounded
+from shared.results.samples import write_sample
 from shared.run.records import machine, read_json, write_text
 from shared.run.restore import restore_language_model
 from shared.show.curves import learning_curve_figure
 from shared.show.figures import save_figure
 from shared.show.maps import attention_figure, choosing_note, influence_figure
 from shared.stages import STAGES, stage_title
+from shared.text.tokenizer import Tokenizer
 
 # Twelfth Night, act 2, scene 4. Two speak, the first speaks again, and words come back: pains, sir, thy, pleasure.
 PASSAGE = """DUKE:
@@ -32,6 +36,8 @@ No pains, sir; I take pleasure in singing, sir.
 DUKE:
 I'll pay thy pleasure"""
 KEPT = "passage.json"
+TEMPERATURES = (0, 0.8, 1.5)  # the likeliest word each time; nearer to chance than to habit; mostly chance
+GUESSES = 3  # likeliest words shown in place of the passage's last
 
 
 def measure_passage(out_dir: Path, root: Path) -> str:
@@ -63,10 +69,25 @@ def measure_passage(out_dir: Path, root: Path) -> str:
         "tokens": [tokenizer.glyph(token) for token in tokens.tolist()],
         "influence": influence(model, tokens),
         "attention": attention and asdict(attention),
+        "guess": last_guess(model, tokenizer, tokens),
+        "samples": [write_sample(model, tokenizer, temperature) for temperature in TEMPERATURES],
     }
     # On one line, since it is mostly numbers: 20,000 of them in stage 4.
     write_text(root / stage / "results" / KEPT, json.dumps(kept, default=lambda tensor: plain(tensor.tolist())) + "\n")
     return stage
+
+
+def last_guess(model: LanguageModel, tokenizer: Tokenizer, tokens: torch.Tensor) -> dict:
+    """What a model expects in place of the last of the tokens (T), and how much its first guess hangs on each before.
+
+    `influence` (T - 1) sums to 1; `actual`: how likely the last token was.
+    """
+    expected = expectations(model, tokenizer, tokens)
+    return {
+        "influence": influence(model, tokens[:-1], num_rows=1)[0],
+        "next": [row | {"probability": rounded(row["probability"], 3)} for row in expected["next"][-2][:GUESSES]],
+        "actual": rounded(expected["actual_next"][-2], 3),
+    }
 
 
 def kept_default(root: Path, stage: str, seed: int) -> Path:

@@ -1,4 +1,4 @@
-"""The front page's picture: how far back each memory reaches, kept from a comparison of the default runs, and drawn."""
+"""Pictures of all stages together: how far back each memory reaches, and one line as four memories read it."""
 
 import shlex
 from pathlib import Path
@@ -8,9 +8,11 @@ from shared.run.cli import rebuilt_command
 from shared.run.records import read_json, write_json
 from shared.show.curves import gradient_figure
 from shared.show.figures import save_figure
-from shared.stages import STAGES
+from shared.show.reading import memories_figure
+from shared.stages import STAGES, stage_title
 
 FINDING = "The RNN lets go, the LSTM fades, attention keeps its whole window"  # a test asks the kept numbers for it
+RECALLED = "One line, four memories: only the Attention LSTM goes back to “pains”"  # a test asks for this one too
 PLACES = ("--checkpoints", "--out", "--data", "--device")  # flags that say where on a machine something lay
 
 
@@ -40,3 +42,17 @@ def kept_gradient(comparison: dict) -> dict:
         "validation_perplexity": {stage: row["validation_perplexity"] for stage, row in rows.items()},
         "gradient": comparison["curves"]["gradient"],
     }
+
+
+def draw_memories(root: Path) -> list[Path]:
+    """Draw the common passage, without its last word, as all stages read it -> the picture; none before all have."""
+    paths = {stage: root / stage / "results" / "passage.json" for stage in STAGES}
+    if not all(path.is_file() for path in paths.values()):
+        return []
+    kept = {stage_title(stage): read_json(path) for stage, path in paths.items()}
+    *tokens, actual = next(iter(kept.values()))["tokens"]
+    figure = memories_figure({name: of_stage["guess"] for name, of_stage in kept.items()}, tokens, actual, RECALLED)
+    path = root / "shared" / "results" / "four-memories.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_figure(figure, path)
+    return [path]

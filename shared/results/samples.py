@@ -20,13 +20,13 @@ WINDOW_LENGTH, WINDOWS = 256, 640  # characters in a window, and windows: as in 
 
 
 @torch.no_grad()
-def write_sample(model: LanguageModel, tokenizer: Tokenizer) -> dict:
+def write_sample(model: LanguageModel, tokenizer: Tokenizer, temperature: float = SAMPLE_TEMPERATURE) -> dict:
     """An unedited sample, and how it was drawn."""
     generator = torch.Generator().manual_seed(SAMPLE_SEED)
     steps = generate(
         model,
         tokenizer.encode(PROMPT),
-        temperature=SAMPLE_TEMPERATURE,
+        temperature=temperature,
         banned=tokenizer.unk_id,
         generator=generator,
     )
@@ -36,7 +36,7 @@ def write_sample(model: LanguageModel, tokenizer: Tokenizer) -> dict:
         text += streamer.push(token.item())
         if len(text) >= SAMPLE_CHARACTERS:
             break
-    return {"prompt": PROMPT, "seed": SAMPLE_SEED, "temperature": SAMPLE_TEMPERATURE, "text": text + streamer.flush()}
+    return {"prompt": PROMPT, "seed": SAMPLE_SEED, "temperature": temperature, "text": text + streamer.flush()}
 
 
 def nats_in_windows(model: LanguageModel, tokenizer: Tokenizer, summary: dict) -> float:
