@@ -256,7 +256,8 @@ NODE = r"[A-Za-z]\w*"
 LABEL = r'"(?!\d+\. |[-*] )[^"$]+"'  # a label that begins like a list is drawn as an error
 SHAPES = ("[]", "()", "{}", ("([", "])"), ("[[", "]]"), ("[(", ")]"), ("((", "))"), ("{{", "}}"))
 SHAPE = "|".join(f"{re.escape(begin)}{LABEL}{re.escape(end)}" for begin, end in SHAPES)
-NODES = rf"({NODE})({SHAPE})?(?: & ({NODE})({SHAPE})?)*"
+ONE = rf"{NODE}(?:{SHAPE})?(?::::\w+)?"
+NODES = rf"{ONE}(?: & {ONE})*"
 LINK = rf"(?:-->|---|-\.->|-\.-|==>|===|~~~|<-->)(?:\|{LABEL}\|)?|-- {LABEL} -->|-\. {LABEL} \.->|== {LABEL} ==>"
 CLASSES = {
     "memory": "fill:#fde9b8,stroke:#b8860b,color:#222",
@@ -286,6 +287,8 @@ def slips(drawing: str) -> list[str]:
             used.append((line, re.split(", ?", given[1]), given[2]))
         elif re.fullmatch(rf"{NODES}(?: (?:{LINK}) {NODES})*", line):
             names = re.sub(rf"{SHAPE}|{LABEL}", "", line)
+            used += [(line, [name], style) for name, style in re.findall(rf"({NODE}):::(\w+)", names)]
+            names = re.sub(r":::\w+", "", names)
             nodes |= set(re.findall(NODE, names))
             found += [line] if "end" in re.findall(NODE, names) else []  # which ends a subgraph
         else:
@@ -303,13 +306,13 @@ def test_drawings_can_be_drawn(page):
 DRAWING = """
 flowchart LR
     x["the word x_t"] -- "W_ih" --> add(("+"))
-    h("h, before") & x --> add
+    h("h, before"):::memory & x --> add
     subgraph layer ["one step"]
         direction TB
         add -->|"squeezed"| out(["tanh"]) -.-> next
     end
     classDef memory fill:#fde9b8,stroke:#b8860b,color:#222
-    class h,next memory
+    class x,next memory
 """
 
 
@@ -329,8 +332,9 @@ flowchart LR
         ('subgraph layer ["one step"]', "subgraph layer [one (step)]"),
         ("fill:#fde9b8", "fill:#ff0000"),
         ("    classDef memory fill:#fde9b8,stroke:#b8860b,color:#222\n", ""),
-        ("class h,next memory", "class h,nxt memory"),
-        ("class h,next memory", "class h,next memories"),
+        (":::memory", ":::memories"),
+        ("class x,next memory", "class x,nxt memory"),
+        ("class x,next memory", "class x,next memories"),
     ],
 )
 def test_a_slip_in_a_drawing_is_found(right, wrong):

@@ -1,13 +1,12 @@
 """What the pages say holds: links lead somewhere, the workflow types the README's commands, the tree is complete."""
 
 import ast
-import csv
 import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from pages import PAGES, name_of, tables, without_fences, without_folded, without_generated
+from pages import PAGES, name_of, tables, without_fences, without_folded
 from repository import FILES, SHARED
 
 from shared.stages import ROOT, STAGES
@@ -118,74 +117,11 @@ def test_a_link_to_a_name_that_is_gone_or_to_a_line_is_seen(tmp_path):
     assert misnamed(page) == ["step(): code.py", "Cell.stop: code.py", "code.py: code.py#L3"]
 
 
-# Length, numbers, pictures
+# Length, pictures
 
 
 def test_the_front_page_can_be_read_in_one_sitting():
     assert len(without_folded(README).split()) <= 1500
-
-
-# The tables, by the first of their heads, whose numbers are worked out on the page or tested below. Those of all other
-# tables come from kept results.
-BY_HAND = {
-    "model-01-rnn/from-text-to-loss.md": {"by", "the word that came had p =", "after *the*"},
-    "model-01-rnn/README.md": {"words in a row", "read", "`W_hh` starts", "temperature"},
-    "model-03-lstm-attention/README.md": {"place", "score", "just read"},
-    "data/README.md": {"split"},
-    "model-03-lstm-attention/lab-seq2seq/README.md": {"beginning"},
-    "model-03-lstm-attention/lab-seq2seq/data/README.md": {"split"},
-    "model-04-mini-transformer/lab-classify/README.md": {"naive Bayes"},
-}
-WORDS_IN_A_CELL = 5  # a cell of more words says something, and may say it of a number
-
-
-def numbers(cell: str) -> list[str]:
-    """The numbers in a table's cell, but for those in a sentence and those that name something: code, years, stages."""
-    cell = re.sub(r"`[^`]*`|!?\[[^\]]*\]\([^)]*\)|\b(19|20)\d\d\b|\b[Ss]tages? \d( (to|and) \d)?", "", cell)
-    return re.findall(r"(?<![\w^_])\.?\d[\d.,]*", cell) if len(cell.split()) <= WORDS_IN_A_CELL else []
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_numbers_in_tables_come_from_results(page):
-    text = without_generated(page.read_text(encoding="utf-8"))
-    found = {heads[0] for heads, *rows in tables(text) if any(numbers(cell) for row in rows for cell in row)}
-    assert found == BY_HAND.get(name_of(page), set())
-
-
-def test_a_number_in_a_table_written_by_hand_is_seen():
-    text = "<!-- results -->\n| a |\n|---|\n| 1 |\n<!-- /results -->\n| b | c |\n|---|--:|\n| `2` stage 3 | 4.5% |\n"
-    (table,) = tables(without_generated(text))
-    assert table[0] == ["b", "c"] and [numbers(cell) for cell in table[1]] == [[], ["4.5"]]
-    assert numbers("a text of 100,000 words or more") == []
-
-
-def table_of(page: str) -> list[list[str]]:
-    """The rows of the one table that begins with the head "split"."""
-    (table,) = [table for table in tables((ROOT / page).read_text(encoding="utf-8")) if table[0][0] == "split"]
-    return table[1:]
-
-
-def test_the_plays_are_as_many_and_as_long_as_the_page_of_the_data_says():
-    text = (ROOT / "data" / "shakespeare.txt").read_text(encoding="utf-8")
-    with (ROOT / "data" / "works.csv").open(encoding="utf-8", newline="") as file:
-        works = list(csv.DictReader(file))
-    for split, genre, count, characters, words in table_of("data/README.md"):
-        chosen = [row for row in works if (row["split"], row["genre"]) == (split, genre)]
-        parts = [text[int(row["start"]) : int(row["end"])] for row in chosen]
-        counted = [len(parts), sum(map(len, parts)), sum(len(part.split()) for part in parts)]
-        assert [count, characters, words] == [f"{number:,}" for number in counted]
-
-
-def test_the_pairs_are_as_many_as_their_page_says():
-    text = (ROOT / "model-03-lstm-attention" / "lab-seq2seq" / "data" / "pairs.txt").read_text(encoding="utf-8")
-    plays = re.findall(r"^# (\w+): (.*)\n((?:[^#\n].*\n)+)", text, flags=re.MULTILINE)
-    for split, lines, words, changed, titles in table_of("model-03-lstm-attention/lab-seq2seq/data/README.md"):
-        chosen = [(title, block.splitlines()) for kind, title, block in plays if kind == split]
-        found = [word for _, block in chosen for line in block for word in line.split(" ")]
-        assert lines == f"{sum(len(block) for _, block in chosen):,}" and words == f"{len(found):,}"
-        assert changed == f"{sum('|' in word for word in found) / len(found):.0%}"
-        names = {title for title, _ in chosen}
-        assert titles == str(len(names)) if split == "train" else set(titles.split(", ")) == names
 
 
 CONTRIBUTING = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
