@@ -7,8 +7,9 @@ import pytest
 from shared.errors import UserError
 from shared.results import __main__ as results
 from shared.results.labs import file_name, keep_baseline, kept_lab_run, lab_tables, load_lab_results
+from shared.results.pages import CHOSEN, lab_blocks
 from shared.run.records import write_json
-from shared.stages import LABS
+from shared.stages import LABS, ROOT
 
 LAB = LABS[0]
 MACHINE = {"cores": 2, "cpu": "AVX512", "system": "Linux x86_64", "python": "3.11.7", "torch": "2.13.0"}
@@ -96,3 +97,19 @@ def test_a_finished_lab_run_is_kept_where_its_lab_is(tmp_path):
 def test_tables_are_in_the_order_of_their_numbers():
     page = lab_tables([run(table=f"lag {lag}") for lag in (20, 5, 100)])
     assert [line for line in page.splitlines() if line.startswith("**")] == ["**lag 5**", "**lag 20**", "**lag 100**"]
+
+
+def test_a_lab_with_many_results_shows_some_in_its_chapter_and_all_beside_them():
+    table, row = (names[0] for names in CHOSEN[LABS[1]])
+    kept = [run(row=row, table=table), run(row="a model of the appendix", table=table), run(row=row, table="other")]
+    chapter, appendix = lab_blocks(LABS[1], kept)
+    assert (chapter.page, appendix.page) == (f"{LABS[1]}/README.md", f"{LABS[1]}/results/README.md")
+    assert chapter.content == lab_tables(kept[:1]) and appendix.content == lab_tables(kept)
+
+
+@pytest.mark.claims
+@pytest.mark.parametrize("lab", CHOSEN)
+def test_what_a_chapter_chooses_is_there(lab):
+    kept = load_lab_results(ROOT / lab)
+    for names, key in zip(CHOSEN[lab], ("table", "row")):
+        assert set(names) <= {result[key] for result in kept}

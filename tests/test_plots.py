@@ -633,3 +633,13 @@ def test_a_long_speech_goes_on_in_the_next_line_and_no_line_begins_with_a_sign()
     assert [place for line in lines for place in line] == list(range(len(tokens)))
     assert all(tokens[line[0]] not in (",", "↵", ":") for line in lines) and tokens[lines[-1][0]] == "CLOWN"
     assert max(sum(len(tokens[place]) for place in line) for line in lines) <= 31
+
+
+def test_a_strip_holds_a_units_numbers_from_the_first_word_down_and_the_telling_one_is_framed():
+    traces = {"forget": np.random.default_rng(0).random((3, 2)), "cell": np.array([[1, -2], [0, 3], [2.5, 1]])}
+    figure = reading.units_figure(traces, [48, 72], 72, ["I", "pay", "thy"], "A unit")
+    panels = maps(figure)
+    for axes, values in zip(panels, traces.values()):
+        np.testing.assert_array_equal(axes.images[0].get_array(), values)
+        assert labels(axes.xaxis) == ["72"] and axes.patches[0].get_x() == 0.5
+    assert labels(panels[0].yaxis) == ["I", "pay", "thy"] and panels[0].yaxis_inverted()

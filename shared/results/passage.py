@@ -15,6 +15,7 @@ from shared.compare.measures import expectations
 from shared.errors import UserError
 from shared.measure.faithfulness import attention_on
 from shared.measure.influence import influence
+from shared.measure.units import SHOWN, names_of_speakers, unit_traces
 from shared.model.language_model import LanguageModel
 from shared.results.kept import rounded
 from shared.results.samples import write_sample
@@ -23,7 +24,9 @@ from shared.run.restore import restore_language_model
 from shared.show.curves import learning_curve_figure
 from shared.show.figures import save_figure
 from shared.show.maps import attention_figure, choosing_note, influence_figure
+from shared.show.reading import units_figure
 from shared.stages import STAGES, stage_title
+from shared.text.corpus import load_corpus, text_of_run
 from shared.text.tokenizer import Tokenizer
 
 # Twelfth Night, act 2, scene 4. Two speak, the first speaks again, and words come back: pains, sir, thy, pleasure.
@@ -37,6 +40,8 @@ DUKE:
 I'll pay thy pleasure"""
 KEPT = "passage.json"
 TEMPERATURES = (0, 0.8, 1.5)  # the likeliest word each time; nearer to chance than to habit; mostly chance
+VALIDATION_TOKENS = 4096  # read to find a unit that tells where speakers' names are
+NAMED = "One unit's cell fills where a name is due, and is wiped when the speech begins"  # a test asks the kept numbers
 GUESSES = 3  # likeliest words shown in place of the passage's last
 
 
@@ -57,6 +62,9 @@ def measure_passage(out_dir: Path, root: Path) -> str:
         )
     model, tokenizer, _ = restore_language_model(out_dir / "best.pt")
     tokens = torch.tensor(tokenizer.encode(PASSAGE))  # (T)
+    validation = load_corpus(text_of_run(summary["settings"]["data"], root / stage)).validation
+    text = torch.tensor(tokenizer.encode(validation)[:VALIDATION_TOKENS])  # (N)
+    names = names_of_speakers([tokenizer.glyph(token) for token in text.tolist()])
     attention = attention_on(model, tokens)
     kept = {
         "command": run["command"],
@@ -69,6 +77,7 @@ def measure_passage(out_dir: Path, root: Path) -> str:
         "tokens": [tokenizer.glyph(token) for token in tokens.tolist()],
         "influence": influence(model, tokens),
         "attention": attention and asdict(attention),
+        "units": unit_traces(model, tokens, text, names),
         "guess": last_guess(model, tokenizer, tokens),
         "samples": [write_sample(model, tokenizer, temperature) for temperature in TEMPERATURES],
     }
@@ -136,6 +145,9 @@ def draw_passage(stage: str, root: Path) -> list[Path]:
         figures["attention"] = attention_figure(
             attention["weights"], attention["seen"], tokens, len(tokens), titles["attention"], note=note
         )
+    if units := kept.get("units"):
+        traces = {name: units[name] for name in SHOWN}
+        figures["gates"] = units_figure(traces, units["units"], units["telling"], tokens, NAMED)
     paths = {picture: root / stage / "figures" / f"{picture}.png" for picture in figures}
     for picture, figure in figures.items():
         paths[picture].parent.mkdir(parents=True, exist_ok=True)

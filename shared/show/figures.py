@@ -48,6 +48,11 @@ def new_figure(height: float, title: str, caption: str = "") -> Figure:
     return figure
 
 
+def write_title(figure: Figure, title: str, **place: float) -> None:
+    """Write the title in letters for a phone, in lines that fit."""
+    figure.suptitle(textwrap.fill(drawable(title), 42), fontsize=21, family=FONTS, parse_math=False, **place)
+
+
 def set_caption(figure: Figure, caption: str) -> None:
     """Write the caption below the figure, each of its paragraphs in lines that fit."""
     figure.supxlabel("\n".join(textwrap.fill(part, 96) for part in caption.split("\n")), x=0.01, ha="left", fontsize=11)

@@ -1,17 +1,18 @@
-"""A text as models read it, word by word -> words shaded by how much they matter.
+"""A text as models read it, word by word -> words shaded by how much they matter, single units as strips beside them.
 
 Takes numbers and strings and returns matplotlib Figures. Letters are large: the pictures are looked at on a phone too.
 """
 
-import textwrap
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
 
-from shared.show.figures import FONTS, WIDTH, drawable, find_fonts, new_figure
+from shared.show.figures import FONTS, WIDTH, drawable, find_fonts, new_figure, write_title, write_tokens
 
 AMBER = LinearSegmentedColormap.from_list("amber", ["white", "#fdebc0", "#fbc65a", "#f39a1b"])  # black stays readable
 LETTERS = 19  # points; a phone shows them 13 pixels high
@@ -34,8 +35,7 @@ def memories_figure(guesses: Mapping[str, dict], tokens: Sequence[str], actual: 
     height = 1.45 + len(guesses) * (rows * LINE + GAP)
     figure = new_figure(height, "")
     figure.set_layout_engine("none")
-    title = textwrap.fill(drawable(title), 42)
-    figure.suptitle(title, fontsize=21, y=1 - 0.12 / height, family=FONTS, parse_math=False)
+    write_title(figure, title, y=1 - 0.12 / height)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, WIDTH), ylim=(height, 0))  # inches, from the top
     axes.axis("off")
@@ -103,3 +103,30 @@ def _write_guesses(axes: Axes, likeliest: Sequence[dict], guesses: Mapping[str, 
         style = {"fontsize": LETTERS, "va": "center_baseline", "family": FONTS, "parse_math": False}
         axes.text(GUESSES_AT, y, drawable(row["token"]), weight="bold" if index == 0 else "normal", **style)
         axes.text(WIDTH - MARGIN, y, f"{row['probability']:.0%}", ha="right", **style)
+
+
+def units_figure(
+    traces: Mapping[str, ArrayLike], units: Sequence[int], telling: int, tokens: Sequence[str], title: str
+) -> Figure:
+    """Gates and cell of single units as strips: the text runs down, a column is a unit, and one of them has a frame.
+
+    traces: a gate's name -> T rows of a number a unit, from 0 to 1, and `cell`, of either sign; units: their numbers;
+    telling: the one to frame; tokens: T visible strings. Returns a Figure.
+    """
+    figure = new_figure(0.27 * len(tokens) + 2.5, "")
+    write_title(figure, title)
+    panels = figure.subplots(1, len(traces), sharey=True)
+    for axes, (name, values) in zip(panels, traces.items()):
+        signed = name == "cell"
+        style = {"cmap": "PuOr_r", "vmin": -3, "vmax": 3} if signed else {"cmap": AMBER, "vmin": 0, "vmax": 1}
+        image = axes.imshow(np.asarray(values, dtype=float), aspect="auto", interpolation="nearest", **style)
+        bar = figure.colorbar(image, ax=axes, location="bottom", ticks=[-3, 0, 3] if signed else [0, 1], pad=0.01)
+        bar.ax.tick_params(labelsize=LETTERS - 4)
+        axes.set_title(name, fontsize=LETTERS - 1)
+        axes.set_xticks([list(units).index(telling)], [str(telling)], fontsize=LETTERS - 4)
+        axes.tick_params(axis="x", top=False, bottom=False, pad=1)
+        frame = Rectangle((list(units).index(telling) - 0.5, -0.5), 1, len(tokens), fill=False, linewidth=2.5)
+        frame.set_clip_on(False)
+        axes.add_patch(frame)
+    write_tokens(panels[0].yaxis, tokens, LETTERS - 3, LETTERS - 3)
+    return figure
