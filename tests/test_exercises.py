@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from terminal import copy_folder, started, typed
 
 from shared.errors import UserError
+from shared.model.sampling import filter_logits
 from shared.run.exercises import Wrong, expect_close, load_answers, name_of, verdict
-from shared.stages import ROOT, STAGES, load_module, model_class
+from shared.stages import ROOT, STAGES, load_module
 
 
 def part(stage: str, name: str):
@@ -844,6 +845,23 @@ def test_numbers_are_compared_one_by_one():
         expect_close(torch.ones(1, 2), torch.ones(2), "here")
 
 
+def test_a_cause_is_told_only_where_it_fits():
+    def said(answer):
+        with pytest.raises(Wrong) as error:
+            expect_close(answer, torch.ones(2), "here", hint="general", mistakes={"twice": 2 * torch.ones(2)})
+        return str(error.value).split("\n  ")[1]
+
+    assert said(torch.tensor([2.0, 2.0])) == "twice"
+    assert said(torch.tensor([2.0, 3.0])) == "general"
+    assert said(torch.ones(3)) == "general"
+
+
+def test_without_a_hint_there_is_no_second_line():
+    with pytest.raises(Wrong) as error:
+        expect_close(torch.zeros(2), torch.ones(2), "here")
+    assert str(error.value) == "here: 1 is expected, and not 0, at [0]"
+
+
 # The command
 
 
@@ -909,30 +927,28 @@ def test_a_folder_in_which_no_file_can_be_made_is_one_line(copy):
     assert failed.err.startswith("error: cannot make ") and failed.err.count("\n") == 1
 
 
-# What the chapters ask beside the functions
+# What the chapters ask beside the functions. tests/test_docstrings.py runs the answers in the solutions' docstrings.
 
 
-def test_the_models_of_all_stages_do_not_peek():
-    peeks = part(ATTENTION, "solutions").peeks
-    for stage in STAGES:
-        torch.manual_seed(0)
-        model = model_class(stage)(10).eval()
-        assert not peeks(lambda tokens, model=model: model(tokens)[0], torch.randint(10, (1, 12)), 10)
+@pytest.mark.parametrize("top_k", [None, 1, 3, 9])
+@pytest.mark.parametrize("top_p", [None, 0.0, 0.5, 0.9, 1.0])
+def test_unlikely_words_are_left_out_as_in_writing(top_k, top_p):
+    torch.manual_seed(0)
+    for logits in torch.randn(20, 6, dtype=torch.float64):
+        wanted = filter_logits(logits[None], top_k, top_p).softmax(-1)[0]
+        answer = part(RNN, "solutions").keep_likely(logits.softmax(-1), top_k, top_p)
+        assert torch.allclose(answer, wanted)
 
 
-def test_an_orthogonal_matrix_reaches_far_only_where_inputs_are_small():
-    reach, found = part(RNN, "solutions").reach, {}
-    for orthogonal in (False, True):
-        torch.manual_seed(0)
-        cell = torch.nn.RNNCell(32, 32)
-        if orthogonal:
-            torch.nn.init.orthogonal_(cell.weight_hh)
-            torch.nn.init.zeros_(cell.bias_ih), torch.nn.init.zeros_(cell.bias_hh)
-        for size in (0.01, 3):
-            norms = reach(cell, size * torch.randn(40, 32), torch.zeros(32))
-            found[orthogonal, size] = (norms[0] / norms[-1]).item()
-    assert found[True, 0.01] > 0.9
-    assert max(share for case, share in found.items() if case != (True, 0.01)) < 1e-5
+def test_a_memory_of_two_points_passes_the_latchs_test():
+    """The RNN's equation of the solutions, read as an LSTM is read in check.py."""
+    for ones in [[0], [500], [999], [3, 4, 5, 200, 700], []]:
+        h, states = 0, []
+        for t in range(1000):
+            h = math.tanh(3 * h + 10 * (t in ones) - 0.5)
+            states.append(h)
+        first = ones[0] if ones else 1000
+        assert max(states[:first], default=0) < 0.1 and min(states[first:], default=1) > 0.5
 
 
 def test_turned_vectors_have_a_product_of_their_distance():

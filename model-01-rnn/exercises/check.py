@@ -119,6 +119,7 @@ def check_reach(reach: Callable) -> None:
         "Is it the gradient of the mean? Take the sum of the last memory's numbers.": halved / 4,
         "Is it the square of the norm? Euclidean norm has a root.": halved**2,
         "Is it the gradient's sum? Take its Euclidean norm.": 2 * halved,
+        "Is it the mean of the gradient's numbers? Take its Euclidean norm.": halved / 2,
     }
     hint = "One gradient for each memory, all of the sum of the last one: autograd.grad(h.sum(), memories)."
     answer = reach(lambda x_t, h: x_t + h / 2, torch.randn(6, 4), torch.randn(4))

@@ -29,6 +29,8 @@ def step(x_t: Tensor, h: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh:
     """Exercise 2. The chapter's equation: the word just read and the hidden state, the memory -> the new hidden state.
 
     x_t (B, E), h (B, H), w_ih (H, E), w_hh (H, H), b_ih (H), b_hh (H) -> (B, H)
+
+    One number of everything: x_t = 1, h = .5, w_ih = .6, w_hh = .8 and biases of 0 give tanh(.6 + .4) = .762.
     """
     raise NotImplementedError
 
@@ -36,10 +38,12 @@ def step(x_t: Tensor, h: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh:
 def chunks(ids: Tensor, batch_size: int, context_length: int) -> list[tuple[Tensor, Tensor]]:
     """Exercise 3. Cut a text into batches for training, so that the hidden state can be carried from each to the next.
 
-    ids (N) -> inputs and targets, each (B, T) with T = context_length, for every batch. Row r reads on where row r of
-    the batch before stopped. A target is the token that follows its input in the text. So each row reads a stretch of
-    the text, one row after the other, all of them a whole number of T tokens long and as long as the text has room for.
-    What is left over at its end is dropped.
+    ids (N) -> a list of batches, each a pair of inputs and targets, both (B, T) with T = context_length
+
+    Cut the text into B stretches, all equally long, one for each row. A row reads its stretch from left to right, T
+    tokens a batch: it goes on where it stopped in the batch before. A target is the token that follows its input in the
+    text. Make the stretches as long as the text has room for, but a whole number of T tokens, and drop what is left
+    over at the text's end.
 
     The text 0 1 2 ... 12 in two rows, three tokens at a time, gives two batches:
         inputs [[0, 1, 2], [6, 7, 8]]      targets [[1, 2, 3], [7, 8, 9]]
@@ -53,6 +57,8 @@ def perplexity(losses: list[Tensor]) -> float:
     """Exercise 4. The perplexity of a text that was read in pieces, not all equally long.
 
     losses: a tensor (T) for each piece, with the loss of every token in nats -> one number for the whole text
+
+    Two pieces, [log 2] and [log 2, log 2, log 16], have a mean loss of (7 log 2) / 4, and a perplexity of 3.36.
     """
     raise NotImplementedError
 
@@ -60,11 +66,14 @@ def perplexity(losses: list[Tensor]) -> float:
 def reach(cell: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, h: Tensor) -> Tensor:
     """Exercise 5. How much does a memory still matter some steps later?
 
-    Read T inputs with h = cell(x_t, h). Take the sum of the last memory's numbers. How large (Euclidean norm) is its
-    gradient with respect to the memory after step 1, 2, ... T? `torch.autograd.grad` takes a list.
+    Read T inputs with h = cell(x_t, h), and keep each h. Take the sum of the last one's numbers. How large (Euclidean
+    norm) is its gradient with respect to the h after step 1, after step 2, ... after step T? `torch.autograd.grad`
+    takes a list, and gives a gradient for each.
 
-    inputs (T, E), h (H) before the first step -> (T). The last one is the root of H: a gradient of ones.
-    Nothing that is given need have requires_grad.
+    inputs (T, E), h (H) before the first step -> (T)
+
+    The last number is always the root of H, since the gradient of a sum is 1 everywhere. With H = 4 and a cell that
+    keeps half, x_t + h / 2, three steps give [.5, 1, 2]. Let requires_grad_() begin the record: what is given need not.
     """
     raise NotImplementedError
 

@@ -27,10 +27,14 @@ def causal_weights(queries: Tensor, keys: Tensor) -> Tensor:
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Exercise 2. Scaled dot-product attention. A query that may see no key gets zeros: weights and context.
+    """Exercise 2. Scaled dot-product attention: softmax of the scores is the weights, and the context is the sum of the
+    values, each times its weight. A query that may see no key gets zeros, as weights and as context.
 
     queries (B, Tq, D), keys (B, Tk, D), values (B, Tk, D), mask (B, Tq, Tk) bool, True where a query may see a key
     -> context (B, Tq, D), weights (B, Tq, Tk)
+
+    With two keys that are alike, a query that may see both gets the weights [.5, .5], one that may see the first gets
+    [1, 0], and one that may see none gets [0, 0].
     """
     raise NotImplementedError
 
@@ -41,6 +45,8 @@ def additive_scores(queries: Tensor, keys: Tensor, w: Tensor, u: Tensor, v: Tens
     Do it without a loop.
 
     queries (B, Tq, D), keys (B, Tk, D), w (A, D), u (A, D), v (A) -> (B, Tq, Tk)
+
+    With all sizes 1, w = 2, u = 3 and v = 10, a query of .2 and a key of .1 get 10 tanh(.4 + .3) = 6.04.
     """
     raise NotImplementedError
 
@@ -66,6 +72,9 @@ def mix_in_copies(written: Tensor, gate: Tensor, weights: Tensor, words: Tensor)
 
     written (B, T, V) probabilities, gate (B, T) g from 0 to 1, weights (B, T, Tk) summing to 1, words (B, Tk) their ids
     -> (B, T, V) probabilities
+
+    Say [.5, .3, .2] is written, g is .5, the words are 2, 0, 2, and their weights .2, .3, .5. Then word 0 is copied
+    with .3, word 1 with 0, and word 2 with .2 + .5. Half of each makes [.4, .15, .45].
     """
     raise NotImplementedError
 
@@ -75,5 +84,7 @@ def peeks(model: Callable[[Tensor], Tensor], tokens: Tensor, vocab_size: int) ->
     that stands later in the text is another one.
 
     model: tokens (B, T) -> logits (B, T, V); tokens (1, T), a text to try it on; ids go from 0 to vocab_size - 1
+
+    A model whose logits are the mean over the whole text peeks. One with the mean of what was read so far does not.
     """
     raise NotImplementedError

@@ -29,6 +29,9 @@ def self_attention(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor, w_o: Tensor
     multiplied by w_o.
 
     x (B, T, E), every w (E, E), to be used as x @ w.T -> (B, T, E)
+
+    With E = 4 and two heads, the first compares the first two numbers of a query with the first two of each key, and
+    the second the last two: scores (B, 2, T, T). The first word sees itself alone, so what it gets is its own value.
     """
     raise NotImplementedError
 
@@ -38,6 +41,9 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
 
     x (T, D), positions (T) -> (T, D). To turn a pair (a, b) by an angle is to make of it
     (a cos - b sin, a sin + b cos).
+
+    With D = 2 there is one pair, and its angle is the position: (1, 0) becomes (cos 1, sin 1) = (.54, .84) at position
+    1, and (cos 2, sin 2) = (-.42, .91) at position 2. With D = 4, x_0 goes with x_2, and x_1 with x_3.
     """
     raise NotImplementedError
 
@@ -51,6 +57,9 @@ def attend_next(
     text's beginning. The query sees the last `window` tokens, its own among them.
     -> context (D), and the cache for the next step: keys and values of no more tokens than that step can use, which may
     be none
+
+    With a window of 2 and keys that are all alike, the values 1, 3 and 5, one after the other, give the contexts 1, 2
+    and 4, and leave the values [1], [3] and [5] in the cache.
     """
     raise NotImplementedError
 
@@ -58,5 +67,7 @@ def attend_next(
 def furthest(num_layers: int, window: int) -> int:
     """Exercise 5. In each layer a token sees the last `window` tokens, its own among them. How many of the last tokens,
     its own among them, can have a part in its logits when there are several layers?
+
+    With one layer it is `window`. With two, what a token looks at has itself looked further back in the layer below.
     """
     raise NotImplementedError
