@@ -13,7 +13,7 @@ from terminal import copy_folder, started, typed
 from shared.errors import UserError
 from shared.model.sampling import filter_logits
 from shared.run.exercises import Wrong, expect_close, load_answers, name_of, verdict
-from shared.stages import ROOT, STAGES, load_module
+from shared.stages import LABS, ROOT, STAGES, load_module
 
 
 def part(stage: str, name: str):
@@ -30,10 +30,11 @@ def checks(stage: str) -> dict:
     return {name_of(check): check for check in found if check.__name__.startswith("check_")}
 
 
-ALL = [(stage, name) for stage in STAGES for name in checks(stage)]
+FOLDERS = (*STAGES, *LABS)
+ALL = [(stage, name) for stage in FOLDERS for name in checks(stage)]
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", FOLDERS)
 def test_exercises_checks_and_solutions_are_of_the_same_functions(stage):
     starters, solutions = functions(part(stage, "exercises")), functions(part(stage, "solutions"))
     assert list(checks(stage)) == list(starters) == list(solutions)
@@ -53,7 +54,7 @@ def test_a_solution_is_right(stage, name):
 
 
 @pytest.mark.claims
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", FOLDERS)
 def test_the_chapter_tells_of_its_exercises_in_their_order(stage):
     chapter = (ROOT / stage / "README.md").read_text(encoding="utf-8")
     told = chapter[chapter.index("## Exercises") :]
@@ -500,7 +501,124 @@ def root_mean_square(x):
     return x.square().mean(1, keepdim=True).sqrt()
 
 
+# The labs
+
+
+def beam_of_the_best_each(totals, log_p, width):
+    best, symbols = (totals[:, None] + log_p).max(1)
+    best, order = best.sort(descending=True)
+    return best[:width], order[:width], symbols[order][:width]
+
+
+def beam_by(total):
+    """A step of a beam with another idea of what a way to go on is worth."""
+
+    def beam_step(totals, log_p, width):
+        best, place = total(totals[:, None], log_p).flatten().topk(width)
+        return best, place // log_p.size(1), place % log_p.size(1)
+
+    return beam_step
+
+
+def beam_changed_over(totals, log_p, width):
+    best, beginnings, symbols = part(SPELLING, "solutions").beam_step(totals, log_p, width)
+    return best, symbols, beginnings
+
+
+def letters_by(total):
+    """A loss with another idea of how nats (B, T), 0 in the padding, and the lengths (B) become one number."""
+
+    def loss_per_letter(logits, targets, pad):
+        nats = F.cross_entropy(logits.transpose(1, 2), targets, ignore_index=pad, reduction="none")
+        return total(nats, (targets != pad).sum(1))
+
+    return loss_per_letter
+
+
+def windows_end_to_end(series, num_past, num_future):
+    whole = series.unfold(0, num_past + num_future, num_past + num_future)
+    return whole[:, :num_past], whole[:, num_past:]
+
+
+def windows_without_the_last(series, num_past, num_future):
+    past, future = part(FORECAST, "solutions").windows(series, num_past, num_future)
+    return past[:-1], future[:-1]
+
+
+def windows_that_give_the_answer_away(series, num_past, num_future):
+    whole = series.unfold(0, num_past + num_future, 1)
+    return whole[:, :num_past], whole[:, num_past - 1 : -1]
+
+
+def error_by(total):
+    """An error with another idea of how squares (B, Tf), which places are real and the lengths become one number."""
+
+    def masked_error(forecast, target, lengths):
+        real = torch.arange(target.size(1)) < lengths[:, None]
+        return total((forecast - target) ** 2, real, lengths)
+
+    return masked_error
+
+
+def occlusion_of(values):
+    """Occlusion with another idea of what is made of the forecasts without each step, and the one of the whole past."""
+
+    def occlusion(forecast, past):
+        without = past.repeat(len(past), 1).fill_diagonal_(0)
+        return values(torch.stack([*map(forecast, without)]), forecast(past))
+
+    return occlusion
+
+
+def occlusion_in_place(forecast, past):
+    before, moved = forecast(past), torch.zeros(len(past))
+    for step in range(len(past)):
+        past[step] = 0
+        moved[step] = (forecast(past) - before).abs()
+    return moved / moved.sum()
+
+
+def occlusion_that_puts_nothing_back(forecast, past):
+    return occlusion_in_place(forecast, past.clone())
+
+
+def season_from_the_beginning(past, num_future, season):
+    return past[:, torch.arange(num_future) % season]
+
+
+def pool_by_product(x, lengths):
+    real = torch.arange(x.size(1)) < lengths[:, None]
+    return (x * real[..., None]).sum(1) / lengths[:, None]
+
+
+def split_passages(plays, num_folds):
+    return [number % num_folds for number in range(len(plays))]
+
+
+def split_by_letter(plays, num_folds):
+    return [ord(play[0]) % 2 for play in plays]
+
+
+def split_in_pieces(plays, num_folds):
+    """Whole plays, but most of them in the first fold."""
+    order = {play: max(0, number - 3) for number, play in enumerate(dict.fromkeys(plays))}
+    return [order[play] % num_folds for play in plays]
+
+
+def f1_by(total):
+    """The mean over classes of something else than F1, of TP, of how often the class is wanted, and how often given."""
+
+    def macro_f1(wanted, given, num_classes):
+        classes = torch.arange(num_classes)[:, None]
+        asked, answered = wanted == classes, given == classes
+        right, asked, answered = (part.sum(1).double() for part in (asked & answered, asked, answered))
+        return total(right, asked, answered).item()
+
+    return macro_f1
+
+
 RNN, LSTM, ATTENTION, TRANSFORMER = STAGES
+SPELLING, FORECAST, GENRE = LABS
 MISTAKES = [
     (RNN, "cross_entropy", cross_entropy_by(lambda _, p: -p.log().sum()), "small scores", "Is it the sum?"),
     (RNN, "cross_entropy", cross_entropy_by(lambda _, p: p.log().mean()), "small scores", "Is the sign missing?"),
@@ -774,6 +892,70 @@ MISTAKES = [
         "counted in every layer?",
     ),
     (TRANSFORMER, "furthest", lambda num_layers, window: window, "2 layers, a window of 5", "That is one layer's."),
+    (SPELLING, "padding_mask", lambda n, s: torch.arange(s) >= n[:, None, None], "2, 3 letters", "Is it reversed?"),
+    (SPELLING, "padding_mask", lambda n, s: torch.arange(s) <= n[:, None, None], "2, 3 letters", "one place too long"),
+    (SPELLING, "padding_mask", lambda n, s: torch.arange(s) < n[:, None], "shape (2, 1, 3)", "Is the 1 in the middle"),
+    (SPELLING, "shift_right", lambda targets, begin: targets, "begin 1", "Are these the targets themselves?"),
+    (SPELLING, "shift_right", lambda targets, begin: targets.roll(1, 1), "begin 1", "Does the last target come first?"),
+    (SPELLING, "shift_right", lambda t, begin: F.pad(t[:, 1:], (0, 1), value=begin), "begin 1", "shifted to the left"),
+    (SPELLING, "shift_right", lambda t, begin: F.pad(t, (1, 0), value=begin), "shape (2, 4)", "still there?"),
+    (SPELLING, "loss_per_letter", lambda x, y, _: F.cross_entropy(x.flatten(0, 1), y.flatten()), "of 1", "Is padding"),
+    (SPELLING, "loss_per_letter", letters_by(lambda x, n: x.mean()), "of 1", "divided by all places"),
+    (
+        SPELLING,
+        "loss_per_letter",
+        letters_by(lambda x, n: (x.sum(1) / n).mean()),
+        "of 1",
+        "the mean of each word's mean",
+    ),
+    (SPELLING, "loss_per_letter", letters_by(lambda x, n: x.sum()), "no padding", "Is it the sum?"),
+    (SPELLING, "beam_step", beam_of_the_best_each, "shape (2,)", "Is it the best way of each beginning?"),
+    (SPELLING, "beam_step", beam_by(lambda old, new: new), "then, than, totals", "own log p missing?"),
+    (SPELLING, "beam_step", beam_by(lambda old, new: old * new), "the empty one, totals", "Is log p multiplied?"),
+    (SPELLING, "beam_step", beam_changed_over, "the empty one, beginnings", "changed over?"),
+    (FORECAST, "windows", windows_without_the_last, "past: shape (3, 2)", "Is the last window missing?"),
+    (FORECAST, "windows", windows_end_to_end, "past: shape (3, 2)", "where the one before ended?"),
+    (FORECAST, "windows", windows_that_give_the_answer_away, "future: 4 is expected", "gives the answer away"),
+    (FORECAST, "masked_error", error_by(lambda x, real, n: x.mean()), "4, 1 and 2", "Is padding counted?"),
+    (
+        FORECAST,
+        "masked_error",
+        error_by(lambda x, real, n: (x * real).sum() / n.sum()),
+        "not nan",
+        "Pick the real steps",
+    ),
+    (FORECAST, "masked_error", error_by(lambda x, real, n: x[real].sum() / x.numel()), "zeros in", "by all places"),
+    (
+        FORECAST,
+        "masked_error",
+        error_by(lambda x, real, n: (x.where(real, 0).sum(1) / n).mean()),
+        "zeros in the padding",
+        "Is it the mean of each row's mean?",
+    ),
+    (FORECAST, "masked_error", error_by(lambda x, real, n: x[real].sum()), "no padding", "Is it the sum?"),
+    (FORECAST, "season_ago", lambda x, n, s: x[:, -1:].expand(-1, n), "a season of 3", "Is it the last value?"),
+    (FORECAST, "season_ago", season_from_the_beginning, "a season of 3", "Is it the first season"),
+    (FORECAST, "season_ago", lambda x, n, s: x[:, 3 - torch.arange(n) % s], "a season of 3", "run backwards?"),
+    (FORECAST, "season_ago", lambda x, n, s: x[:, 4 - s :][:, :n], "shape (2, 5)", "It should repeat"),
+    (FORECAST, "occlusion", occlusion_of(lambda without, before: without), "linear", "Is it the forecast without"),
+    (FORECAST, "occlusion", occlusion_of(lambda x, y: (x - y) / (x - y).sum()), "linear", "Can a share be below 0?"),
+    (FORECAST, "occlusion", occlusion_of(lambda x, y: (x - y).abs()), "linear", "Do the shares sum to 1?"),
+    (FORECAST, "occlusion", occlusion_that_puts_nothing_back, "linear", "Is a step put back"),
+    (FORECAST, "occlusion", occlusion_in_place, "the past that was given has been changed", "Change a copy"),
+    (GENRE, "pool", lambda x, lengths: x.mean(1), "zeros in the padding", "Is the padding in the mean?"),
+    (GENRE, "pool", lambda x, lengths: x.sum(1) / lengths[:, None], "other numbers in the padding", "The sum over the"),
+    (GENRE, "pool", pool_by_product, "NaN in the padding", "Fill it with zeros instead"),
+    (GENRE, "split_by_play", split_passages, "the play A lies in several folds", "gives away what is asked"),
+    (GENRE, "split_by_play", split_by_letter, "folds 0 to 2 are expected", "Deal the plays out like cards"),
+    (GENRE, "split_by_play", split_in_pieces, "plays, too unequal", "Deal the plays out like cards"),
+    (GENRE, "counts_of_others", lambda x: x.sum(0).expand_as(x), "five plays", "Are the play's own counts still in?"),
+    (GENRE, "counts_of_others", lambda counts: counts, "five plays", "Are these the counts of the play itself?"),
+    (GENRE, "counts_of_others", lambda x: (x.sum(0) - x) / (len(x) - 1), "five plays", "Is it the mean?"),
+    (GENRE, "macro_f1", lambda a, b, n: (a == b).float().mean().item(), "mixed up", "Is it accuracy?"),
+    (GENRE, "macro_f1", f1_by(lambda r, a, b: (r / a.clamp(min=1)).mean()), "mixed up", "Is it the mean recall?"),
+    (GENRE, "macro_f1", f1_by(lambda r, a, b: (r / b.clamp(min=1)).mean()), "mixed up", "Is it the mean precision?"),
+    (GENRE, "macro_f1", f1_by(lambda r, a, b: (2 * r / (a + b)).nanmean()), "neither", "nobody wanted or gave left"),
+    (GENRE, "macro_f1", f1_by(lambda r, a, b: (r / (a + b).clamp(min=1)).mean()), "all right", "Is a factor of 2"),
 ]
 
 
