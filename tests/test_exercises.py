@@ -1127,7 +1127,7 @@ def test_a_memory_of_two_points_passes_the_latchs_test():
     for ones in [[0], [500], [999], [3, 4, 5, 200, 700], []]:
         h, states = 0, []
         for t in range(1000):
-            h = math.tanh(3 * h + 10 * (t in ones) - 0.5)
+            h = math.tanh(2 * h + 4 * (t in ones) - 0.1)
             states.append(h)
         first = ones[0] if ones else 1000
         assert max(states[:first], default=0) < 0.1 and min(states[first:], default=1) > 0.5

@@ -76,13 +76,14 @@ def reach(cell: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, h: Tensor) -
     orthogonal weight_hh, biases of 0    .98                        3 * 10^-12
 
     A step back multiplies the gradient by W_hh', and each of its numbers by tanh's slope, 1 - h^2.
-    - PyTorch draws W_hh's H^2 numbers evenly from -1 / sqrt(H) to 1 / sqrt(H). Such a matrix leaves, on average,
-      1 / sqrt(3) = .58 of a length, and .58^39 is 5 * 10^-10. With large inputs the slopes take ten powers of ten more.
+    - PyTorch draws the H^2 numbers of W_hh evenly from -1 / sqrt(H) to 1 / sqrt(H). The largest eigenvalue of such a
+      matrix is about 1 / sqrt(3) = .58 in size. Here it is .55, and .55^39 is 7 * 10^-11. With large inputs, flat
+      slopes take ten powers of ten more.
     - An orthogonal matrix leaves a length as it is. If the inputs are small, so is h, each slope is nearly 1, and the
       gradient arrives nearly whole.
     - Large inputs drive h towards -1 and 1, where tanh is flat. No matrix that keeps lengths can make up for that.
     So a good start helps, and only as long as the memory is not made to say much. With other random numbers, the three
-    small shares come out up to a hundred times as large or as small.
+    small shares can come out a few hundred times as large or as small.
 
     >>> [round(norm, 2) for norm in reach(lambda x_t, h: x_t + h / 2, torch.zeros(3, 4), torch.zeros(4)).tolist()]
     [0.5, 1.0, 2.0]

@@ -43,15 +43,16 @@ def forget_bias(steps: int) -> float:
 
 
 def latch() -> tuple[Tensor, Tensor, Tensor]:
-    """Can the RNN's equation do it too? Yes: h = tanh(3 h + 10 x - .5), from h = 0.
+    """Can the RNN's equation do it too? Yes: h = tanh(2 h + 4 x - .1), from h = 0.
 
-    While it reads zeros, h falls to -.998 and stays. A 1 throws it over to the other side, and there .985 is left
-    standing: tanh(3 * .985 - .5) = .985 again. Whatever disturbs h a little is pulled back to one of these two points.
-    But the same pull shrinks the gradient. At .985 tanh's slope is 1 - .985^2 = .029, so a step back multiplies the
-    gradient by 3 * .029 = .087, and ten steps leave 2.5 * 10^-11 of it. The RNN can hold a bit, and can hardly learn
-    from far away to hold it. The LSTM's cell is multiplied by sigmoid(20) at each step, and so is its gradient: after
-    a thousand steps all of both is left, but for two millionths. And a cell can hold any number where these two points
-    hold only yes or no.
+    While it reads zeros, h falls to -.966 and rests there. A 1 throws it over to the other side, and there .946 rests:
+    tanh(2 * .946 - .1) is .946 again. Whatever disturbs h a little, it is pulled back to one of these two places. But
+    the same pull shrinks the gradient. At .946 tanh's slope is 1 - .946^2 = .105. So a step back multiplies the
+    gradient by 2 * .105 = .21, and ten steps by 1.7 * 10^-7. The RNN can hold a bit, and hardly learn from far away to
+    hold it.
+
+    The LSTM's cell is multiplied by sigmoid(20) at each step, and so is its gradient: after a thousand steps all but
+    two millionths of both is left. And a cell can hold any number, where two places to rest hold a yes or a no.
 
     >>> lstm = nn.LSTM(1, 1)
     >>> names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
@@ -63,15 +64,15 @@ def latch() -> tuple[Tensor, Tensor, Tensor]:
     >>> def read(inputs):
     ...     h, states = 0, []
     ...     for x in inputs:
-    ...         h = math.tanh(3 * h + 10 * x - 0.5)
+    ...         h = math.tanh(2 * h + 4 * x - 0.1)
     ...         states.append(h)
     ...     return states
     >>> states = read([0] * 500 + [1] + [0] * 499)
     >>> round(max(states[:500]), 3), round(states[499], 3), round(min(states[500:]), 3)
-    (-0.462, -0.998, 0.985)
-    >>> factor = 3 * (1 - states[-1] ** 2)
+    (-0.1, -0.966, 0.946)
+    >>> factor = 2 * (1 - states[-1] ** 2)
     >>> round(factor, 3), f"{factor**10:.1e}"
-    (0.087, '2.5e-11')
+    (0.21, '1.7e-07')
     >>> f"{1 - (1 / (1 + math.exp(-20))) ** 1000:.0e}"
     '2e-06'
     """
