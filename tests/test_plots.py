@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from shared.errors import UserError
-from shared.show import curves, figures, reading
+from shared.show import curves, figures, reading, worked
 from shared.show import maps as map_plots
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -583,7 +583,7 @@ def test_pyplot_and_torch_are_never_imported(tmp_path):
     code = f"""
 import sys
 import numpy as np
-from shared.show import curves, figures, reading
+from shared.show import curves, figures, reading, worked
 from shared.show import maps as map_plots
 drawn = [
     map_plots.attention_figure(np.ones((2, 2, 1, 1)), [[True]], ["a"], 1, "t"),
@@ -643,3 +643,29 @@ def test_a_strip_holds_a_units_numbers_from_the_first_word_down_and_the_telling_
         np.testing.assert_array_equal(axes.images[0].get_array(), values)
         assert labels(axes.xaxis) == ["72"] and axes.patches[0].get_x() == 0.5
     assert labels(panels[0].yaxis) == ["I", "pay", "thy"] and panels[0].yaxis_inverted()
+
+
+# ---------------------------------------------------------------------------------------------------- worked examples
+
+
+def test_every_gradient_curve_has_its_name_at_its_end_in_its_colour():
+    ends = {("orthogonal", 0.01): 1.0, ("uniform", 0.01): 1e-8, ("uniform", 3): 1e-9}
+    given = [{"start": start, "inputs": size, "shares": [1.0, end]} for (start, size), end in ends.items()]
+    axes = worked.gradients_figure(given, 3, "Gradients").axes[0]
+    assert [text.get_text() for text in axes.texts] == [
+        "orthogonal,\nsmall inputs", "uniform,\nsmall inputs", "uniform,\nlarge inputs"
+    ]  # fmt: skip
+    assert [list(line.get_ydata()) for line in axes.lines] == [curve["shares"] for curve in given]
+    assert all(text.get_color() == line.get_color() for text, line in zip(axes.texts, axes.lines))
+    heights = [np.log10(text.get_position()[1]) for text in axes.texts]
+    assert heights == sorted(heights, reverse=True) and heights[1] - heights[2] > 1  # names do not touch
+
+
+def test_turned_pairs_are_arrows_and_products_are_curves():
+    turns = np.array([[0.0, 1.0, 2.0], [0.0, 0.1, 0.2]])
+    pairs = np.stack([np.cos(turns), np.sin(turns)], -1)
+    figure = worked.rotary_figure([1, 0.1], pairs, [[3, 2], [3, 2]], [40, 400], "Rotary")
+    fast, slow, products = figure.axes
+    assert {"0", "1", "2"} <= {text.get_text() for text in fast.texts}
+    assert {text.get_text() for text in slow.texts} == {"", "0"}  # numbers that would lie on each other are left out
+    assert [list(line.get_ydata()) for line in products.lines] == [[3, 2], [3, 2]]

@@ -56,6 +56,7 @@ from shared.results.pages import check, check_preset, write
 from shared.results.passage import draw
 from shared.results.picture import draw_memories, keep_gradient
 from shared.results.samples import WINDOW_LENGTH, nats_in_windows, write_sample
+from shared.results.worked import draw_worked
 from shared.run.records import read_json, read_records, write_json
 from shared.run.restore import restore_language_model
 from shared.stages import LABS, ROOT
@@ -67,7 +68,8 @@ def main() -> None:
     if flags.command == "keep":
         print(f"kept        {keep(flags.out_dir, flags.preset, ROOT).relative_to(ROOT)}")
     elif flags.command == "draw":
-        for path in draw(flags.out_dirs, ROOT) + draw_memories(ROOT):
+        worked = [] if flags.out_dirs else draw_worked(ROOT)
+        for path in draw(flags.out_dirs, ROOT) + draw_memories(ROOT) + worked:
             print(f"drawn       {path.relative_to(ROOT)}")
     else:
         {"write": write, "check": check}[flags.command](ROOT)
