@@ -26,7 +26,7 @@ def cross_entropy(scores: Tensor, targets: Tensor) -> Tensor:
 
 
 def step(x_t: Tensor, h: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
-    """Exercise 2. The chapter's equation: the word just read and the hidden state, the memory -> the new hidden state.
+    """Exercise 2. The chapter's equation: from the word just read and the old hidden state to the new one.
 
     x_t (B, E), h (B, H), w_ih (H, E), w_hh (H, H), b_ih (H), b_hh (H) -> (B, H)
 
@@ -68,12 +68,13 @@ def reach(cell: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, h: Tensor) -
 
     Read T inputs with h = cell(x_t, h), and keep each h. Take the sum of the last one's numbers. How large (Euclidean
     norm) is its gradient with respect to the h after step 1, after step 2, ... after step T? `torch.autograd.grad`
-    takes a list, and gives a gradient for each.
+    takes a list, and gives a gradient for each of them. Begin with `h = h.detach().requires_grad_()`, so that PyTorch
+    records the steps whatever the cell is.
 
     inputs (T, E), h (H) before the first step -> (T)
 
-    The last number is always the root of H, since the gradient of a sum is 1 everywhere. With H = 4 and a cell that
-    keeps half, x_t + h / 2, three steps give [.5, 1, 2]. Let requires_grad_() begin the record: what is given need not.
+    With H = 4 and a cell that keeps half, x_t + h / 2, three steps give [.5, 1, 2]. The last number is always the root
+    of H, since the gradient of a sum is 1 everywhere.
     """
     raise NotImplementedError
 

@@ -192,7 +192,7 @@ def check_furthest(furthest: Callable) -> None:
             num_layers * (window - 1): "Is the token itself missing?",
             window**num_layers: "Are tokens counted twice? The windows of neighbours overlap.",
         }
-        hint = "Draw two layers with a window of three: which tokens does the last one see, and which do those see?"
+        hint = "Draw two layers with a window of three, as in the example. What does a third layer add?"
         told = f"{num_layers} layers, a window of {window}"
         answer = furthest(num_layers, window)
         otherwise = f"{told}: in a model of stage 4, {wanted} tokens have a part, and not {answer}"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 def rms_norm(x: Tensor, weight: Tensor) -> Tensor:
     """Exercise 1. RMSNorm: divide the E numbers of each word by the root of the mean of their squares, and multiply
-    each by its weight. Add a millionth under the root, so that a word of zeros stays one.
+    each by its weight. Add a millionth under the root, so that zeros stay zeros.
 
     x (T, E), weight (E) -> (T, E)
 
@@ -68,6 +68,7 @@ def furthest(num_layers: int, window: int) -> int:
     """Exercise 5. In each layer a token sees the last `window` tokens, its own among them. How many of the last tokens,
     its own among them, can have a part in its logits when there are several layers?
 
-    With one layer it is `window`. With two, what a token looks at has itself looked further back in the layer below.
+    Two layers with a window of three: the last token sees itself and two others, and the furthest of these has, in the
+    layer below, seen two more. That makes five.
     """
     raise NotImplementedError
