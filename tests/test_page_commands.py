@@ -138,7 +138,7 @@ def test_every_command_of_a_page_is_understood(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_says_of_what_language_it_is(page):
-    known = {"", "text", "python", "pycon", "mermaid", "bibtex", *SHELLS}
+    known = {"", "text", "python", "pycon", "diff", "mermaid", "bibtex", *SHELLS}
     found = fences(page.read_text(encoding="utf-8"))
     assert {fence.language for fence in found} <= known
     untold = [
