@@ -58,3 +58,14 @@ def tables(text: str) -> list[list[list[str]]]:
         lines = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip()[1:-1])] for line in block.splitlines()]
         found.append([cells for cells in lines if not all(re.fullmatch(r":?-+:?", cell) for cell in cells)])
     return found
+
+
+def num_words(text: str) -> int:
+    """How many words a page has to be read, without what is folded, code, tables, pictures and what is generated.
+
+    A piece of code within a sentence is one word, and so is a formula.
+    """
+    text = without_fences(without_folded(without_generated(text)))
+    text = re.sub(r"^ *\|.*$|!\[[^\]]*\]\([^)]*\)|<[^>]+>", "", text, flags=re.MULTILINE)
+    text = re.sub(r"`[^`]+`", "code", re.sub(r"\]\([^)]*\)", "]", text))
+    return len(re.findall(r"\S*\w\S*", text))

@@ -1,5 +1,6 @@
 """What a page prints is true: its code runs and equals the file's, examples come out as shown, drawings are drawn."""
 
+import ast
 import doctest
 import inspect
 import math
@@ -9,7 +10,7 @@ from types import FunctionType
 import pytest
 import torch
 import torch.nn.functional as F
-from pages import PAGES, fences, name_of
+from pages import PAGES, fences, name_of, num_words, without_fences
 
 from shared.model import attention
 from shared.model.sampling import filter_logits
@@ -340,3 +341,64 @@ flowchart LR
 def test_a_slip_in_a_drawing_is_found(right, wrong):
     assert slips(DRAWING) == [] and DRAWING.count(right) == 1
     assert slips(DRAWING.replace(right, wrong))
+
+
+# ---------------------------------------------------------------------------------------------- the rhythm of a chapter
+
+CHAPTERS = [STAGE_1, STAGE_2, STAGE_3, STAGE_4]
+RHYTHM = (
+    r"After this chapter you can",
+    r"You need: .*",
+    r"## What .* could not do",
+    r"## The idea",
+    r"## By hand.*",
+    r"## The equations?",
+    r"## Train it",
+    r"### The maps?",
+    r"### When it goes wrong",
+    r"## What it costs",
+    r"## Try it",
+    r"## Quiz",
+    r"## Exercises",
+    r"## What it still cannot do",
+    r"## Further reading",
+    r"## Next",
+)
+
+
+def read(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def section(text: str, title: str) -> str:
+    """What stands below a heading, up to the next of the same rank."""
+    return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", without_fences(text), flags=re.MULTILINE | re.DOTALL)[1]
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_a_chapter_has_its_sections_in_their_order(page):
+    lines = without_fences(read(page)).splitlines()
+    places = [[number for number, line in enumerate(lines) if re.fullmatch(part, line)] for part in RHYTHM]
+    assert [part for part, found in zip(RHYTHM, places) if len(found) != 1] == []
+    assert sum(places, []) == sorted(sum(places, []))
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_a_chapter_folds_the_answers_of_three_experiments_and_of_its_quiz(page):
+    experiments, questions = section(read(page), "Try it"), section(read(page), "Quiz")
+    assert experiments.count("<details>") == experiments.count("</details>") == 3
+    assert 5 <= questions.count("<details>") == questions.count("</details>") <= 8
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_a_chapter_can_be_read_in_one_sitting(page):
+    assert 1500 <= num_words(read(page)) <= 2500
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_a_chapter_lists_the_exercises_in_the_order_of_their_file(page):
+    file = ROOT / page.replace("README.md", "exercises/exercises.py")
+    asked = [
+        node.name for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)
+    ]
+    assert re.findall(r"^\d\. \**`(\w+)`", section(read(page), "Exercises"), flags=re.MULTILINE) == asked

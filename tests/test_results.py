@@ -37,6 +37,7 @@ STAGE = "model-01-rnn"
 LAST = "model-04-mini-transformer"
 MARKERS = "<!-- results -->\n<!-- /results -->"
 SCORES = "<!-- scores -->\n<!-- /scores -->"
+COSTS = "<!-- costs -->\n<!-- /costs -->"
 NOTEBOOK = "shared/results/README.md"
 
 
@@ -87,7 +88,7 @@ def root(tmp_path):
         write_json(tmp_path / STAGE / "results" / file_name(kept), kept)
     write_json(tmp_path / "shared" / "results" / "ngram-shakespeare-word.json", counting())
     for page in ("README.md", NOTEBOOK, f"{STAGE}/README.md", f"{STAGE}/results/README.md"):
-        first = f"{SCORES}\n\n" if page == "README.md" else ""
+        first = {"README.md": f"{SCORES}\n\n", f"{STAGE}/README.md": f"{COSTS}\n\n"}.get(page, "")
         (tmp_path / page).write_text(f"# Title\n\n{first}{MARKERS}\n\nThe end.\n", encoding="utf-8")
     results.write(tmp_path)
     return tmp_path

@@ -62,8 +62,7 @@ def blocks(root: Path) -> list[Block]:
     for stage in sorted({run["stage"] for run in runs}):
         of_stage = [run for run in runs if run["stage"] == stage]
         found.append(Block(f"{stage}/README.md", chapter(of_stage, counts)))
-        beside_others = stage_costs(folder / "benchmark.json", stage)
-        found.append(Block(f"{stage}/README.md", beside_others, "costs", required=False))
+        found.append(Block(f"{stage}/README.md", stage_costs(folder / "benchmark.json", stage), "costs"))
         if (passage := root / stage / "results" / "passage.json").is_file():
             samples = temperatures(read_json(passage))
             found.append(Block(f"{stage}/README.md", samples, "temperatures", required=False))
