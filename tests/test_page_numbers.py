@@ -103,6 +103,20 @@ def test_chapter_4_counts_the_parameters_as_the_model_does():
     assert [row[-1].strip("*") for row in table_of(CHAPTER_4, "part")] == [f"{number:,}" for number in counted]
 
 
+def test_chapter_4_names_the_shapes_that_a_block_makes():
+    file, inside = load_module(ROOT / "model-04-mini-transformer" / "model.py"), []
+    block = file.Block(128, num_heads=4, context_length=64, dropout=0.0).double()
+    for layer in (block.attention.query_key_value, block.attention.output, block.expand):
+        layer.register_forward_hook(lambda layer, given, made: inside.append(made.shape))
+    x, past = (torch.zeros(*shape, dtype=torch.float64) for shape in ((32, 64, 128), (32, 4, 63, 32)))
+    y, (kept, _), weights = block(x, (past, past), file.rotation(torch.arange(64), 32), return_weights=True)
+    in_heads, seen = block.attention.split_heads(x).shape, (*past.shape[:2], weights.size(-1), past.size(-1))
+    three, side_by_side, wide = inside
+    made = [x.shape, three, in_heads, seen, weights.shape, in_heads, side_by_side, wide, y.shape]
+    assert [row[-1] for row in table_of(CHAPTER_4, "what")] == [str(tuple(shape)) for shape in made]
+    assert kept.shape == past.shape
+
+
 def test_chapter_4_counts_the_comparisons_that_a_window_saves():
     for words, every, window, steps in table_of(CHAPTER_4, "words in the text"):
         length = int(words.replace(",", ""))
