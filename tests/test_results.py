@@ -18,7 +18,7 @@ from shared.ablate import RECIPE
 from shared.errors import UserError
 from shared.results import __main__ as results
 from shared.results import pages
-from shared.results.excerpts import first_speeches, front_scores, front_table, perplexities, runs_by_stage, temperatures
+from shared.results.excerpts import first_speeches, front_scores, perplexities, runs_by_stage, temperatures
 from shared.results.kept import file_name, kept_run, load_results, own_flags, shared_command, thin
 from shared.results.passage import PASSAGE, check_passage, draw, title_in_chapter
 from shared.results.picture import FINDING, RECALLED, draw_memories
@@ -312,7 +312,6 @@ def test_a_sample_is_cut_between_speeches_once_it_has_its_lines(lines, speeches)
 
 def test_without_counting_the_front_page_shows_the_stages_alone():
     assert front_scores([run()], []).startswith("**RNN 60.0**")
-    assert cells(front_table([run()], []), "[RNN]")[1:3] == ["60.0", ""]
 
 
 def test_lossless_tokenizers_show_nats_and_bits_per_character():

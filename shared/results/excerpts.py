@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from statistics import mean
 
 from shared.results.kept import best_order, default_runs
-from shared.show.tables import in_minutes, markdown, spread
+from shared.show.tables import in_minutes, spread
 from shared.stages import stage_title
 
 LINES_OF_SAMPLE = 8
@@ -24,27 +24,6 @@ def front_scores(runs: list[dict], counts: list[dict]) -> str:
     )
     text = first_speeches(sample["text"], LINES_OF_SAMPLE)
     return f"**{' → '.join(named)}**\n\n{told}:\n\n```text\n{text}\n```"
-
-
-def front_table(runs: list[dict], counts: list[dict]) -> str:
-    """Counting and the default runs, a row each, and how they were made."""
-    by_stage = runs_by_stage(runs)
-    if not by_stage:
-        return ""
-    counted = [best_order(count)["perplexity"] for count in default_counts(counts)]
-    rows = [["model", "perplexity", "of counting", "parameters", "training"]]
-    rows += [["counting", f"{perplexity:.1f}", "1", "", ""] for perplexity in counted]
-    for stage, of_stage in by_stage.items():
-        reached = perplexities(of_stage)
-        shares = [f"{mean(reached) / perplexity:.2f}" for perplexity in counted]
-        size = f"{of_stage[0]['parameters'] / 1e6:.2f} M"
-        duration = in_minutes(mean(run["command_seconds"] for run in of_stage))
-        rows.append(
-            [f"[{stage_title(stage)}]({stage}/README.md)", spread(reached, 1), *(shares or [""]), size, duration]
-        )
-    seeds = distinct(len(of_stage) for of_stage in by_stage.values())
-    cores = distinct(run["machine"]["cores"] for run in default_runs(runs))
-    return f"{markdown(rows)}\n\nMeans over {seeds} seeds, least and most in parentheses; trained on {cores} cores."
 
 
 def chapter(runs: list[dict], counts: list[dict]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from shared.ablate import tables as ablation_tables
 from shared.errors import UserError
 from shared.probes.tables import notebook as probe_tables
-from shared.results.excerpts import chapter, front_scores, front_table, temperatures
+from shared.results.excerpts import chapter, front_scores, temperatures
 from shared.results.kept import file_name, load_results
 from shared.results.labs import lab_tables, load_lab_results
 from shared.results.passage import check_passage
@@ -54,7 +54,6 @@ def blocks(root: Path) -> list[Block]:
     notebook += [beside_busy_programs(folder / "busy.json")]
     found = [
         Block("README.md", front_scores(runs, counts), "scores"),
-        Block("README.md", front_table(runs, counts)),
         Block("shared/results/README.md", "\n\n".join(filter(None, notebook))),
         Block("shared/results/README.md", probe_tables(folder / "probes.json"), "probes"),
         Block("shared/results/README.md", puzzle_table(folder), "puzzles"),
