@@ -88,15 +88,8 @@ def root(tmp_path):
         write_json(tmp_path / STAGE / "results" / file_name(kept), kept)
     write_json(tmp_path / "shared" / "results" / "ngram-shakespeare-word.json", counting())
     for page in ("README.md", NOTEBOOK, f"{STAGE}/README.md", f"{STAGE}/results/README.md"):
-        markers = {"README.md": SCORES, f"{STAGE}/README.md": f"{COSTS}
-
-{MARKERS}"}.get(page, MARKERS)
-        (tmp_path / page).write_text(f"# Title
-
-{markers}
-
-The end.
-", encoding="utf-8")
+        markers = {"README.md": SCORES, f"{STAGE}/README.md": f"{COSTS}\n\n{MARKERS}"}.get(page, MARKERS)
+        (tmp_path / page).write_text(f"# Title\n\n{markers}\n\nThe end.\n", encoding="utf-8")
     results.write(tmp_path)
     return tmp_path
 
