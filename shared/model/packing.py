@@ -1,0 +1,53 @@
+"""A model's weights in a quarter of the room: whole numbers from -127 to 127, and a scale for each row of a matrix.
+
+The comparison's page holds its models so. A row's scale is its largest number over 127, so what is lost of a weight is
+at most half a scale. Vectors, such as biases, stay as they are: they are few.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from shared.model.language_model import LanguageModel
+
+LARGEST = 127  # of an int8
+
+
+def scales_of(matrix: Tensor) -> Tensor:
+    """A scale for each row: (rows, columns) -> (rows, 1). A row of zeros has 1, since nothing divides by 0."""
+    largest = matrix.abs().amax(1, keepdim=True)
+    return torch.where(largest > 0, largest / LARGEST, torch.ones_like(largest))
+
+
+def whole_numbers(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """(rows, columns) in float32 -> scales (rows, 1) in float32, and int8 numbers (rows, columns)."""
+    matrix = matrix.detach().float().cpu()
+    scales = scales_of(matrix)
+    return scales, (matrix / scales).round().to(torch.int8)
+
+
+@torch.no_grad()
+def round_weights(model: nn.Module) -> nn.Module:
+    """Replace each matrix of a model by what its packed form holds, in place; returns the model."""
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            scales, numbers = whole_numbers(parameter)
+            parameter.copy_(scales * numbers)
+    return model
+
+
+def pack(model: LanguageModel) -> tuple[list[dict], bytes]:
+    """All weights of a model as bytes, little endian, and where each stands in them.
+
+    -> name, shape, offset in bytes and kind of each tensor; the bytes. Kind "int8": the scales of all rows in float32,
+    then the rows. Kind "float32": the numbers. Every tensor begins at a multiple of 4.
+    """
+    tensors, parts, offset = [], [], 0
+    for name, parameter in model.named_parameters():  # tied weights come once
+        kind = "int8" if parameter.dim() > 1 else "float32"
+        arrays = whole_numbers(parameter) if kind == "int8" else (parameter.detach().float().cpu(),)
+        content = b"".join(array.numpy().astype(array.numpy().dtype.newbyteorder("<")).tobytes() for array in arrays)
+        content += bytes(-len(content) % 4)
+        tensors.append({"name": name, "shape": list(parameter.shape), "offset": offset, "kind": kind})
+        parts.append(content)
+        offset += len(content)
+    return tensors, b"".join(parts)
