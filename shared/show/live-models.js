@@ -6,12 +6,13 @@
 //
 // E embedding = H hidden, D = H / heads, V vocabulary. A matrix is {rows, columns, data}, row after row.
 //
-// `change` is what a reader may break: {heads: Set of "layer.head" that are switched off, uniform: true for equal
-// weights, forgotten: Set of places whose keys are deleted, gates: [{layer, gate, value}] held at a value}.
+// `change` is what a reader may break: heads, a Set of "layer.head" that are switched off; uniform, true for equal weights;
+// forgotten, a Set of places whose keys are deleted; gates, [{layer, gate, unit, value}] that are held at a value, all units
+// where none is named; and nudges, [{head, place, by}] added to a score.
 
 "use strict";
 
-const NOTHING_CHANGED = {heads: new Set(), uniform: false, forgotten: new Set(), gates: []};
+const NOTHING_CHANGED = {heads: new Set(), uniform: false, forgotten: new Set(), gates: [], nudges: []};
 
 // ---------------------------------------------------------------------------------------------------------- arithmetic
 
@@ -121,7 +122,9 @@ const CELLS = {
 const STATES = {rnn: 1, lstm: 2, gru: 1};  // vectors that a layer carries
 
 function hold(gates, held) {
-  for (const {gate, value} of held) if (gates[gate]) gates[gate] = gates[gate].map(() => value);
+  for (const {gate, unit, value} of held) {
+    if (gates[gate]) gates[gate] = gates[gate].map((own, u) => (unit === undefined || unit === u ? value : own));
+  }
   return gates;
 }
 
@@ -145,10 +148,13 @@ function emptyStates(model) {
 // ------------------------------------------------------------------------------------------------------------- attention
 
 // scores (k) of places -> weights (k): softmax over the places that are not forgotten; all equal, if that is wished.
-function weigh(scores, places, change) {
+function weigh(scores, places, change, name) {
   const seen = places.map(place => !change.forgotten.has(place));
   if (!seen.includes(true)) return scores.map(() => 0);
-  return softmax(scores.map((score, k) => seen[k] ? (change.uniform ? 0 : score) : -Infinity));
+  for (const {head, place, by} of change.nudges) {
+    if (head === name) scores = scores.map((score, k) => (places[k] === place ? score + by : score));
+  }
+  return softmax(scores.map((score, k) => (seen[k] ? (change.uniform ? 0 : score) : -Infinity)));
 }
 
 // weights (k), values: k vectors (D) -> their weighted sum (D)
@@ -161,11 +167,12 @@ function mixture(weights, values, size) {
 }
 
 // One head: a query (D), keys and values of the places -> context (D) and weights (k), with the scores before softmax.
-function attend(query, keys, values, places, change) {
+function attend(query, keys, values, places, change, name) {
   const root = Math.sqrt(query.length);
   const scores = keys.map(key => dot(query, key) / root);
-  const weights = weigh(scores, places, change);
-  return {context: mixture(weights, values, values[0].length), weights, scores};
+  const weights = weigh(scores, places, change, name);
+  const off = change.heads.has(name), context = mixture(off ? weights.map(() => 0) : weights, values, values[0].length);
+  return {context, weights, scores, query, keys, values, off};
 }
 
 // ------------------------------------------------------------------------------------------------------- the output layer
@@ -243,23 +250,23 @@ class AttentionLSTM {  // stage 3
     return {token, position, key: this.kind === "additive" ? linear(key, before) : before, value: embedded};
   }
 
-  // The state asks -> {context (H), heads: [{weights, scores, query}]}
+  // The state asks -> {context (H), heads: what attend returns}
   look(h, places, change) {
     const positions = places.map(place => place.position);
     if (this.kind === "additive") {
       const query = linear(this.attention.query, h);
       const scores = places.map(({key}) => dot(row(this.attention.score.weight, 0), plus(query, key).map(Math.tanh)));
-      const weights = weigh(scores, positions, change);
-      return {context: mixture(weights, places.map(place => place.value), h.length), heads: [{weights, scores, query}]};
+      const weights = weigh(scores, positions, change, "0.0"), values = places.map(place => place.value);
+      const off = change.heads.has("0.0"), context = mixture(off ? weights.map(() => 0) : weights, values, h.length);
+      return {context, heads: [{context, weights, scores, query, keys: places.map(place => place.key), values, off}]};
     }
     const query = this.kind === "dot" ? h : linear(this.attention.query, h);
     const count = this.kind === "dot" ? 1 : this.heads, size = h.length / count;
     const heads = Array.from({length: count}, (_, n) => {
       const keys = places.map(place => part(place.key, n, size)), values = places.map(place => part(place.value, n, size));
-      const found = attend(part(query, n, size), keys, values, positions, change);
-      return {...found, query: part(query, n, size), off: change.heads.has(`0.${n}`)};
+      return attend(part(query, n, size), keys, values, positions, change, `0.${n}`);
     });
-    const context = joined(heads.map(head => head.off ? head.context.map(() => 0) : head.context));
+    const context = joined(heads.map(head => head.context));
     return {context: this.kind === "dot" ? context : linear(this.attention.output, context), heads};
   }
 
@@ -326,12 +333,11 @@ class MiniTransformer {  // stage 4
     const queries = split(0, true);
     const places = [...cache, {position, keys: split(1, true), values: split(2, false)}].slice(-this.window);
     const positions = places.map(place => place.position);
-    const heads = queries.map((query, n) => ({
-      ...attend(query, places.map(place => place.keys[n]), places.map(place => place.values[n]), positions, change),
-      query, off: change.heads.has(`${l}.${n}`),
-    }));
-    const context = joined(heads.map(head => head.off ? head.context.map(() => 0) : head.context));
-    return {x: linear(layer.output, context), cache: places, heads};
+    const heads = queries.map((query, n) => {
+      const keys = places.map(place => place.keys[n]), values = places.map(place => place.values[n]);
+      return attend(query, keys, values, positions, change, `${l}.${n}`);
+    });
+    return {x: linear(layer.output, joined(heads.map(head => head.context))), cache: places, heads};
   }
 
   readBlocks(x, caches, position, change) {
