@@ -323,3 +323,4 @@ startReader();
 startTable();
 startCharts();
 startRest();
+startLive();

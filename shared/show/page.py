@@ -11,43 +11,60 @@ from pathlib import Path
 from string import Template
 
 FOLDER = Path(__file__).resolve().parent
-SCRIPTS = ("page.js", "page-reader.js", "page-charts.js")  # one after the other, they are one script
+SCRIPTS = ("page.js", "page-reader.js", "page-live.js", "page-charts.js")  # one after the other, they are one script
+WORKER = ("live-models.js", "live-tokenizers.js", "live-sampling.js", "live-worker.js")  # and the worker's
 
 # JSON may hold these as they are; inside <script> they could end it, or begin a comment.
 ESCAPES = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"})
 
 
-def page(results: dict, figures: dict[str, str]) -> str:
+def page(results: dict, figures: dict[str, str], live: dict | None = None) -> str:
     """The whole HTML file of a comparison.
 
     results: what `python -m shared.compare` writes as results.json. figures: name -> picture as a data URI, shown as
-    they are. ValueError: a number that is not finite (JSON has none), or a figure that is no embedded picture.
+    they are. live: the models that run in the page, as `shared.compare.live` describes them, or None.
+    ValueError: a number that is not finite (JSON has none), or a figure that is no embedded picture.
     """
     for name, address in figures.items():
         if not address.startswith("data:image/"):
             raise ValueError(f"figure {name!r} must be a data URI of a picture: the page asks nothing of the network")
     style, script = _read("page.css"), "\n".join(map(_read, SCRIPTS))
+    models = live and {
+        "stages": [{"header": one["header"]} for one in live["stages"]],
+        "tokenizer": live["tokenizer"],
+    }
     return Template(_read("page.html")).substitute(
         policy=_policy(style, script),
         style=style,
         script=script,
         data=_embedded({"results": results, "figures": figures}),
+        models=_embedded(models),
+        worker="\n".join(map(_read, WORKER)) if live else "",
+        weights="\n".join(map(_weights, live["stages"])) if live else "",
     )
+
+
+def _weights(stage: dict) -> str:
+    """A model's weights as text that does nothing: base64, which holds no sign that could end its element."""
+    content = base64.b64encode(stage["weights"]).decode("ascii")
+    name = stage["header"]["stage"]
+    return f'<script type="application/octet-stream+base64" id="weights-{name}">{content}</script>'
 
 
 def _read(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
-def _embedded(data: dict) -> str:
+def _embedded(data: dict | None) -> str:
     """JSON that may stand inside <script>; JSON.parse gives back the same data."""
     return json.dumps(data, allow_nan=False, separators=(",", ":")).translate(ESCAPES)
 
 
 def _policy(style: str, script: str) -> str:
-    """What the browser may run and fetch: this style, this script, embedded pictures, and nothing else."""
+    """What the browser may run and fetch: this style, this script, a worker made of the page's own text, embedded
+    pictures, and nothing else."""
     rules = ["default-src 'none'", "img-src data:", f"style-src {_hash(style)}", f"script-src {_hash(script)}"]
-    return "; ".join([*rules, "base-uri 'none'", "form-action 'none'"])
+    return "; ".join([*rules, "worker-src blob:", "base-uri 'none'", "form-action 'none'"])
 
 
 def _hash(text: str) -> str:
