@@ -25,6 +25,11 @@ function startLive() {
     saved: saved.tokenizer,
   });
   byId("live-stages").append(...live.stages.map(makeLiveStage));
+  byId("written").append(
+    ...live.stages.map(({ stage }) =>
+      make("div", { class: own(stage) }, make("h4", {}, title(stage)), make("p", { class: "script", id: `written-${stage}` })),
+    ),
+  );
   byId("typed").value = prompt.text ?? "To be, or not to be: that is the ";
   let timer = 0;
   byId("typed").addEventListener("input", () => {
@@ -90,20 +95,16 @@ const ON_ANSWER = {
     drawVerdict();
   },
 
-  write({ stages: all }) {
-    byId("written").replaceChildren(
-      ...all.map(({ stage, written }) => {
-        const text = byId("typed").value;
-        const words = written.map(({ text: word, p }, at) => {
-          const branch = () => {
-            byId("typed").value = text + written.slice(0, at + 1).map((one) => one.text).join("");
-            readTyped();
-          };
-          return make("button", { type: "button", class: "written", title: `${percent(p)}; click to go on from here`, onclick: branch }, word);
-        });
-        return make("div", { class: own(stage) }, make("h4", {}, title(stage)), make("p", { class: "script" }, ...words));
-      }),
-    );
+  write({ stage, written }) {
+    const before = live.writtenAfter;
+    const goOn = (at) => {
+      byId("typed").value = before + written.slice(0, at + 1).map((one) => one.text).join("");
+      readTyped();
+    };
+    const words = written.map(({ text, p }, at) =>
+      make("span", { class: "written", role: "button", tabindex: 0, title: `${percent(p)}; click to go on from here`,
+        onclick: () => goOn(at), onkeydown: (event) => event.key === "Enter" && goOn(at) }, text));
+    byId(`written-${stage}`).replaceChildren(...words);
   },
 
   byHand: drawByHand,
@@ -238,7 +239,12 @@ function drawGatesByHand(stage, header) {
 // ------------------------------------------------------------------------------------------------------------ writing
 
 function write() {
-  ask("write", { seed: Number(byId("seed").value), length: 60, sampling: sampling() });
+  live.writtenAfter = byId("typed").value;
+  const seed = Number(byId("seed").value);
+  live.stages.forEach(({ stage }) => {
+    byId(`written-${stage}`).textContent = "…";
+    worker.postMessage({ question: "write", stage, seed, length: 60, sampling: sampling() });
+  });
 }
 
 // ----------------------------------------------------------------------------------------------------------- breaking
