@@ -1,10 +1,13 @@
 """What holds for all tests: where `shared` lies, one thread of arithmetic, and a line for each reason to skip some."""
 
 import os
+import shutil
 import signal
 import sys
 from collections import Counter
 from pathlib import Path
+
+import pytest
 
 # The models are so small that a second thread costs more than it saves, most of all where other programs are busy too;
 # and sums come out the same whatever the number of cores. PyTorch reads it when it is imported, here and in what the
@@ -23,3 +26,45 @@ def pytest_terminal_summary(terminalreporter):
     reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
     for reason, count in reasons.items():
         terminalreporter.write_line(f"{count} skipped: {reason.removeprefix('Skipped: ')}")
+
+
+# In a browser
+
+
+def chromium_path():
+    """A Chromium that is here: the one that CHROMIUM names, one on the PATH, or Playwright's own. None without any."""
+    named = os.environ.get("CHROMIUM")
+    names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge"]
+    return named or next(filter(None, map(shutil.which, names)), None)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    library = pytest.importorskip(
+        "playwright.sync_api", reason="needs playwright: python -m pip install -r tests/requirements.txt"
+    )
+    with library.sync_playwright() as playwright:
+        path = chromium_path() or playwright.chromium.executable_path
+        if not Path(path).exists():
+            pytest.skip("needs Chromium: python -m playwright install chromium, or set CHROMIUM to its path")
+        browser = playwright.chromium.launch(executable_path=path)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def tab_with(browser):
+    """tab_with(settings) -> a tab of a browser without a network; one for all tests that want the same settings."""
+    tabs = {}
+
+    def tab_with(**settings):
+        key = str(sorted(settings.items()))
+        if key not in tabs:
+            tab = tabs[key] = browser.new_context(offline=True, **settings).new_page()
+            tab.set_default_timeout(5000)
+            tab.on("request", lambda request: tab.requests.append(request.url))
+            tab.on("console", lambda message: tab.errors.append(message.text))
+            tab.on("pageerror", lambda error: tab.errors.append(str(error)))
+        return tabs[key]
+
+    return tab_with

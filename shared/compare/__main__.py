@@ -5,6 +5,7 @@
     python -m shared.compare --train                    train all four under one budget first, kept apart: the same
                                                         text, number of tokens and, by width, number of parameters
     python -m shared.compare --checkpoints PATH ...     other runs; several seeds of a stage become one row
+    python -m shared.compare --no-live                  a page without the models in it, a small file
 
 Writes comparison/index.html, and beside it results.json with every number shown, table.md and the pictures. The table
 says how well each stage predicts held-out text and what it costs; counting, which is no network, is its first row.
@@ -39,6 +40,7 @@ def parse_flags() -> argparse.Namespace:
     add("--prompt", help="the text whose maps are drawn [a held-out line of the text that the runs have read]")
     add("--out", type=Path, default=ROOT / "comparison", metavar="DIR", help="where to write [comparison]")
     add("--device", choices=DEVICES, default="auto", help="where to compute [auto]")
+    add("--no-live", action="store_true", help="leave the models out of the page: 15 MB less, and nothing to type into")
     add(
         "--data",
         nargs="+",
@@ -78,6 +80,7 @@ from shared.compare import measures
 from shared.compare.budget import Budget, train_missing
 from shared.compare.counting import counting
 from shared.compare.estimate import measuring_seconds
+from shared.compare.live import live_models, rounding_cost
 from shared.compare.measures import plain
 from shared.compare.runs import (
     Trained,
@@ -116,7 +119,8 @@ def main() -> None:
     check_comparable(runs)
     corpus, tokenizer = load_corpus_of(runs, flags.data), tokenizer_from_dict(runs[0].saved["tokenizer"])
     results = measure(runs, corpus, tokenizer, flags)
-    write_all(plain(results), flags.out)
+    live = None if flags.no_live else live_models(firsts_of(runs), tokenizer)
+    write_all(plain(results), flags.out, live)
     log(f"{time.perf_counter() - began:.0f} s; open {(flags.out / 'index.html').resolve()}")
 
 
@@ -151,8 +155,7 @@ def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, flags: ar
     prompt = encode_prompt(tokenizer, text)
     # The runs of each stage that has one. Several seeds give one row; curves and maps are of the first.
     stages = [[run for run in runs if run.stage == stage] for stage in STAGES]
-    stages = [of_stage for of_stage in stages if of_stage]
-    firsts = [of_stage[0] for of_stage in stages]
+    stages, firsts = [of_stage for of_stage in stages if of_stage], firsts_of(runs)
     counted = (flags.out / "counting.json").is_file()
     to_count = 0 if counted else len(corpus.train) * len(validation) / max(1, len(corpus.validation))
     log(f"measuring   takes about {in_minutes(measuring_seconds(stages, texts, to_count))}")
@@ -168,6 +171,9 @@ def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, flags: ar
         "position": {"stages": [measures.position_curve(run, validation) for run in firsts]},
         "gradient": measures.gradient_curves(firsts, validation),
     }
+    if not flags.no_live:
+        log("measuring   what rounding the page's weights costs")
+    rounding = {} if flags.no_live else {run.stage: rounding_cost(run, texts["validation"]) for run in firsts}
     log("measuring   the prompt's maps")
     maps = [measures.prompt_maps(of_stage, tokenizer, prompt, validation) for of_stage in stages]
     return measures.text_facts(corpus, tokenizer, texts) | {
@@ -176,14 +182,21 @@ def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, flags: ar
         "table": rows,
         "too_short": too_short_to_rank(runs),
         "curves": curves,
+        "rounding": rounding,
         "prompt": measures.prompt_facts(tokenizer, text, prompt) | {"stages": maps},
     }
+
+
+def firsts_of(runs: list[Trained]) -> list[Trained]:
+    """The first run of each stage that has one, in the order of the stages."""
+    firsts = [next((run for run in runs if run.stage == stage), None) for stage in STAGES]
+    return [run for run in firsts if run]
 
 
 # --------------------------------------------------------------------------------------------------------------- write
 
 
-def write_all(results: dict, folder: Path) -> None:
+def write_all(results: dict, folder: Path, live: dict | None) -> None:
     """results.json, table.md, the pictures, and the page that shows them all; the table to stdout."""
     lines = comparison_lines(results["table"])
     told = [caption(results), *([results["too_short"]] if results["too_short"] else [])]
@@ -195,7 +208,7 @@ def write_all(results: dict, folder: Path) -> None:
         path = folder / f"{name}.png"
         save_figure(figure, path)
         addresses[name] = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
-    write_text(folder / "index.html", page(results, addresses))
+    write_text(folder / "index.html", page(results, addresses, live))
 
 
 def caption(results: dict) -> str:

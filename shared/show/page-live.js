@@ -2,11 +2,12 @@
 
 const MOST_TOKENS = 128; // so many are read and shown
 const PAUSE = 80; // milliseconds without a key before the models read
-const live = { number: 0, pieces: [], place: 0, surprises: {}, base: {}, changes: {}, look: null, chosenHead: {} };
+const live = { number: 0, pieces: [], place: 0, surprises: {}, base: {}, changes: {}, look: null, chosenHead: {}, settled: false };
 let worker = null;
 
 /** A question to the worker; what comes back for an older number is dropped. */
 function ask(question, data = {}) {
+  live.settled = false; // true again when the answer has been drawn
   worker.postMessage({ question, number: ++live.number, ...data });
 }
 
@@ -33,6 +34,7 @@ function startLive() {
   byId("typed").value = prompt.text ?? "To be, or not to be: that is the ";
   let timer = 0;
   byId("typed").addEventListener("input", () => {
+    live.settled = false;
     clearTimeout(timer);
     timer = setTimeout(readTyped, PAUSE);
   });
@@ -93,6 +95,7 @@ const ON_ANSWER = {
     live.look = Object.fromEntries(found.map((one) => [one.stage, one]));
     live.stages.forEach(({ stage }) => (drawText(stage), drawGuesses(stage), drawInside(stage)));
     drawVerdict();
+    live.settled = true;
   },
 
   write({ stage, written }) {
@@ -105,6 +108,7 @@ const ON_ANSWER = {
       make("span", { class: "written", role: "button", tabindex: 0, title: `${percent(p)}; click to go on from here`,
         onclick: () => goOn(at), onkeydown: (event) => event.key === "Enter" && goOn(at) }, text));
     byId(`written-${stage}`).replaceChildren(...words);
+    live.settled = --live.writing === 0;
   },
 
   byHand: drawByHand,
@@ -240,6 +244,7 @@ function drawGatesByHand(stage, header) {
 
 function write() {
   live.writtenAfter = byId("typed").value;
+  Object.assign(live, { settled: false, writing: live.stages.length });
   const seed = Number(byId("seed").value);
   live.stages.forEach(({ stage }) => {
     byId(`written-${stage}`).textContent = "…";

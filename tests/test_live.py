@@ -1,0 +1,277 @@
+"""Claims about the models that run in the comparison's page: PyTorch's numbers, and what a reader can do."""
+
+import base64
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from shared.compare.live import live_models
+from shared.compare.runs import Trained
+from shared.model.packing import pack, round_weights, whole_numbers
+from shared.model.sampling import sample
+from shared.show.page import FOLDER, WORKER, page
+from shared.text.tokenizer import TOKENIZERS
+from tests.options import OPTIONS, build
+from tests.test_page import results_of
+
+TEXT = "To be, or not to be: that is the question.\nWhether 'tis nobler in the mind to suffer\n" * 20
+LENGTH = 47  # tokens: more than any window here, and twice as many as a window that is read again from its half
+
+
+@pytest.fixture
+def tab(tab_with):
+    """A page with the worker's scripts and nothing else."""
+    tab = tab_with(java_script_enabled=True)
+    tab.requests, tab.errors = [], []
+    tab.goto("about:blank")
+    tab.add_script_tag(content="\n".join((FOLDER / name).read_text(encoding="utf-8") for name in WORKER))
+    yield tab
+    assert tab.errors == []
+
+
+def described(name, model):
+    """A model as the page is given it."""
+    tensors, weights = pack(model)
+    _, options = OPTIONS[name]
+    sizes = dict(hidden_size=12, num_heads=2, memory_length=10, context_length=10)
+    header = {"model": type(model).__name__, "settings": {"cell": "rnn"} | sizes | options, "tensors": tensors}
+    return {"header": header, "weights": base64.b64encode(weights).decode()}
+
+
+READ = """([{header, weights}, ids]) => {
+    const bytes = Uint8Array.from(atob(weights), (sign) => sign.charCodeAt(0));
+    const model = buildModel(header, bytes);
+    let state = model.start();
+    return ids.map((id) => {
+        const step = model.read(state, id);
+        state = step.state;
+        const heads = step.attention.map((layer) => layer.map((head) => Array.from(head.weights)));
+        return [Array.from(model.guess(step)), heads];
+    });
+}"""
+
+
+@pytest.mark.parametrize("vocab_size", [11, 1200])  # a plain softmax, and one with clusters of rarer tokens
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_browser_computes_what_pytorch_does(tab, name, vocab_size):
+    model = round_weights(build(name, dtype=torch.float32, vocab_size=vocab_size))
+    tokens = torch.randint(vocab_size, (1, LENGTH), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        logits, _, attention = model(tokens, return_attention=True)
+    answers = tab.evaluate(READ, [described(name, model), tokens[0].tolist()])
+    found = torch.tensor([row for row, _ in answers])
+    torch.testing.assert_close(found, logits[0].log_softmax(-1), atol=1e-4, rtol=0)
+    for place, (_, layers) in enumerate(answers):
+        for layer, heads in enumerate(layers):
+            for head, weights in enumerate(heads):
+                wanted = attention[0, layer, head, place, : place + 1]
+                torch.testing.assert_close(
+                    torch.tensor(weights, dtype=torch.float32), wanted[-len(weights) :], atol=1e-5, rtol=0
+                )
+                assert not wanted[: -len(weights)].any()
+
+
+def test_a_weight_is_rounded_by_half_a_step_at_most():
+    torch.manual_seed(0)
+    matrix = torch.randn(30, 20) * torch.logspace(-6, 3, 30)[:, None]
+    scales, numbers = whole_numbers(matrix)
+    assert ((matrix - scales * numbers).abs() <= scales / 2 * 1.0001).all()
+    assert numbers.abs().amax(1).eq(127).all()
+
+
+def test_a_row_of_zeros_stays_zero():
+    scales, numbers = whole_numbers(torch.zeros(2, 3))
+    assert not (scales * numbers).any() and scales.isfinite().all()
+
+
+def test_rounding_twice_changes_nothing_more():
+    model = round_weights(build("4-rotary", dtype=torch.float32))
+    before = [parameter.clone() for parameter in model.parameters()]
+    for old, new in zip(before, round_weights(model).parameters()):
+        torch.testing.assert_close(new, old, atol=1e-6, rtol=1e-6)
+
+
+# Tokens
+
+SCRAPS = """to be O 'tis th' lords' -- , . ! ? ; : é e\u0301 ß İ ١٢٣ ½ ² Ⅳ 中文 ไทย हिन्दी न\u200dक
+שלום צה״ל العربية 👨‍👩‍👧 👍🏽 🇫🇷 🇫🇷🇩 \u200d \u200b \ufeff \x1c \x85 \x00 \u2028 3.14
+1,000 10:30 U.S.A. e.g. http://a.b/c?d=e). <unk> <unk _ __ get_value - ’ ‘ “ ” ( ) [ ]
+… $5 % # / \\ * \U000e0100 \u0361 ﬁ ǅ ʰ col·lega o'er ne'er-do-well 😀 \r ａ １""".split()
+
+
+def strings(count):
+    """Random strings of scraps of many scripts, blanks among them."""
+    chance = random.Random(5)
+    pool = [*SCRAPS, " ", "  ", "\n", "\t", "\u00a0", "\u202f", "\u3000"]
+    return ["".join(chance.choices(pool, k=chance.randint(1, 14))) for _ in range(count)]
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize("kind", ["print", "blanks", "scraps"])
+def test_the_browser_cuts_a_text_into_the_same_tokens(tab, name, kind):
+    some = strings(3000)
+    learned = {"print": TEXT, "blanks": "« Oui » ; non ! « Non » ; oui !\n" * 9, "scraps": "".join(some[:1000]) * 2}[
+        kind
+    ]
+    tokenizer = TOKENIZERS[name].train(learned, 300 if name == "bpe" else None)
+    both = """([saved, texts]) => {
+        const tokenizer = buildTokenizer(saved);
+        return texts.map((text) => {
+            const ids = tokenizer.encode(text).map(({id}) => id), show = tokenizer.streamer();
+            return [ids, ids.map((id) => show(id)).join(""), ids.map((id) => tokenizer.glyph(id))];
+        });
+    }"""
+    for text, (ids, shown, glyphs) in zip(some, tab.evaluate(both, [tokenizer.to_dict(), some])):
+        assert ids == tokenizer.encode(text), ascii(text)
+        streamer = tokenizer.streamer()
+        assert shown == "".join(map(streamer.push, ids)), ascii(text)
+        assert glyphs == list(map(tokenizer.glyph, ids)), ascii(text)
+
+
+# Sampling
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"temperature": 0.0}, {"temperature": 0.7}, {"top_k": 3}, {"top_p": 0.6}, {"top_k": 5, "top_p": 0.5}]
+)
+def test_the_same_random_numbers_choose_the_same_tokens(tab, how, monkeypatch):
+    torch.manual_seed(1)
+    logits, points = torch.randn(200, 40), torch.rand(200, 1, dtype=torch.float64)
+    monkeypatch.setattr(torch, "rand", lambda *size, **settings: points)
+    wanted = sample(logits, **{"temperature": 1.0} | how, banned=0).tolist()
+    names = {"temperature": "temperature", "top_k": "topK", "top_p": "topP"}
+    settings = {names[name]: value for name, value in how.items()} | {"banned": 0}
+    choose = "([rows, points, how]) => rows.map((row, at) => draw(reshaped(row, how), points[at]))"
+    found = tab.evaluate(choose, [logits.double().tolist(), points[:, 0].tolist(), settings])
+    assert found == wanted
+
+
+def test_random_numbers_are_even_and_return_with_their_seed(tab):
+    many = "(seed) => { const next = randomNumbers(seed); return Array.from({length: 20000}, next); }"
+    numbers = torch.tensor(tab.evaluate(many, 1), dtype=torch.float64)
+    assert ((0 <= numbers) & (numbers < 1)).all()
+    assert abs(numbers.mean() - 0.5) < 0.01 and abs(numbers.var() - 1 / 12) < 0.005
+    assert tab.evaluate(many, 1) == numbers.tolist() != tab.evaluate(many, 2)
+
+
+# The page
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Four models, tiny and untrained, on the words of one text."""
+    tokenizer = TOKENIZERS["word"].train(TEXT)
+    runs = []
+    for name in ("1", "2-lstm-torch", "3-lstm-multi-head", "4-rotary"):
+        stage, options = OPTIONS[name]
+        model = build(name, dtype=torch.float32, vocab_size=tokenizer.vocab_size)
+        settings = dict(hidden_size=12, num_layers=2, memory_length=10, context_length=10) | options
+        runs.append(Trained(stage, Path("best.pt"), {"model_settings": settings}, model, []))
+    return runs, tokenizer
+
+
+@pytest.fixture
+def open_page(tab_with, tmp_path, trained):
+    """open_page(width) -> the page with live models; after the test: nothing was asked for, nothing failed."""
+
+    def open_page(width=1280, **settings):
+        tab = tab_with(**{"reduced_motion": "reduce"} | settings)
+        path = tmp_path / "page.html"
+        path.write_text(page(results_of(), {}, live_models(*trained)), encoding="utf-8", newline="\n")
+        tab.address, tab.requests, tab.errors = path.as_uri(), [], []
+        tab.set_viewport_size({"width": width, "height": 800})
+        tab.goto(tab.address)
+        tab.wait_for_selector("#live-guesses-model-04-mini-transformer li")
+        opened.append(tab)
+        return tab
+
+    opened = []
+    yield open_page
+    for tab in opened:
+        own = [address for address in tab.requests if not address.startswith(("data:", "blob:"))]
+        assert own == [tab.address] and tab.errors == []
+
+
+def type_line(tab, text):
+    """Type a text and wait until it has been read."""
+    tab.fill("#typed", text)
+    tab.wait_for_function("() => live.settled")
+
+
+def test_what_is_typed_is_read_by_all_four(open_page, trained):
+    tab = open_page()
+    runs, tokenizer = trained
+    type_line(tab, "that is the question")
+    ids = torch.tensor([tokenizer.encode("that is the question")])
+    for run in runs:
+        with torch.no_grad():
+            model = round_weights(run.model)
+            losses = model.loss(ids[:, :-1], ids[:, 1:], reduction="none")[0]
+        told = tab.inner_text(f"#live-text-{run.stage} .most")
+        assert told == f"Mean surprise {losses.mean():.2f} nats: perplexity {losses.mean().exp():,.1f}."
+
+
+def test_an_unknown_word_keeps_its_spelling_struck_through(open_page):
+    tab = open_page()
+    type_line(tab, "to be Quidditch")
+    struck = tab.locator("#live-stages s")
+    assert struck.all_inner_texts() == ["Quidditch"] * 4
+    assert "not in the vocabulary" in tab.inner_text("#live-note")
+
+
+def test_hostile_text_is_only_text(open_page):
+    tab = open_page()
+    type_line(tab, "</script><img src=x onerror=alert(1)> & to be \u202e\x00")
+    assert tab.locator("#live img").count() == 0
+
+
+def test_a_long_text_is_read_to_its_last_tokens(open_page):
+    tab = open_page()
+    type_line(tab, TEXT)
+    assert "Only the last 128 are read" in tab.inner_text("#live-note")
+    assert tab.locator("#live-text-model-01-rnn .token").count() == 128
+
+
+def test_all_four_write_with_the_same_numbers_and_again_the_same(open_page):
+    tab = open_page()
+    type_line(tab, "to be")
+
+    def written():
+        tab.click("#write")
+        tab.wait_for_function("() => document.querySelectorAll('#written .script').length === 4 && live.settled")
+        return tab.locator("#written .script").all_inner_texts()
+
+    assert written() == written() and all(len(text) > 20 for text in written())
+
+
+def test_even_attention_changes_the_stages_that_have_it_after_a_bet(open_page):
+    tab = open_page()
+    type_line(tab, "to be or not to be that is the question")
+
+    def surprises():
+        tab.wait_for_function("() => live.settled")
+        return [[round(nats, 6) for nats in row[1:]] for row in tab.evaluate("Object.values(live.surprises)")]
+
+    before = surprises()
+    tab.select_option("#break", label="attention made even")
+    assert surprises() == before  # a bet comes first
+    tab.locator("#bets button").first.click()
+    assert [old == new for old, new in zip(before, surprises())] == [True, True, False, False]
+    assert "You bet" in tab.inner_text("#verdict")
+
+
+@pytest.mark.parametrize("width", [320, 390, 800, 1600])
+def test_nothing_is_wider_than_the_screen(open_page, width):
+    tab = open_page(width=width)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_without_models_there_is_nothing_to_type_into(tab_with, tmp_path):
+    tab = tab_with(reduced_motion="reduce")
+    path = tmp_path / "page.html"
+    path.write_text(page(results_of(), {}), encoding="utf-8", newline="\n")
+    tab.requests, tab.errors = [], []
+    tab.goto(path.as_uri())
+    assert not tab.locator("#live").is_visible() and tab.errors == []
