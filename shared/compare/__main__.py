@@ -6,6 +6,7 @@
                                                         text, number of tokens and, by width, number of parameters
     python -m shared.compare --checkpoints PATH ...     other runs; several seeds of a stage become one row
     python -m shared.compare --no-live                  a page without the models in it, a small file
+    python -m shared.compare --pretrained               the runs that come with the course, without any training
 
 Writes comparison/index.html, and beside it results.json with every number shown, table.md and the pictures. The table
 says how well each stage predicts held-out text and what it costs; counting, which is no network, is its first row.
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from shared.run.cli import ArgumentParser, OneOrMore, log, make_folder, number, read_flags, rebuilt_command, run_main
 from shared.run.flags import DEVICES
-from shared.stages import ROOT, STAGES
+from shared.stages import ROOT
 from shared.text.corpus import NAMES
 from shared.text.tokenizer import TOKENIZERS, Tokenizer, tokenizer_from_dict
 
@@ -58,6 +59,7 @@ def parse_flags() -> argparse.Namespace:
         help="files best.pt, or folders that hold one: also checkpoints/previous/1 of a stage, an earlier run",
     )
     which.add_argument("--train", action="store_true", help="compare runs under one budget, and train those missing")
+    which.add_argument("--pretrained", action="store_true", help="compare the runs that come with the course, at once")
     whole = number(int, low=1)
     add("--tokens", type=whole, help=f"with --train: tokens each stage reads [{TRAINING_TOKENS:,}]")
     add("--tokenizer", choices=sorted(TOKENIZERS), help="with --train: what a token is [word]")
@@ -66,6 +68,8 @@ def parse_flags() -> argparse.Namespace:
     for name in ("tokens", "tokenizer", "seed"):
         if getattr(flags, name) is not None and not flags.train:
             parser.error(f"--{name} says how to train; add --train, or leave it away")
+    if flags.pretrained and flags.data:
+        parser.error("--pretrained runs have read the bundled plays; leave --data away")
     if flags.train and (flags.data == "-" or isinstance(flags.data, list) and "-" in flags.data):
         parser.error("each stage reads the text anew, and standard input can be read once; give a file with --data")
     return flags
@@ -76,23 +80,15 @@ if __name__ == "__main__":
 
 from matplotlib.figure import Figure
 
-from shared.compare import measures
 from shared.compare.budget import Budget, train_missing
-from shared.compare.counting import counting
-from shared.compare.estimate import measuring_seconds
-from shared.compare.live import live_models, rounding_cost
+from shared.compare.live import live_models
 from shared.compare.measures import plain
-from shared.compare.runs import (
-    Trained,
-    check_comparable,
-    load_corpus_of,
-    load_trained,
-    stage_checkpoints,
-    too_short_to_rank,
-)
+from shared.compare.measuring import measure, with_prompt
+from shared.compare.pretrained import load_comparison
+from shared.compare.runs import check_comparable, firsts_of, load_corpus_of, load_trained, stage_checkpoints
 from shared.run.device import choose_device, prepare_process
 from shared.run.generation import encode_prompt
-from shared.run.records import machine, write_json, write_text
+from shared.run.records import write_json, write_text
 from shared.show.curves import (
     context_figure,
     gates_figure,
@@ -103,8 +99,7 @@ from shared.show.curves import (
 from shared.show.figures import save_figure
 from shared.show.maps import attention_figure, choosing_note, influence_comparison_figure
 from shared.show.page import page
-from shared.show.tables import comparison_lines, for_terminal, in_minutes, markdown, wrapped
-from shared.text.corpus import Corpus
+from shared.show.tables import comparison_lines, for_terminal, markdown, wrapped
 from shared.text.prompts import prompt_for
 
 
@@ -115,10 +110,18 @@ def main() -> None:
     make_folder(flags.out, "--out")  # first of all: better now than after minutes of work, if it cannot be
     device = choose_device(flags.device)
     prepare_process(device)
-    runs = [load_trained(path, device) for path in find_checkpoints(flags)]
-    check_comparable(runs)
-    corpus, tokenizer = load_corpus_of(runs, flags.data), tokenizer_from_dict(runs[0].saved["tokenizer"])
-    results = measure(runs, corpus, tokenizer, flags)
+    if flags.pretrained:
+        runs, tokenizer, measured = load_comparison(device, ROOT)
+        text, ids = prompt_of(flags, tokenizer, PROMPT)
+    else:
+        runs = [load_trained(path, device) for path in find_checkpoints(flags)]
+        check_comparable(runs)
+        corpus, tokenizer = load_corpus_of(runs, flags.data), tokenizer_from_dict(runs[0].saved["tokenizer"])
+        usual = PROMPT if corpus.name == NAMES[0] else prompt_for(corpus, tokenizer, PROMPT_LENGTH)
+        text, ids = prompt_of(flags, tokenizer, usual)
+        measured = measure(runs, corpus, tokenizer, flags.out / "counting.json", rounding=not flags.no_live)
+    results = with_prompt(measured, runs, tokenizer, text, ids)
+    results["command"] = rebuilt_command(["python", "-m", "shared.compare", *sys.argv[1:]])
     live = None if flags.no_live else live_models(firsts_of(runs), tokenizer)
     write_all(plain(results), flags.out, live)
     log(f"{time.perf_counter() - began:.0f} s; open {(flags.out / 'index.html').resolve()}")
@@ -143,54 +146,10 @@ def find_checkpoints(flags: argparse.Namespace) -> list[Path]:
     return stage_checkpoints()
 
 
-# ------------------------------------------------------------------------------------------------------------- measure
-
-
-def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, flags: argparse.Namespace) -> dict:
-    """Everything that the page shows: the table, the curves and the prompt's maps."""
-    texts = {name: measures.held_out(tokenizer, getattr(corpus, name)) for name in ("validation", "test")}
-    validation = texts["validation"].ids
-    usual = PROMPT if corpus.name == NAMES[0] else prompt_for(corpus, tokenizer, PROMPT_LENGTH)
+def prompt_of(flags: argparse.Namespace, tokenizer: Tokenizer, usual: str) -> tuple[str, list[int]]:
+    """The text whose maps are drawn, and its ids: that of --prompt, or the usual one."""
     text = usual if flags.prompt is None else flags.prompt
-    prompt = encode_prompt(tokenizer, text)
-    # The runs of each stage that has one. Several seeds give one row; curves and maps are of the first.
-    stages = [[run for run in runs if run.stage == stage] for stage in STAGES]
-    stages, firsts = [of_stage for of_stage in stages if of_stage], firsts_of(runs)
-    counted = (flags.out / "counting.json").is_file()
-    to_count = 0 if counted else len(corpus.train) * len(validation) / max(1, len(corpus.validation))
-    log(f"measuring   takes about {in_minutes(measuring_seconds(stages, texts, to_count))}")
-    log("measuring   counting")
-    rows = [counting(corpus, tokenizer, texts, flags.out / "counting.json")]
-    for of_stage in stages:
-        log(f"measuring   {of_stage[0].stage}: perplexity and cost")
-        rows.append(measures.table_row(of_stage, texts))
-    log("measuring   how far each memory reaches")
-    curves = {
-        "learning": [measures.learning_curve(run) for run in firsts],
-        "context": measures.context_curves(firsts, validation),
-        "position": {"stages": [measures.position_curve(run, validation) for run in firsts]},
-        "gradient": measures.gradient_curves(firsts, validation),
-    }
-    if not flags.no_live:
-        log("measuring   what rounding the page's weights costs")
-    rounding = {} if flags.no_live else {run.stage: rounding_cost(run, texts["validation"]) for run in firsts}
-    log("measuring   the prompt's maps")
-    maps = [measures.prompt_maps(of_stage, tokenizer, prompt, validation) for of_stage in stages]
-    return measures.text_facts(corpus, tokenizer, texts) | {
-        "machine": machine(),
-        "command": rebuilt_command(["python", "-m", "shared.compare", *sys.argv[1:]]),
-        "table": rows,
-        "too_short": too_short_to_rank(runs),
-        "curves": curves,
-        "rounding": rounding,
-        "prompt": measures.prompt_facts(tokenizer, text, prompt) | {"stages": maps},
-    }
-
-
-def firsts_of(runs: list[Trained]) -> list[Trained]:
-    """The first run of each stage that has one, in the order of the stages."""
-    firsts = [next((run for run in runs if run.stage == stage), None) for stage in STAGES]
-    return [run for run in firsts if run]
+    return text, encode_prompt(tokenizer, text)
 
 
 # --------------------------------------------------------------------------------------------------------------- write

@@ -1,7 +1,5 @@
 """Rung 0's row of a comparison: how well n-grams do on the text that the stages have read."""
 
-import hashlib
-import json
 import time
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from shared.measure.evaluation import Evaluation
 from shared.measure.ngrams import KneserNey, mean_nats
 from shared.run.records import read_json, write_json
 from shared.text.corpus import Corpus
-from shared.text.tokenizer import Tokenizer
+from shared.text.tokenizer import Tokenizer, fingerprint
 
 ORDER = 8  # the longest n-gram counted
 ID_BYTES = 8  # of a token's id, an int64
@@ -24,8 +22,7 @@ def counting(corpus: Corpus, tokenizer: Tokenizer, texts: dict[str, HeldOut], ke
     It takes some seconds and is always the same, so it is kept in the file `kept`, under a key that says of what text
     and what vocabulary it is.
     """
-    vocabulary = json.dumps(tokenizer.to_dict(), sort_keys=True).encode("utf-8")
-    key = {"corpus": corpus.sha256, "tokenizer": hashlib.sha256(vocabulary).hexdigest(), "order": ORDER}
+    key = {"corpus": corpus.sha256, "tokenizer": fingerprint(tokenizer.to_dict()), "order": ORDER}
     known = read_json(kept) if kept.is_file() else {}
     if known.get("key") == key:
         return known["row"]

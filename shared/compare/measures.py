@@ -196,10 +196,11 @@ def prompt_facts(tokenizer: Tokenizer, text: str, ids: list[int]) -> dict:
     return {"text": text, "tokens": [tokenizer.glyph(token) for token in ids[-MAP_TOKENS:]], "cut": cut}
 
 
-def prompt_maps(runs: list[Trained], tokenizer: Tokenizer, ids: list[int], validation: Tensor) -> dict:
+def prompt_maps(runs: list[Trained], tokenizer: Tokenizer, ids: list[int], worth: dict | None) -> dict:
     """What the first run of a stage looked at, what mattered to it and what it expected, at each token of the prompt.
 
-    ids: the prompt, of which the last T tokens are shown. Row t of a map belongs to the token just read.
+    ids: the prompt, of which the last T tokens are shown. Row t of a map belongs to the token just read. worth: what
+    `attention_worth` found, which joins what is measured of the attention here.
     """
     run, tokens = runs[0], torch.tensor(ids[-MAP_TOKENS:])
     tokens = tokens.to(run.model.embedding.weight.device)
@@ -212,7 +213,7 @@ def prompt_maps(runs: list[Trained], tokenizer: Tokenizer, ids: list[int], valid
         "attention": attention and attention.weights,
         "choosing": attention and {name: getattr(attention, name) for name in ("seen", "loss", "loss_uniform")},
         "gates": gates or None,
-        "faithfulness": None if attention is None else faithfulness(runs, tokens, validation),
+        "faithfulness": worth and worth | correlations_of(runs, tokens),
     } | expectations(run.model, tokenizer, tokens)
 
 
@@ -229,20 +230,23 @@ def expectations(model: LanguageModel, tokenizer: Tokenizer, tokens: Tensor) -> 
     return {"next": following, "actual_next": [*actual, None]}
 
 
-def faithfulness(runs: list[Trained], tokens: Tensor, validation: Tensor) -> dict:
-    """How far a stage's attention tells what its predictions rest on.
+@torch.no_grad()
+def attention_worth(run: Trained, validation: Tensor) -> dict | None:
+    """What the loss becomes if every place that may be seen gets the same weight; None without attention."""
+    ids = validation[:FAITHFUL_TOKENS]
+    _, _, attention = run.model(ids[None, :1].to(run.model.embedding.weight.device), return_attention=True)
+    if attention is None:
+        return None
+    score = evaluate(run.model, ids, run.context_length)
+    uniform = evaluate_uniform(run.model, ids, run.context_length)
+    return {"loss": score.loss, "loss_uniform": uniform.loss, "tokens": score.count}
 
-    In two ways: what the loss becomes if every place that may be seen gets the same weight, and how the weights on the
-    prompt correlate with influence, the gradient at each token read.
-    """
-    model, ids = runs[0].model, validation[:FAITHFUL_TOKENS]
-    score = evaluate(model, ids, runs[0].context_length)
+
+def correlations_of(runs: list[Trained], tokens: Tensor) -> dict:
+    """How a stage's attention on the prompt correlates with influence, the gradient at each token read."""
     correlations = [attention_correlation(run.model, tokens) for run in runs]
     spread = len(runs) > 1 and None not in correlations
     return {
-        "loss": score.loss,
-        "loss_uniform": evaluate_uniform(model, ids, runs[0].context_length).loss,
-        "tokens": score.count,
         "correlation": correlations[0],
         "correlation_spread": [min(correlations), max(correlations)] if spread else None,
     }

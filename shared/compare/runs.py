@@ -45,6 +45,12 @@ def load_trained(path: Path, device: torch.device) -> Trained:
     return Trained(saved["stage"], path, saved, model, read_records(path.with_name("metrics.jsonl")))
 
 
+def firsts_of(runs: list[Trained]) -> list[Trained]:
+    """The first run of each stage that has one, in the order of the stages."""
+    firsts = [next((run for run in runs if run.stage == stage), None) for stage in STAGES]
+    return [run for run in firsts if run]
+
+
 def stage_checkpoints() -> list[Path]:
     """The best.pt of every stage that has been trained; a line on each that has not. UserError: none has."""
     paths = {stage: ROOT / stage / "checkpoints" / "best.pt" for stage in STAGES}

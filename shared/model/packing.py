@@ -4,6 +4,9 @@ The comparison's page holds its models so. A row's scale is its largest number o
 at most half a scale. Vectors, such as biases, stay as they are: they are few.
 """
 
+import math
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -35,19 +38,48 @@ def round_weights(model: nn.Module) -> nn.Module:
     return model
 
 
-def pack(model: LanguageModel) -> tuple[list[dict], bytes]:
-    """All weights of a model as bytes, little endian, and where each stands in them.
+def layout(model: LanguageModel) -> tuple[list[dict], int]:
+    """Where each tensor of a model stands in its packed weights, and how many bytes these are.
 
-    -> name, shape, offset in bytes and kind of each tensor; the bytes. Kind "int8": the scales of all rows in float32,
-    then the rows. Kind "float32": the numbers. Every tensor begins at a multiple of 4.
+    -> name, shape, offset in bytes and kind of each tensor; the bytes in all. Kind "int8": the scales of all rows in
+    float32, then the rows. Kind "float32": the numbers. Every tensor begins at a multiple of 4.
     """
-    tensors, parts, offset = [], [], 0
+    tensors, offset = [], 0
     for name, parameter in model.named_parameters():  # tied weights come once
-        kind = "int8" if parameter.dim() > 1 else "float32"
-        arrays = whole_numbers(parameter) if kind == "int8" else (parameter.detach().float().cpu(),)
-        content = b"".join(array.numpy().astype(array.numpy().dtype.newbyteorder("<")).tobytes() for array in arrays)
-        content += bytes(-len(content) % 4)
+        kind, size = "float32", 4 * parameter.numel()
+        if parameter.dim() > 1:
+            kind, size = "int8", 4 * len(parameter) + parameter.numel()
         tensors.append({"name": name, "shape": list(parameter.shape), "offset": offset, "kind": kind})
-        parts.append(content)
-        offset += len(content)
+        offset += size + -size % 4
+    return tensors, offset
+
+
+def pack(model: LanguageModel) -> tuple[list[dict], bytes]:
+    """All weights of a model as bytes, little endian, and where each stands in them, as `layout` says."""
+    tensors, _ = layout(model)
+    parts = []
+    for parameter in model.parameters():
+        arrays = whole_numbers(parameter) if parameter.dim() > 1 else (parameter.detach().float().cpu(),)
+        content = b"".join(array.numpy().astype(array.numpy().dtype.newbyteorder("<")).tobytes() for array in arrays)
+        parts.append(content + bytes(-len(content) % 4))
     return tensors, b"".join(parts)
+
+
+def unpack(tensors: list[dict], content: bytes) -> dict[str, Tensor]:
+    """The weights, in float32, that `pack` turned into bytes: name -> tensor."""
+    weights = {}
+    for tensor in tensors:
+        shape, offset = tensor["shape"], tensor["offset"]
+        if tensor["kind"] == "float32":
+            weights[tensor["name"]] = floats(content, offset, shape)
+            continue
+        scales = floats(content, offset, [shape[0], 1])  # (rows, 1)
+        numbers = np.frombuffer(content, np.int8, math.prod(shape), offset + 4 * shape[0])
+        weights[tensor["name"]] = scales * torch.from_numpy(numbers.copy()).reshape(shape)  # (rows, columns)
+    return weights
+
+
+def floats(content: bytes, offset: int, shape: list[int]) -> Tensor:
+    """The tensor of this shape whose float32 numbers, little endian, begin at this byte."""
+    numbers = np.frombuffer(content, "<f4", math.prod(shape), offset)
+    return torch.from_numpy(numbers.astype(np.float32)).reshape(shape)  # a copy: the bytes cannot be written to

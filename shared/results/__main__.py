@@ -3,6 +3,7 @@
     python -m shared.results keep model-02-lstm/checkpoints     copy a finished run into the stage's results/
     python -m shared.results keep comparison                    copy the front page's picture from a comparison
     python -m shared.results draw model-02-lstm/checkpoints     draw a chapter's pictures of one passage for all stages
+    python -m shared.results pack RUN_DIR ...                   pack a kept default run of each stage for --pretrained
     python -m shared.results write                              write what stands between the markers in the pages
     python -m shared.results check                              complain if pages, files and defaults disagree
 
@@ -23,7 +24,7 @@ from shared.run.cli import ArgumentParser, read_flags, run_main
 def parse_flags() -> Namespace:
     """The command line."""
     parser = ArgumentParser(prog="python -m shared.results", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="keep | draw | write | check")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="keep | draw | pack | write | check")
     keeper = commands.add_parser("keep", help="copy a finished run into its stage's results/")
     keeper.add_argument(
         "out_dir", type=Path, help="the run's --out-dir, which by default is a stage's checkpoints/; or comparison/"
@@ -42,6 +43,14 @@ def parse_flags() -> Namespace:
         metavar="OUT_DIR",
         help="folders of runs that are kept; without any, all pictures are drawn again from what is kept",
     )
+    packer = commands.add_parser("pack", help="pack a kept default run of each stage, so that it comes with the course")
+    packer.add_argument(
+        "out_dirs",
+        type=Path,
+        nargs="*",
+        metavar="RUN_DIR",
+        help="folders of the runs, one a stage; without any, what is packed is measured again",
+    )
     commands.add_parser("write", help="write the results in the pages")
     commands.add_parser("check", help="exit with an error if the pages are not what the files say")
     return parser.parse_args()
@@ -55,6 +64,7 @@ from shared.results import labs
 from shared.results.pages import check, check_preset, write
 from shared.results.passage import draw
 from shared.results.picture import draw_memories, keep_gradient
+from shared.results.pretrained import pack_runs
 from shared.results.samples import WINDOW_LENGTH, nats_in_windows, write_sample
 from shared.results.worked import draw_worked
 from shared.run.records import read_json, read_records, write_json
@@ -63,7 +73,7 @@ from shared.stages import LABS, ROOT
 
 
 def main() -> None:
-    """Read the command line and do one of the four."""
+    """Read the command line and do one of the five."""
     flags = parse_flags()
     if flags.command == "keep":
         print(f"kept        {keep(flags.out_dir, flags.preset, ROOT).relative_to(ROOT)}")
@@ -71,6 +81,9 @@ def main() -> None:
         worked = [] if flags.out_dirs else draw_worked(ROOT)
         for path in draw(flags.out_dirs, ROOT) + draw_memories(ROOT) + worked:
             print(f"drawn       {path.relative_to(ROOT)}")
+    elif flags.command == "pack":
+        for path in pack_runs(flags.out_dirs, ROOT):
+            print(f"packed      {path.relative_to(ROOT)}")
     else:
         {"write": write, "check": check}[flags.command](ROOT)
 

@@ -35,6 +35,11 @@ def default_runs(runs: list[dict]) -> list[dict]:
     return [run for run in runs if file_name(run).startswith("shakespeare-word-default-")]
 
 
+def kept_default(root: Path, stage: str, seed: int) -> Path:
+    """Where the default run of this seed is kept."""
+    return root / stage / "results" / f"shakespeare-word-default-seed{seed}.json"
+
+
 def best_order(count: dict) -> dict:
     """The scores of the n-grams of that order which did best on the validation text."""
     return count["orders"][count["best_order"] - 1]

@@ -11,6 +11,7 @@ from shared.results.excerpts import chapter, front_scores, temperatures
 from shared.results.kept import file_name, load_results
 from shared.results.labs import lab_tables, load_lab_results
 from shared.results.passage import check_passage
+from shared.results.pretrained import check_pretrained, pretrained_table
 from shared.results.tables import beside_busy_programs, costs, gpu_tables, puzzle_table, stage_costs, tables
 from shared.run.records import differing_setting, read_json, write_text
 from shared.stages import LABS, load_stage
@@ -57,6 +58,7 @@ def blocks(root: Path) -> list[Block]:
         Block("shared/results/README.md", "\n\n".join(filter(None, notebook))),
         Block("shared/results/README.md", probe_tables(folder / "probes.json"), "probes"),
         Block("shared/results/README.md", puzzle_table(folder), "puzzles"),
+        Block("shared/results/README.md", pretrained_table(root), "pretrained"),
     ]
     for stage in sorted({run["stage"] for run in runs}):
         of_stage = [run for run in runs if run["stage"] == stage]
@@ -126,6 +128,7 @@ def check(root: Path) -> None:
         if result["corpus"]["name"] == "shakespeare" and result["corpus"]["sha256"] != bundled:
             raise UserError(f"data/shakespeare.txt has changed since this was run: {result['command']}; run it again")
     check_passage(root)
+    check_pretrained(root)
     for path, before, after in updated_pages(root):
         if before != after:
             name = path.relative_to(root).as_posix()

@@ -17,7 +17,7 @@ from shared.measure.faithfulness import attention_on
 from shared.measure.influence import influence
 from shared.measure.units import SHOWN, names_of_speakers, unit_traces
 from shared.model.language_model import LanguageModel
-from shared.results.kept import rounded
+from shared.results.kept import kept_default, rounded
 from shared.results.samples import write_sample
 from shared.run.records import machine, read_json, write_text
 from shared.run.restore import restore_language_model
@@ -97,11 +97,6 @@ def last_guess(model: LanguageModel, tokenizer: Tokenizer, tokens: torch.Tensor)
         "next": [row | {"probability": rounded(row["probability"], 3)} for row in expected["next"][-2][:GUESSES]],
         "actual": rounded(expected["actual_next"][-2], 3),
     }
-
-
-def kept_default(root: Path, stage: str, seed: int) -> Path:
-    """Where the default run of this seed is kept."""
-    return root / stage / "results" / f"shakespeare-word-default-seed{seed}.json"
 
 
 def check_passage(root: Path) -> None:

@@ -17,6 +17,7 @@ from shared.model.language_model import LanguageModel
 from shared.model.sampling import generate
 from shared.run.cli import log, make_folder
 from shared.run.device import choose_device, prepare_process
+from shared.run.pretrained import PRETRAINED, load_pretrained
 from shared.run.restore import restore_language_model
 from shared.stages import stage_title
 from shared.text.corpus import STANDARD_INPUT, read_bytes, user_path
@@ -36,7 +37,10 @@ def write_text(folder: Path, flags: Namespace) -> None:
     text = flags.prompt if flags.prompt_file is None else read_prompt(flags.prompt_file)
     device = choose_device(flags.device)
     prepare_process(device)
-    model, tokenizer, _ = restore_language_model(Path(flags.checkpoint), device, folder.name)
+    if flags.checkpoint == PRETRAINED:
+        model, tokenizer, _ = load_pretrained(folder.name, device)
+    else:
+        model, tokenizer, _ = restore_language_model(Path(flags.checkpoint), device, folder.name)
     if tokenizer.unk_id is None and tokenizer.check_prompt(flags.stop or ""):
         log("the model does not know all signs of the --stop text, so it will not write it")
     if flags.interactive:

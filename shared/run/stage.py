@@ -147,7 +147,8 @@ def generation_flags(folder: Path) -> Namespace:
     why = r"end before this text, which is not printed; \n is a new line, so \n\n ends at a blank one"
     add("--stop", type=some_text, metavar="TEXT", help=why)
     add_sampling_flags(parser)
-    why = "the model to use, a file or the folder of a run [checkpoints/best.pt]"
+    why = "the model to use: a file, the folder of a run, or pretrained, which comes with the course"
+    why += " [checkpoints/best.pt]"
     add("--checkpoint", default=str(folder / "checkpoints" / "best.pt"), metavar="PATH", help=why)
     why = "one token at a time is too little work for a GPU to pay [cpu]"
     parser.group("machine").add_argument("--device", choices=DEVICES, default="cpu", help=why)

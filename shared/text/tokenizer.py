@@ -9,6 +9,9 @@ Every tokenizer is trained on the training text alone. A larger vocabulary makes
 prediction harder, which is why the same model has another perplexity under another tokenizer.
 """
 
+import hashlib
+import json
+
 from shared.errors import UserError
 from shared.text.base import Tokenizer
 from shared.text.byte_pairs import BPETokenizer
@@ -42,3 +45,8 @@ def tokenizer_from_dict(saved: dict) -> Tokenizer:
     """
     contents = {key: value for key, value in saved.items() if key != "name"}
     return find_tokenizer(saved["name"])(**contents)
+
+
+def fingerprint(saved: dict) -> str:
+    """The SHA-256 of what to_dict saved: equal for tokenizers that cut every text into the same ids."""
+    return hashlib.sha256(json.dumps(saved, sort_keys=True).encode("utf-8")).hexdigest()
