@@ -108,6 +108,17 @@ def test_packing_twice_writes_the_same_bytes(packed, monkeypatch):
     assert comparing.digests(packed.root) == before
 
 
+@every_stage
+def test_the_packed_runs_of_the_course_are_those_that_are_kept(stage):
+    """Their weights lost at most .002 nats; the rest of the claim is `python -m shared.results check`."""
+    model, tokenizer, saved = load_pretrained(stage)
+    assert saved["command"] == "python train.py --seed 1" and tokenizer.vocab_size == 17_706
+    kept = json.loads((ROOT / "shared" / "results" / "pretrained.json").read_text(encoding="utf-8"))
+    assert abs(kept["measured"]["rounding"][stage]) <= 0.002
+    assert model(torch.zeros(1, 3, dtype=torch.long))[0].isfinite().all()
+    check_pretrained(ROOT)
+
+
 # ------------------------------------------------------------------------------------------------------- damaged files
 
 

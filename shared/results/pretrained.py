@@ -68,7 +68,7 @@ def pretrained_table(root: Path) -> str:
     """A row for each stage: the perplexity of the run, and of its packed weights; nothing where none are packed."""
     if not kept_file(root).is_file():
         return ""
-    lines = [["model", "perplexity of the run", "of its packed weights", "nats lost", "size", "made by"]]
+    lines = [["model", "perplexity of the run", "of its packed weights", "change in nats", "size", "made by"]]
     measured = read_json(kept_file(root))["measured"]
     for row in (row for row in measured["table"] if row["stage"] in STAGES):
         path = pretrained_file(row["stage"], root)
@@ -76,7 +76,7 @@ def pretrained_table(root: Path) -> str:
         lines.append([
             f"[{stage_title(row['stage'])}](../../{row['stage']}/README.md)",
             f"{math.exp(header['validation']['nats_per_token']):.2f}", f"{row['validation_perplexity']:.2f}",
-            f"{measured['rounding'][row['stage']]:.5f}", f"{path.stat().st_size / 1e6:.1f} MB",
+            f"{measured['rounding'][row['stage']]:+.5f}", f"{path.stat().st_size / 1e6:.1f} MB",
             f"`{header['command']}`",
         ])  # fmt: skip
     return markdown(lines, left=(0, 5))
