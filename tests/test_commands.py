@@ -496,7 +496,7 @@ def test_training_first_says_what_it_is_going_to_do(trained, course, stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_training_leaves_both_checkpoints_the_curve_and_the_numbers(trained, stage):
     out_dir = trained(stage).folder / "checkpoints"
-    assert {path.name for path in out_dir.iterdir()} == set(RUN_FILES)
+    assert {path.name for path in out_dir.iterdir()} == {*RUN_FILES, "moments.jsonl"}
     assert (out_dir / "learning_curve.png").read_bytes().startswith(PNG)
     records = [json.loads(line) for line in (out_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [record["step"] for record in records if "validation_loss" in record] == [3, 6]
@@ -517,7 +517,8 @@ def test_the_reported_perplexity_is_that_of_the_saved_model_on_the_whole_validat
 
 def test_a_second_run_moves_the_first_to_previous(course, trained, tmp_path):
     shutil.copytree(trained(STAGE_1).folder / "checkpoints", tmp_path / "run")
-    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.name in RUN_FILES}
+    kinds = {*RUN_FILES, "moments.jsonl"}
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.name in kinds}
     line = f"python train.py --data ../short.txt {SMALL} --seed 2 --out-dir {tmp_path / 'run'}"
     run = typed(course / STAGE_1, line)
     kept = tmp_path / "run" / "previous" / "1"

@@ -24,12 +24,6 @@ from shared.stages import ROOT
 from shared.text.corpus import NAMES
 from shared.text.tokenizer import TOKENIZERS, Tokenizer, tokenizer_from_dict
 
-# From Twelfth Night, which is held out, so no stage has learned it.
-PROMPT = """\
-If music be the food of love, play on,
-Give me excess of it; that, surfeiting,
-The appetite may sicken and so die."""
-
 PROMPT_LENGTH = 100  # characters of a prompt from another text
 TRAINING_TOKENS = 2_000_000
 
@@ -86,6 +80,7 @@ from shared.compare.measures import plain
 from shared.compare.measuring import measure, with_prompt
 from shared.compare.pretrained import load_comparison
 from shared.compare.runs import check_comparable, firsts_of, load_corpus_of, load_trained, stage_checkpoints
+from shared.compare.watching import watched
 from shared.run.device import choose_device, prepare_process
 from shared.run.generation import encode_prompt
 from shared.run.records import write_json, write_text
@@ -100,7 +95,7 @@ from shared.show.figures import save_figure
 from shared.show.maps import attention_figure, choosing_note, influence_comparison_figure
 from shared.show.page import page
 from shared.show.tables import comparison_lines, for_terminal, markdown, wrapped
-from shared.text.prompts import prompt_for
+from shared.text.prompts import PASSAGE, prompt_for
 
 
 def main() -> None:
@@ -112,15 +107,16 @@ def main() -> None:
     prepare_process(device)
     if flags.pretrained:
         runs, tokenizer, measured = load_comparison(device, ROOT)
-        text, ids = prompt_of(flags, tokenizer, PROMPT)
+        text, ids = prompt_of(flags, tokenizer, PASSAGE)
     else:
         runs = [load_trained(path, device) for path in find_checkpoints(flags)]
         check_comparable(runs)
         corpus, tokenizer = load_corpus_of(runs, flags.data), tokenizer_from_dict(runs[0].saved["tokenizer"])
-        usual = PROMPT if corpus.name == NAMES[0] else prompt_for(corpus, tokenizer, PROMPT_LENGTH)
+        usual = PASSAGE if corpus.name == NAMES[0] else prompt_for(corpus, tokenizer, PROMPT_LENGTH)
         text, ids = prompt_of(flags, tokenizer, usual)
         measured = measure(runs, corpus, tokenizer, flags.out / "counting.json", rounding=not flags.no_live)
     results = with_prompt(measured, runs, tokenizer, text, ids)
+    results["moments"] = watched(firsts_of(runs))
     results["command"] = rebuilt_command(["python", "-m", "shared.compare", *sys.argv[1:]])
     live = None if flags.no_live else live_models(firsts_of(runs), tokenizer)
     write_all(plain(results), flags.out, live)

@@ -135,6 +135,7 @@ def start_run(name: str, flags: Namespace, defaults: dict, presets: dict[str, di
     """
     given = {name: value for name, value in vars(flags).items() if value is not None}
     out_dir, resume = Path(given.pop("out_dir")).resolve(), given.pop("resume")
+    given.pop("no_moments", None)  # no setting: nothing of what is learned depends on it
     preset_name = given.pop("preset", "")
     preset = presets.get(preset_name, {})
     if "epochs" in given:  # they say how many steps there are

@@ -12,9 +12,9 @@ from shared.errors import UserError
 from shared.files import part_of, sync_folder, whole_file
 from shared.run.cli import log
 
-# What a training leaves in its folder, where other files may lie as well; and what a lab adds.
+# What a training leaves in its folder, where other files may lie as well; and what some of them add.
 RUN_FILES = ("last.pt", "best.pt", "metrics.jsonl", "learning_curve.png", "summary.json")
-LAB_FILES = ("confusion.png", "plays.png")
+MORE_FILES = ("moments.jsonl", "confusion.png", "plays.png")
 LOCK = ".training"  # is there while a training runs, or after one that was killed
 
 
@@ -79,7 +79,7 @@ def make_room(folder: Path) -> None:
     A process that is killed anywhere in here loses nothing: the run is whole in its new place, under one rename, before
     any file of it is removed from the old one.
     """
-    files = [folder / name for name in RUN_FILES + LAB_FILES if (folder / name).exists()]
+    files = [folder / name for name in RUN_FILES + MORE_FILES if (folder / name).exists()]
     try:
         if any(file.suffix == ".pt" for file in files):
             log(f"the run that was in {folder} is now in {keep(files, folder / 'previous')}, until you delete it")
@@ -105,7 +105,7 @@ def keep(files: list[Path], previous: Path) -> Path:
 
 def drop_parts(folder: Path) -> None:
     """Remove what processes that were killed had not yet written whole."""
-    for name in RUN_FILES + LAB_FILES:
+    for name in RUN_FILES + MORE_FILES:
         for part in folder.glob(part_of(Path(name)).name):
             part.unlink(missing_ok=True)
 

@@ -3,6 +3,7 @@
 import math
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from shared.model.sampling import generate
 from shared.run.cli import log, quoted, with_gutter
 from shared.run.device import autocast
 from shared.run.experiment import Run, probe, start_run
+from shared.run.moments import Moments
 from shared.run.records import read_records
 from shared.run.restore import restore_language_model
 from shared.run.stage import COMMON, Stage
@@ -24,7 +26,7 @@ from shared.show.tables import wrapped
 from shared.text.advice import advice
 from shared.text.batches import Batch, Lanes
 from shared.text.corpus import Corpus, load_corpus, user_path
-from shared.text.prompts import prompt_for
+from shared.text.prompts import passage_for, prompt_for
 from shared.text.signs import printable
 from shared.text.tokenizer import Tokenizer, tokenizer_from_dict, train_tokenizer
 
@@ -58,6 +60,8 @@ def train_language_model(stage: Stage, flags: Namespace) -> None:
     # The training loop (shared/run/training.py).
     introduce(run, corpus, tokenizer, lanes, model, validation_ids.tolist(), step_seconds)
     task = language_task(model, lanes, validation_ids, tokenizer, settings, device)
+    if not flags.no_moments:
+        task = replace(task, watch=Moments(model, passage_for(corpus, tokenizer), tokenizer, run.out_dir, settings))
     text = {"name": corpus.name, "sha256": corpus.sha256}
     run.train(model, task, {"model_settings": model_settings, "tokenizer": tokenizer.to_dict(), "corpus": text})
 

@@ -112,6 +112,8 @@ def training_flags(stage: Stage) -> Namespace:
     add_training_flags(parser, stage.folder, defaults, stage.presets("word"))
     why = "train a trained model further, on --data: a best.pt, or its folder, gives weights, sizes and tokenizer"
     add_flag(parser, "--start-from", why, defaults, "start here", metavar="PATH")
+    why = "keep no moments.jsonl, with which `python -m shared.compare` lets you watch the model learn"
+    parser.add_argument("--no-moments", action="store_true", help=why)
     stage.add_flags(parser.group("model"))
     return parser.parse_args()
 

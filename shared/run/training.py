@@ -41,6 +41,7 @@ class Task:
     evaluate()          -> mean loss on held-out data
     describe(loss)      -> a few words for the progress bar
     look()              whatever is worth seeing after an evaluation
+    watch(step, tokens, seconds)   called before the first step and after each: what there is to see of the learning
     unit                what the terms are: "tokens", say
     """
 
@@ -49,6 +50,7 @@ class Task:
     evaluate: Callable[[], float]
     describe: Callable[[float], str]
     look: Callable[[], None] = lambda: None
+    watch: Callable[[int, int, float], None] = lambda step, tokens, seconds: None
     unit: str = "terms"
 
 
@@ -96,9 +98,11 @@ def train(
         loop.restore(resume)
 
     with StopSignal() as stop, loop.open_metrics(append=resume is not None), loop.open_bar():
+        loop.watch()
         while loop.progress.step < settings.max_steps:
             # Learn from one batch.
             loop.training_step()
+            loop.watch()
 
             # Every few steps, write down how it goes; more rarely, score the model on text that it does not learn from.
             evaluation_due = loop.evaluation_due()
@@ -236,6 +240,11 @@ class Loop:
         where = {"step": self.progress.step, "tokens": self.progress.tokens, "seconds": self.progress.seconds}
         self.metrics.write(json.dumps(where | record) + "\n")
         self.metrics.flush()
+
+    def watch(self) -> None:
+        """Show the task how far the training has come."""
+        self.count_seconds()
+        self.task.watch(self.progress.step, self.progress.tokens, self.progress.seconds)
 
     def count_seconds(self) -> None:
         """Bring the run's seconds up to date, those before it was resumed included."""

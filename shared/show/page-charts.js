@@ -320,6 +320,7 @@ function tidy(value) {
 }
 
 startReader();
+startMoments();
 startTable();
 startCharts();
 startRest();

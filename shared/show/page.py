@@ -11,7 +11,8 @@ from pathlib import Path
 from string import Template
 
 FOLDER = Path(__file__).resolve().parent
-SCRIPTS = ("page.js", "page-reader.js", "page-live.js", "page-charts.js")  # one after the other, they are one script
+# One after the other, they are one script.
+SCRIPTS = ("page.js", "page-reader.js", "page-live.js", "page-moments.js", "page-charts.js")
 WORKER = ("live-models.js", "live-tokenizers.js", "live-sampling.js", "live-worker.js")  # and the worker's
 
 # JSON may hold these as they are; inside <script> they could end it, or begin a comment.

@@ -6,6 +6,12 @@ from shared.text.corpus import Corpus
 from shared.text.tokenizer import Tokenizer
 
 USUAL = "To be or not to be"
+# From Twelfth Night, which is held out, so no stage has learned it.
+PASSAGE = """\
+If music be the food of love, play on,
+Give me excess of it; that, surfeiting,
+The appetite may sicken and so die."""
+PASSAGE_TOKENS = 32
 LENGTH = 32  # characters: as much as is typed gladly
 # What no shell takes for a sign of its own between double quotes, be it a POSIX one, cmd or PowerShell.
 HARMLESS = re.compile(r'[^"“”„$`\\!%\n]+')
@@ -29,6 +35,18 @@ def prompt_for(corpus: Corpus, tokenizer: Tokenizer, length: int = LENGTH) -> st
             if len(words) >= num_words and prompt and visible and knows(tokenizer, prompt):
                 return prompt
     return ""
+
+
+def passage_for(corpus: Corpus, tokenizer: Tokenizer, length: int = PASSAGE_TOKENS) -> list[int]:
+    """The ids of a short passage that no model of this text has learned from, at most `length` of them.
+
+    For the plays it is a famous one, else it begins at the held-out line that `prompt_for` chooses.
+    """
+    if corpus.name == "shakespeare":
+        return tokenizer.encode(PASSAGE)[:length]
+    held_out = corpus.validation + "\n" + corpus.test
+    begin = max(0, held_out.find(prompt_for(corpus, tokenizer)))
+    return tokenizer.encode(held_out[begin : begin + 100 * length])[:length]
 
 
 def fitting(words: list[str], length: int) -> str:
