@@ -33,7 +33,7 @@ from shared.stages import ROOT, STAGES, load_stage
 TRAINING_FLAGS = (
     "--data --tokenizer --vocab-size --max-steps --epochs --batch-size --context-length --hidden-size --num-layers "
     "--learning-rate --decay-share --average-share --dropout --epsilon --seed --device --precision --eval-interval "
-    "--start-from --out-dir --resume --quick --thorough"
+    "--start-from --out-dir --resume --quick --thorough --no-moments"
 ).split()
 GENERATION_FLAGS = (
     "--prompt --prompt-file --stop --max-new-tokens --temperature --top-k --top-p --seed --num-samples --checkpoint "

@@ -299,7 +299,7 @@ def test_compare_shows_the_pretrained_runs_without_measuring_them_again(packed, 
         assert f'id="weights-{stage}"' in page
     learned = results["curves"]["learning"]
     assert [(curve["stage"], curve["tokens"]) for curve in learned] == [(stage, [2000]) for stage in STAGES]
-    assert results["prompt"]["text"] == compare.PROMPT and "--pretrained" in results["command"]
+    assert results["prompt"]["text"] == compare.PASSAGE and "--pretrained" in results["command"]
 
 
 def test_the_maps_are_those_of_the_prompt_and_agree_with_a_comparison_of_checkpoints(packed, monkeypatch, tmp_path):
