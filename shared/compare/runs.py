@@ -60,7 +60,8 @@ def stage_checkpoints() -> list[Path]:
         kept = [str(folder) for folders in earlier.values() for folder in folders[-1:]]
         raise UserError(
             f"no stage has been trained; train one: cd {missing[0]} && python train.py, "
-            "or all under one budget: python -m shared.compare --train"
+            "or all under one budget: python -m shared.compare --train; those that come with the course need no "
+            "training: python -m shared.compare --pretrained"
             + (f"; or compare earlier runs: --checkpoints {' '.join(kept)}" if kept else "")
         )
     for stage in missing:

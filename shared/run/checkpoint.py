@@ -9,6 +9,7 @@ from shared.errors import UserError
 from shared.files import whole_file
 from shared.run.cli import quoted
 from shared.run.folder import earlier_runs
+from shared.stages import STAGES
 
 # Written into every checkpoint, and raised when what it holds changes. 1: before there was such a number; 2: this one.
 FORMAT = 2
@@ -46,6 +47,8 @@ def load_checkpoint(
     path = checkpoint_file(path)
     if not path.is_file():
         way_on = "train first: python train.py (or: python train.py --quick)"
+        if stage in STAGES and flag == "--checkpoint":
+            way_on += "; or take the one that comes with the course: --checkpoint pretrained"
         for folder in earlier_runs(path.parent, path.name)[-1:]:
             way_on = f"an earlier run is kept: {flag} {quoted(str(folder))} (or train: python train.py)"
         raise UserError(f"there is no checkpoint at {path}; {way_on}")
