@@ -209,8 +209,8 @@ def test_what_is_typed_is_read_by_all_four(open_page, trained):
         with torch.no_grad():
             model = round_weights(run.model)
             losses = model.loss(ids[:, :-1], ids[:, 1:], reduction="none")[0]
-        told = tab.inner_text(f"#live-text-{run.stage} .most")
-        assert told == f"Mean surprise {losses.mean():.2f} nats: perplexity {losses.mean().exp():,.1f}."
+        told = tab.inner_text(f"#live-text-{run.stage} .mean")
+        assert told == f"Mean {losses.mean():.2f} nats: perplexity {losses.mean().exp():,.1f}."
 
 
 def test_an_unknown_word_keeps_its_spelling_struck_through(open_page):

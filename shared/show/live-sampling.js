@@ -12,31 +12,45 @@ function reshaped(logProbabilities, {temperature = 1, topK = null, topP = null, 
     return scores.map((_, id) => id === likeliest ? 1 : 0);
   }
   let probabilities = logSoftmax(scores.map(score => score / temperature)).map(Math.exp);
-  const order = topK === null && topP === null ? [] : likeliestFirst(probabilities);
-  if (topK !== null) {
-    for (const id of order.slice(topK)) probabilities[id] = 0;
-    probabilities = divided(probabilities);
-  }
-  if (topP !== null && topP < 1) {
-    let before = 0;  // the probability of all likelier tokens
-    order.forEach((id, rank) => {
-      const own = probabilities[id];
-      if (rank && before >= topP) probabilities[id] = 0;
-      before += own;
-    });
-    probabilities = divided(probabilities);
-  }
+  if (topK !== null) probabilities = only(likeliest(probabilities, topK), probabilities);
+  if (topP !== null && topP < 1) probabilities = only(nucleus(probabilities, topP), probabilities);
   return probabilities;
 }
 
-function divided(probabilities) {
-  const sum = probabilities.reduce((total, p) => total + p, 0);
-  return probabilities.map(p => p / sum);
+// Probabilities of these ids, scaled to add up to 1; of all others 0.
+function only(ids, probabilities) {
+  const kept = new Float64Array(probabilities.length);
+  for (const id of ids) kept[id] = probabilities[id];
+  const sum = kept.reduce((total, p) => total + p, 0);
+  return kept.map(p => p / sum);
 }
 
-// Ids in falling order of probability; of equals the smaller id first.
-function likeliestFirst(probabilities) {
-  return Array.from(probabilities.keys()).sort((a, b) => probabilities[b] - probabilities[a] || a - b);
+// The ids of the largest probabilities, the likeliest first; of equals the smaller id first. To sort a whole vocabulary
+// would take ten times as long.
+function likeliest(probabilities, count) {
+  const best = [];
+  for (let id = 0; id < probabilities.length; id++) {
+    if (best.length === count && probabilities[id] <= probabilities[best[count - 1]]) continue;
+    let at = best.length;
+    while (at && probabilities[id] > probabilities[best[at - 1]]) at--;
+    best.splice(at, 0, id);
+    best.length = Math.min(best.length, count);
+  }
+  return best;
+}
+
+// The fewest likely tokens that together have topP: each whose likelier ones have less.
+function nucleus(probabilities, topP) {
+  // All tokens below this size together have less than 1 - topP, so none of them belongs: they need not be sorted.
+  const least = (1 - topP) / probabilities.length / 2;
+  const ids = Array.from(probabilities.keys()).filter(id => probabilities[id] >= least);
+  ids.sort((a, b) => probabilities[b] - probabilities[a] || a - b);
+  let before = 0;  // the probability of all likelier tokens
+  return ids.filter((id, rank) => {
+    const belongs = !rank || before < topP;
+    before += probabilities[id];
+    return belongs;
+  });
 }
 
 // Lay the tokens on a line, each as long as it is probable, and see where a point from 0 to 1 falls.

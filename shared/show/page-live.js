@@ -1,53 +1,122 @@
-// The live part: what is typed goes to a worker, which holds the models, and what it finds is drawn. Nothing leaves the page.
+// The live part: what is typed goes to a worker, which holds the models, and what it finds is drawn. Nothing leaves the
+// page. This file: the text box, a column for each stage, and writing on.
 
 const MOST_TOKENS = 128; // so many are read and shown
-const PAUSE = 80; // milliseconds without a key before the models read
-const live = { number: 0, pieces: [], place: 0, surprises: {}, base: {}, changes: {}, look: null, chosenHead: {}, settled: false };
+const PAUSE = 60; // milliseconds without a key before the models read
+const WRITTEN = 60; // tokens that each stage writes
+const live = {
+  numbers: {}, // of the newest question of each kind: answers to older ones are dropped
+  pieces: [], // tokens of the text: {glyph, id, unknown}
+  place: null, // of the token chosen; null until a text has been read
+  surprises: {}, // stage -> nats of each token; `whole` has those of the models before anything was broken
+  whole: {},
+  look: null, // stage -> what it expects after the chosen token, and where it looks
+  head: {}, // stage -> {layer, head} looked through; null for the mean of all
+  unit: {}, // stage -> the unit chosen
+  asked: new Set(), // the kinds of question whose answers are still to come
+  settled: false, // there are none, and nothing has been typed since
+  fresh: false, // a text has been read whose units are not drawn yet
+};
 let worker = null;
 
-/** A question to the worker; what comes back for an older number is dropped. */
 function ask(question, data = {}) {
-  live.settled = false; // true again when the answer has been drawn
-  worker.postMessage({ question, number: ++live.number, ...data });
+  live.settled = false;
+  live.asked.add(question);
+  live.numbers[question] = (live.numbers[question] ?? 0) + 1;
+  worker.postMessage({ question, number: live.numbers[question], ...data });
 }
 
 function startLive() {
   const saved = JSON.parse(byId("live-models").textContent || "null");
   if (!saved) return;
-  byId("live").hidden = false;
+  showLive();
   live.stages = saved.stages.map(({ header }) => header);
   const source = new Blob([byId("live-worker").textContent], { type: "text/javascript" });
   worker = new Worker(URL.createObjectURL(source));
-  worker.onmessage = ({ data }) => (data.error ? fail(data.error) : ON_ANSWER[data.question](data));
-  const weights = ({ header }) => byId(`weights-${header.stage}`).textContent;
-  worker.postMessage({
-    question: "build",
-    stages: saved.stages.map((one) => ({ header: one.header, weights: weights(one) })),
-    saved: saved.tokenizer,
-  });
+  worker.onmessage = ({ data }) => onAnswer(data);
   byId("live-stages").append(...live.stages.map(makeLiveStage));
-  byId("written").append(
-    ...live.stages.map(({ stage }) =>
-      make("div", { class: own(stage) }, make("h4", {}, title(stage)), make("p", { class: "script", id: `written-${stage}` })),
-    ),
+  byId("live-stages").style.setProperty("--shown", live.stages.length);
+  byId("typed").value = prompt.text || "To be, or not to be: that is the ";
+  startTyping();
+  startWriting();
+  startBreaking();
+  startUnits();
+  startByHand();
+  // The columns are painted first; to unpack the weights takes a moment.
+  requestAnimationFrame(() =>
+    setTimeout(() => {
+      const weights = ({ header }) => byId(`weights-${header.stage}`).textContent;
+      const stages = saved.stages.map((one) => ({ header: one.header, weights: weights(one) }));
+      ask("build", { stages, saved: saved.tokenizer });
+      readTyped();
+      startGame();
+    }),
   );
-  byId("typed").value = prompt.text ?? "To be, or not to be: that is the ";
+}
+
+/** With models to type into, the page begins with them; what the course compares is told where its results begin. */
+function showLive() {
+  byId("live").hidden = false;
+  document.body.classList.add("with-live");
+  document.querySelectorAll(".if-live").forEach((link) => (link.hidden = false));
+  byId("results-title").after(byId("lede"));
+}
+
+function onAnswer(data) {
+  if (data.error) return (byId("live-note").textContent = `The models cannot go on (${data.error}). Reload the page.`);
+  if (data.question === "written") return drawWritten(data);
+  if (data.number !== live.numbers[data.question]) return; // asked anew since
+  live.asked.delete(data.question);
+  ON_ANSWER[data.question](data);
+  live.settled = !live.asked.size && !live.typing;
+}
+
+const ON_ANSWER = {
+  build() {},
+
+  read({ pieces, cut, stages: read }) {
+    const first = live.place === null, grew = pieces.length !== live.pieces.length;
+    Object.assign(live, { pieces, fresh: true });
+    for (const { stage, surprises, whole } of read) [live.surprises[stage], live.whole[stage]] = [surprises, whole];
+    if (first) live.place = mostDisputed();
+    else if (grew || live.place >= pieces.length) live.place = Math.max(0, pieces.length - 1);
+    tellRead(cut);
+    live.stages.forEach(({ stage }) => makeLiveText(stage));
+    lookAgain();
+  },
+
+  look({ stages: found }) {
+    live.look = Object.fromEntries(found.map((one) => [one.stage, one]));
+    live.stages.forEach(({ stage }) => drawStage(stage));
+    tellChosen();
+    drawVerdict();
+    if (live.fresh) askUnits();
+    else markColumn();
+    live.fresh = false;
+    askByHand();
+  },
+
+  units: drawUnits,
+  byHand: drawByHand,
+  score: startGuessing,
+
+  write() {
+    byId("writing").setAttribute("aria-busy", "false");
+  },
+};
+
+// ------------------------------------------------------------------------------------------------------------- the text
+
+function startTyping() {
   let timer = 0;
   byId("typed").addEventListener("input", () => {
-    live.settled = false;
+    Object.assign(live, { settled: false, typing: true });
     clearTimeout(timer);
     timer = setTimeout(readTyped, PAUSE);
   });
-  ["temperature", "top-k", "top-p"].forEach((id) => byId(id).addEventListener("input", () => (lookAgain(), tellSampling())));
-  byId("write").addEventListener("click", write);
-  byId("again").addEventListener("click", () => ((byId("seed").value = Number(byId("seed").value) + 1), write()));
-  startBreaking();
+  const dials = ["temperature", "top-k", "top-p"];
+  dials.forEach((id) => byId(id).addEventListener("input", () => (tellSampling(), lookAgain())));
   tellSampling();
-  readTyped();
-}
-
-function fail(message) {
-  byId("live-note").textContent = `The models cannot go on: ${message}. Reload the page.`;
 }
 
 function sampling() {
@@ -64,254 +133,214 @@ function tellSampling() {
 }
 
 function readTyped() {
-  ask("read", { text: byId("typed").value || "\n", changes: live.changes, before: byId("before-text").value, most: MOST_TOKENS });
+  live.typing = false;
+  ask("read", { text: byId("typed").value, changes: changesNow(), before: memoryNow(), most: MOST_TOKENS });
 }
 
 function lookAgain() {
   if (live.pieces.length) ask("look", { place: live.place, sampling: sampling() });
 }
 
-const ON_ANSWER = {
-  build: () => {},
+function choosePlace(place) {
+  live.place = Math.min(Math.max(place, 0), live.pieces.length - 1);
+  lookAgain();
+}
 
-  read({ number, pieces, cut, stages: read }) {
-    if (number !== live.number) return; // more has been typed since
-    const grew = pieces.length !== live.pieces.length;
-    Object.assign(live, { pieces, surprises: Object.fromEntries(read.map((one) => [one.stage, one.surprises])) });
-    const broken = Object.keys(live.changes).length || byId("before-text").value;
-    if (!broken) live.base = live.surprises;
-    if (grew || live.place >= pieces.length) live.place = pieces.length - 1;
-    const unknown = pieces.filter((piece) => piece.unknown).length;
-    byId("live-note").textContent =
-      `${pieces.length} tokens.` +
-      (cut ? ` Only the last ${MOST_TOKENS} are read.` : "") +
-      (unknown ? ` ${unknown === 1 ? "One is" : `${unknown} are`} not in the vocabulary, struck through: the models read <unk>.` : "");
-    live.stages.forEach(({ stage }) => drawText(stage));
-    lookAgain();
-  },
+/** The place after which the probabilities of what came differ most from stage to stage. */
+function mostDisputed() {
+  const spread = (place) => {
+    const found = Object.values(live.surprises).map((nats) => Math.exp(-nats[place + 1]));
+    return Math.max(...found) - Math.min(...found);
+  };
+  const places = live.pieces.map((_, place) => place).slice(0, -1);
+  return places.reduce((best, place) => (spread(place) > spread(best) ? place : best), 0);
+}
 
-  look({ number, stages: found }) {
-    if (number !== live.number) return;
-    live.look = Object.fromEntries(found.map((one) => [one.stage, one]));
-    live.stages.forEach(({ stage }) => (drawText(stage), drawGuesses(stage), drawInside(stage)));
-    drawVerdict();
-    live.settled = true;
-  },
+function tellRead(cut) {
+  const unknown = live.pieces.filter((piece) => piece.unknown).length;
+  const count = live.pieces.length;
+  byId("live-note").textContent =
+    `${count} token${count === 1 ? "" : "s"}.` +
+    (cut ? ` Only the last ${MOST_TOKENS} are read.` : "") +
+    (unknown ? ` ${unknown === 1 ? "One is" : `${unknown} are`} not in the vocabulary: the models read <unk>.` : "");
+}
 
-  write({ stage, written }) {
-    const before = live.writtenAfter;
-    const goOn = (at) => {
-      byId("typed").value = before + written.slice(0, at + 1).map((one) => one.text).join("");
-      readTyped();
-    };
-    const words = written.map(({ text, p }, at) =>
-      make("span", { class: "written", role: "button", tabindex: 0, title: `${percent(p)}; click to go on from here`,
-        onclick: () => goOn(at), onkeydown: (event) => event.key === "Enter" && goOn(at) }, text));
-    byId(`written-${stage}`).replaceChildren(...words);
-    live.settled = --live.writing === 0;
-  },
+/** The choice in one sentence for each stage, for who listens. */
+function tellChosen() {
+  const each = live.stages.map(({ stage }) => {
+    const [guess] = live.look[stage].guesses;
+    return guess ? `${title(stage)} expects ${quoted(guess.word)}, ${percent(guess.p)}.` : "";
+  });
+  byId("live-spoken").textContent = `After token ${live.place + 1}, ${nameOf(live.place)}: ${each.join(" ")}`;
+}
 
-  byHand: drawByHand,
-};
+const nameOf = (place) => (place < 0 ? "the text before" : quoted(live.pieces[place].glyph));
 
 // ------------------------------------------------------------------------------------------------------------ one stage
 
 function makeLiveStage({ stage }) {
   const part = (name) => make("div", { id: `${name}-${stage}`, class: name });
-  const hand = makeDetails("One guess by hand", () => part("hand"));
-  hand.element.addEventListener("toggle", () => hand.element.open && askByHand(stage));
   return make(
     "section",
     { class: `stage ${own(stage)}`, "data-stage": stage },
     make("h3", {}, make("span", { class: "number" }, `${number(stage) || ""} `), title(stage)),
     part("live-text"),
     part("live-guesses"),
-    part("live-inside"),
-    hand.element,
+    part("live-heads"),
   );
 }
 
-/** The text as one stage reads it: shade for where it looks, ink under a word for how much it surprised. */
-function drawText(stage) {
-  const surprises = live.surprises[stage] ?? [];
-  const row = attentionRow(stage);
+/** The text as one stage reads it: ink under a word for how much it surprised. One button a token. */
+function makeLiveText(stage) {
+  const surprises = live.surprises[stage];
   const buttons = live.pieces.map(({ glyph, unknown }, index) => {
-    const button = make(
-      "button",
-      { type: "button", class: "token by-attention", "data-index": index, tabindex: index === live.place ? 0 : -1,
-        "aria-label": `${spoken(glyph) ?? glyph}${unknown ? ", unknown" : ""}, surprise ${fixed(surprises[index], 1)} nats`,
-        title: known(surprises[index]) ? `surprise ${fixed(surprises[index], 1)} nats` : "nothing stands before it",
-        onclick: () => ((live.place = index), lookAgain()) },
-      unknown ? make("s", {}, glyph) : visible(glyph),
-    );
-    button.style.setProperty("--weight", Math.sqrt(row[index] ?? 0).toFixed(3));
-    button.style.setProperty("--surprise", Math.min(1, (surprises[index] ?? 0) / 10).toFixed(3));
-    if (index === live.place) button.setAttribute("aria-current", "true");
+    const nats = surprises[index];
+    const said = known(nats) ? `surprise ${fixed(nats, 1)} nats` : "nothing stands before it";
+    const name = `${spoken(glyph) ?? glyph}${unknown ? ", unknown" : ""}, ${said}`;
+    const about = { type: "button", class: "token", "data-index": index, "aria-label": name, title: said };
+    const button = make("button", about, unknown ? make("s", {}, glyph) : visible(glyph));
+    button.style.setProperty("--surprise", Math.min(1, (nats ?? 0) / 10).toFixed(3));
     return button;
   });
   const nodes = buttons.flatMap((button) => (button.textContent.endsWith("↵") ? [button, make("br")] : [button]));
-  const text = make("div", { class: "text surprising", role: "group", "aria-label": `${title(stage)}: your text. Arrow keys choose a token.`, onkeydown: onLiveKey }, ...nodes);
-  const told = surprises.filter(known);
-  const mean = told.reduce((sum, nats) => sum + nats, 0) / told.length;
-  const note = told.length ? `Mean surprise ${fixed(mean, 2)} nats: perplexity ${fixed(Math.exp(mean), 1)}.` : "";
-  const had = byId(`live-text-${stage}`).contains(document.activeElement);
-  byId(`live-text-${stage}`).replaceChildren(text, make("p", { class: "most" }, note));
-  if (had) buttons[live.place]?.focus();
+  const label = `${title(stage)}: your text. Arrow keys choose a token.`;
+  const attributes = { class: "text surprising by-attention", role: "group", "aria-label": label };
+  const text = make("div", { ...attributes, onclick: onLiveClick, onkeydown: onLiveKey }, ...nodes);
+  byId(`live-text-${stage}`).replaceChildren(text, make("p", { class: "mean" }, meanSurprise(surprises)));
 }
 
+function meanSurprise(surprises) {
+  const told = surprises.filter(known);
+  if (!told.length) return "";
+  return `Mean ${fixed(mean(told), 2)} nats: perplexity ${fixed(Math.exp(mean(told)), 1)}.`;
+}
+
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+const liveButtons = (stage) => [...byId(`live-text-${stage}`).querySelectorAll(".token")];
+
+function drawStage(stage) {
+  const row = attentionRow(stage), buttons = liveButtons(stage);
+  buttons.forEach((button, index) => {
+    mark(button, index, row[index] ?? 0, live.place);
+    button.classList.toggle("forgotten", forgottenNow(stage).includes(index));
+  });
+  if (buttons[live.place]) keepInSight(buttons[live.place].parentElement, buttons[live.place]);
+  drawGuesses(stage);
+  drawHeads(stage);
+}
+
+const onLiveClick = (event) => {
+  const index = indexOf(event);
+  if (index >= 0) choosePlace(index);
+};
+
+const LIVE_KEYS = {
+  ArrowLeft: () => live.place - 1,
+  ArrowRight: () => live.place + 1,
+  ArrowUp: (buttons) => lineAway(buttons, -1, live.place),
+  ArrowDown: (buttons) => lineAway(buttons, 1, live.place),
+  Home: () => 0,
+  End: () => live.pieces.length - 1,
+};
+
 function onLiveKey(event) {
-  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (!step) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || !LIVE_KEYS[event.key]) return;
   event.preventDefault();
-  live.place = Math.min(Math.max(live.place + step, 0), live.pieces.length - 1);
-  lookAgain();
+  const buttons = [...event.currentTarget.querySelectorAll(".token")];
+  choosePlace(LIVE_KEYS[event.key](buttons));
+  buttons[live.place].focus({ preventScroll: true });
 }
 
 /** The weights of the chosen head over the text, or the mean of all heads; nothing where there is no attention. */
 function attentionRow(stage) {
-  const found = live.look?.[stage];
-  if (!found || found.place > live.place || !found.attention.length) return [];
-  const chosenHead = live.chosenHead[stage];
-  const heads = chosenHead ? [found.attention[chosenHead.layer][chosenHead.head]] : found.attention.flat();
+  const { attention, positions } = live.look[stage], one = live.head[stage];
+  const heads = one ? [attention[one.layer][one.head]] : attention.flat();
   const row = [];
-  found.positions.forEach((position, k) => {
-    if (position >= 0) row[position] = heads.reduce((sum, head) => sum + head.weights[k], 0) / heads.length;
+  positions.forEach((position, k) => {
+    if (position >= 0) row[position] = mean(heads.map(({ weights, off }) => (off ? 0 : weights[k])));
   });
   return row;
 }
 
 function drawGuesses(stage) {
-  const next = live.pieces[live.place + 1];
+  const next = live.pieces[live.place + 1], nats = live.surprises[stage][live.place + 1];
+  const { guesses } = live.look[stage];
+  const items = guesses.map(({ word, id, p }) => makeGuess({ token: word, probability: p }, next && next.id === id));
+  const came = next ? ["Then came ", make("b", {}, quoted(next.glyph)), `: ${percent(Math.exp(-nats))}.`] : ["The text ends here."];
   byId(`live-guesses-${stage}`).replaceChildren(
     make("h4", {}, "Expects next"),
-    make("ol", { class: "guesses" }, ...live.look[stage].guesses.map(({ word, p }) => makeGuess({ token: word, probability: p }, next && next.glyph === word))),
+    make("ol", { class: "guesses" }, ...items),
+    make("p", { class: "followed" }, ...came),
   );
 }
 
-/** Heads to look through or to switch off; for recurrent layers a strip of the units that move most. */
-function drawInside(stage) {
-  const { attention } = live.look[stage];
-  const heads = attention.flatMap((row, layer) => row.map((_, head) => ({ layer, head })));
-  const same = (one) => live.chosenHead[stage]?.layer === one.layer && live.chosenHead[stage]?.head === one.head;
-  const button = (one, name) =>
-    make("button", { type: "button", "aria-pressed": one ? `${same(one)}` : `${!live.chosenHead[stage]}`,
-      onclick: () => ((live.chosenHead[stage] = one), drawText(stage), drawInside(stage), askByHand(stage)) }, name);
-  const names = heads.map((one) => button(one, `${one.layer + 1}.${one.head + 1}`));
-  byId(`live-inside-${stage}`).replaceChildren(
-    ...(heads.length > 1 ? [make("h4", {}, "Head shown"), make("div", { class: "heads" }, button(null, "mean"), ...names)] : []),
+/** Heads to look through. */
+function drawHeads(stage) {
+  const names = headsOf(stage), place = byId(`live-heads-${stage}`);
+  const same = (one) => live.head[stage]?.layer === one?.layer && live.head[stage]?.head === one?.head;
+  if (!names.length) {
+    const { cell, hidden_size: size } = live.stages.find((one) => one.stage === stage).settings;
+    const kept = cell === "lstm" ? `two states of ${size} numbers` : `a state of ${size} numbers`;
+    return place.replaceChildren(make("p", { class: "note" }, `No attention: all it keeps is in ${kept} a layer.`));
+  }
+  const choice = (one, name) => {
+    const about = { type: "button", "data-head": name, "aria-pressed": `${same(one)}` };
+    return make("button", { ...about, onclick: () => chooseHead(stage, one) }, name);
+  };
+  const choices = [choice(null, "mean"), ...names.map((one) => choice(one, headName(one)))];
+  const had = place.contains(document.activeElement) && document.activeElement.dataset.head;
+  place.replaceChildren(
+    make("h4", {}, names.length > 1 ? "Looks through head" : "Looks through its only head"),
+    make("div", { class: "heads", role: "group", "aria-label": `${title(stage)}: head shown` }, ...choices),
   );
+  if (had) choices.find((button) => button.dataset.head === had).focus();
 }
 
-// ------------------------------------------------------------------------------------------------------------ by hand
+const headName = ({ layer, head }) => `${layer + 1}.${head + 1}`;
+const headsOf = (stage) =>
+  (live.look?.[stage].attention ?? []).flatMap((row, layer) => row.map((_, head) => ({ layer, head })));
 
-function askByHand(stage) {
-  if (!byId(`hand-${stage}`)) return;
-  const header = live.stages.find((one) => one.stage === stage);
-  if (!live.look?.[stage].attention.length) return drawGatesByHand(stage, header);
-  const { layer, head } = live.chosenHead[stage] ?? { layer: 0, head: 0 };
-  ask("byHand", { stage, place: live.place, layer, head });
+function chooseHead(stage, one) {
+  live.head[stage] = one;
+  drawStage(stage);
+  chooseHandPart(stage, one && `head ${headName(one)}`);
 }
 
-const firstNumbers = (vector) => `${vector.slice(0, 4).map((value) => fixed(value, 2)).join(", ")}${vector.length > 4 ? ", …" : ""}`;
+// ------------------------------------------------------------------------------------------------------------- writing
 
-function drawByHand({ stage, place, layer, head, query, places, context }) {
-  const top = places.slice().sort((one, other) => other.weight - one.weight).slice(0, 6);
-  const root = Math.sqrt(query.length);
-  const word = (at) => (at < 0 ? "(before the text)" : visible(live.pieces[at].glyph));
-  const rows = top.map(({ place: at, key, score, weight }) => [
-    word(at), firstNumbers(key), fixed(score * root, 2), fixed(score, 2), fixed(Math.exp(score), 2), percent(weight),
-  ]);
-  byId(`hand-${stage}`).replaceChildren(
-    make("p", {}, `Head ${layer + 1}.${head + 1} after “${word(place)}”. Its query begins ${firstNumbers(query)}; it has ${query.length} numbers.`),
-    makeTable("The six places with the most weight", ["place", "key k", "q · k", `÷ √${query.length}`, "e to that", "weight"], rows),
-    make("p", {}, `Weight times value, added up over all ${places.length} places, gives the context: ${firstNumbers(context)}.`),
+function startWriting() {
+  byId("written").append(
+    ...live.stages.map(({ stage }) => {
+      const text = make("p", { class: "script", id: `written-${stage}` });
+      return make("div", { class: own(stage) }, make("h4", {}, title(stage)), text);
+    }),
   );
+  byId("written").style.setProperty("--shown", live.stages.length);
+  byId("write").addEventListener("click", write);
+  byId("again").addEventListener("click", () => ((byId("seed").value = Number(byId("seed").value) + 1), write()));
+  byId("stop").addEventListener("click", readTyped);
 }
 
-function drawGatesByHand(stage, header) {
-  const gates = live.look[stage].gates;
-  const top = gates[gates.length - 1];
-  const units = [0, 1, 2, 3];
-  const names = Object.keys(top);
-  byId(`hand-${stage}`).replaceChildren(
-    names.length
-      ? makeTable(`Four units of the top layer after “${visible(live.pieces[live.place].glyph)}”`, ["unit", ...names], units.map((unit) => [`${unit}`, ...names.map((name) => fixed(top[name][unit], 2))]))
-      : make("p", {}, `${title(stage)} has no gates: its ${header.settings.hidden_size} numbers are written anew at every token.`),
-  );
+/** One more token, as soon as a stage has written it: a button that goes on from there. */
+function drawWritten({ number: of, stage, text, p }) {
+  if (of !== live.numbers.write) return;
+  const place = byId(`written-${stage}`), before = live.writtenAfter + place.textContent + text;
+  const goOn = () => goOnFrom(before);
+  const onkeydown = (event) => ["Enter", " "].includes(event.key) && (event.preventDefault(), goOn());
+  const told = { title: `${percent(p)}; click to go on from here`, onclick: goOn, onkeydown };
+  place.append(make("span", { class: "written", role: "button", tabindex: 0, ...told }, text));
 }
-
-// ------------------------------------------------------------------------------------------------------------ writing
 
 function write() {
   live.writtenAfter = byId("typed").value;
-  Object.assign(live, { settled: false, writing: live.stages.length });
-  const seed = Number(byId("seed").value);
-  live.stages.forEach(({ stage }) => {
-    byId(`written-${stage}`).textContent = "…";
-    worker.postMessage({ question: "write", stage, seed, length: 60, sampling: sampling() });
-  });
+  live.stages.forEach(({ stage }) => byId(`written-${stage}`).replaceChildren());
+  byId("writing").setAttribute("aria-busy", "true");
+  ask("write", { seed: Number(byId("seed").value), length: WRITTEN, sampling: sampling() });
 }
 
-// ----------------------------------------------------------------------------------------------------------- breaking
-
-// What can be broken: what it does to the stages that have it, and what to expect.
-function breaks() {
-  const of = (test) => live.stages.filter(test);
-  const attending = of(({ model }) => model === "AttentionLSTM" || model === "MiniTransformer");
-  const gated = of(({ settings }) => settings.cell === "lstm" || settings.cell === "gru");
-  const keeps = (settings, value) => Array.from({ length: settings.num_layers }, (_, layer) => ({ layer, gate: settings.cell === "gru" ? "update" : "forget", value }));
-  const chosenHeads = (stage) => (live.chosenHead[stage] ? [`${live.chosenHead[stage].layer}.${live.chosenHead[stage].head}`] : []);
-  const list = [{ name: "nothing", said: "All models are whole.", changes: {} }];
-  if (attending.length) {
-    list.push(
-      { name: "attention made even", said: "Every place gets the same weight. A model that needs its choice is more surprised.", changes: each(attending, () => ({ uniform: true })) },
-      { name: "the chosen token forgotten", said: "Its key is deleted: no head can find it. Whatever was to be copied from there is gone.", changes: each(attending, () => ({ forgotten: [live.place] })) },
-      { name: "the head shown switched off", said: "It brings home nothing. Choose a head first; most heads are missed less than you think.", changes: each(attending, ({ stage }) => ({ heads: chosenHeads(stage) })) },
-    );
-  }
-  if (gated.length) {
-    list.push(
-      { name: "forget gates held at 0", said: "The cell is emptied at every token, so the memory is one token long.", changes: each(gated, ({ settings }) => ({ gates: keeps(settings, 0) })) },
-      { name: "forget gates held at 1", said: "Nothing is ever let go. The cell fills up with what no longer matters.", changes: each(gated, ({ settings }) => ({ gates: keeps(settings, 1) })) },
-    );
-  }
-  return list;
-}
-
-const each = (list, change) => Object.fromEntries(list.map((one) => [one.stage, change(one)]));
-
-function startBreaking() {
-  byId("break").append(...breaks().map(({ name }, index) => make("option", { value: index }, name)));
-  byId("break").addEventListener("change", () => {
-    const chosenBreak = breaks()[byId("break").value];
-    byId("break-said").textContent = chosenBreak.said;
-    byId("bets").hidden = !Number(byId("break").value);
-    live.bet = null;
-    if (byId("bets").hidden) apply(chosenBreak);
-    else byId("verdict").textContent = "What do you bet? Mean surprise of the models concerned will";
-  });
-  byId("bets").append(
-    ...["fall", "rise by less than 0.1 nats", "rise by more"].map((bet) =>
-      make("button", { type: "button", onclick: () => ((live.bet = bet), apply(breaks()[byId("break").value])) }, bet),
-    ),
-  );
-  byId("before-text").addEventListener("input", () => readTyped());
-}
-
-function apply({ changes }) {
-  live.changes = changes;
+/** Make a text the reader's own and write on from it: what the branch was is kept in the text box. */
+function goOnFrom(text) {
+  byId("typed").value = text;
   readTyped();
-}
-
-function drawVerdict() {
-  if (!live.bet || !Object.keys(live.changes).length) {
-    if (byId("bets").hidden) byId("verdict").textContent = "";
-    return;
-  }
-  const mean = (values) => values.filter(known).reduce((sum, value) => sum + value, 0) / values.filter(known).length;
-  const told = Object.keys(live.changes).map((stage) => {
-    const rise = mean(live.surprises[stage]) - mean(live.base[stage] ?? live.surprises[stage]);
-    return `${title(stage)} ${rise < 0 ? "" : "+"}${fixed(rise, 2)}`;
-  });
-  byId("verdict").textContent = `You bet that it would ${live.bet}. Mean surprise, in nats: ${told.join("; ")}.`;
+  write();
 }

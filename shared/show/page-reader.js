@@ -122,7 +122,7 @@ function makeText(panel) {
   const update = () => {
     text.className = `text by-${panel.map.kind}`;
     const row = weights(panel);
-    buttons.forEach((button, index) => mark(button, index, row[index] ?? 0));
+    buttons.forEach((button, index) => mark(button, index, row[index] ?? 0, chosen));
     if (text !== pointed) keepInSight(text, buttons[chosen]);
     panel.summary = summary(panel.map.kind, row);
     most.replaceChildren(...panel.summary.map((part, at) => (at % 2 ? make("b", {}, part) : part)));
@@ -130,13 +130,13 @@ function makeText(panel) {
   return { element: make("div", {}, text, most), update };
 }
 
-function mark(button, index, weight) {
+function mark(button, index, weight, place) {
   // Square root, as in the pictures: a row spread over 40 tokens would otherwise look like nothing.
   button.style.setProperty("--weight", Math.sqrt(weight).toFixed(3));
-  button.classList.toggle("unread", index > chosen);
-  button.classList.toggle("next", index === chosen + 1);
-  button.tabIndex = index === chosen ? 0 : -1;
-  if (index === chosen) button.setAttribute("aria-current", "true");
+  button.classList.toggle("unread", index > place);
+  button.classList.toggle("next", index === place + 1);
+  button.tabIndex = index === place ? 0 : -1;
+  if (index === place) button.setAttribute("aria-current", "true");
   else button.removeAttribute("aria-current");
 }
 
@@ -344,8 +344,8 @@ function onPointer(event) {
 const KEYS = {
   ArrowLeft: () => choose(chosen - 1, true),
   ArrowRight: () => choose(chosen + 1, true),
-  ArrowUp: (buttons) => choose(lineAway(buttons, -1), true),
-  ArrowDown: (buttons) => choose(lineAway(buttons, 1), true),
+  ArrowUp: (buttons) => choose(lineAway(buttons, -1, chosen), true),
+  ArrowDown: (buttons) => choose(lineAway(buttons, 1, chosen), true),
   Home: () => choose(0, true),
   End: () => choose(last, true),
   Escape: () => choose(chosen, false),
@@ -368,15 +368,15 @@ function onKey(event) {
   panel.buttons[chosen].focus({ preventScroll: panel.buttons === buttons });
 }
 
-/** The token nearest to the chosen one in the line above (-1) or below (1). */
-function lineAway(buttons, direction) {
-  const from = buttons[chosen];
+/** The token nearest to the one at `place` in the line above (-1) or below (1). */
+function lineAway(buttons, direction, place) {
+  const from = buttons[place];
   const beyond = (button) => direction * (button.offsetTop - from.offsetTop) > from.offsetHeight / 2;
   const others = buttons.map((button, index) => ({ button, index })).filter(({ button }) => beyond(button));
   const distance = ({ button }) =>
     1000 * Math.abs(button.offsetTop - from.offsetTop) + Math.abs(button.offsetLeft - from.offsetLeft);
   return (
-    others.reduce((best, other) => (best && distance(best) <= distance(other) ? best : other), null)?.index ?? chosen
+    others.reduce((best, other) => (best && distance(best) <= distance(other) ? best : other), null)?.index ?? place
   );
 }
 

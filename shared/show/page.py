@@ -11,8 +11,9 @@ from pathlib import Path
 from string import Template
 
 FOLDER = Path(__file__).resolve().parent
+LIVE = ("page-live.js", "page-live-break.js", "page-live-units.js", "page-live-hand.js", "page-live-game.js")
 # One after the other, they are one script.
-SCRIPTS = ("page.js", "page-reader.js", "page-live.js", "page-moments.js", "page-charts.js")
+SCRIPTS = ("page.js", "page-reader.js", *LIVE, "page-moments.js", "page-charts.js")
 WORKER = ("live-models.js", "live-tokenizers.js", "live-sampling.js", "live-worker.js")  # and the worker's
 
 # JSON may hold these as they are; inside <script> they could end it, or begin a comment.
