@@ -259,7 +259,7 @@ def test_even_attention_changes_the_stages_that_have_it_after_a_bet(open_page):
     assert surprises() == before  # a bet comes first
     tab.locator("#bets button").first.click()
     assert [old == new for old, new in zip(before, surprises())] == [True, True, False, False]
-    assert "You bet" in tab.inner_text("#verdict")
+    assert "Your bet came true" in tab.inner_text("#verdict")
 
 
 @pytest.mark.parametrize("width", [320, 390, 800, 1600])
