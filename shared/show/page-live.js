@@ -141,7 +141,7 @@ function lookAgain() {
   if (live.pieces.length) ask("look", { place: live.place, sampling: sampling() });
 }
 
-function choosePlace(place) {
+function chooseToken(place) {
   live.place = Math.min(Math.max(place, 0), live.pieces.length - 1);
   lookAgain();
 }
@@ -231,7 +231,7 @@ function drawStage(stage) {
 
 const onLiveClick = (event) => {
   const index = indexOf(event);
-  if (index >= 0) choosePlace(index);
+  if (index >= 0) chooseToken(index);
 };
 
 const LIVE_KEYS = {
@@ -247,7 +247,7 @@ function onLiveKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || !LIVE_KEYS[event.key]) return;
   event.preventDefault();
   const buttons = [...event.currentTarget.querySelectorAll(".token")];
-  choosePlace(LIVE_KEYS[event.key](buttons));
+  chooseToken(LIVE_KEYS[event.key](buttons));
   buttons[live.place].focus({ preventScroll: true });
 }
 
