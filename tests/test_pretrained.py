@@ -24,6 +24,7 @@ from shared.model.packing import round_weights
 from shared.results.pretrained import check_pretrained, pack_runs, pretrained_table
 from shared.run import generation
 from shared.run.checkpoint import save_checkpoint
+from shared.run.moments import FILE as MOMENTS
 from shared.run.pretrained import HEAD, MAGIC, VERSION, load_pretrained, pretrained_file, vocabulary_file
 from shared.run.records import write_json
 from shared.run.restore import restore_language_model
@@ -106,6 +107,18 @@ def test_packing_twice_writes_the_same_bytes(packed, monkeypatch):
     monkeypatch.setattr("shared.results.pretrained.measure_pretrained", lambda root: None)
     pack_runs(list(reversed(packed.runs.values())), packed.root)
     assert comparing.digests(packed.root) == before
+
+
+def test_the_moments_of_a_run_are_packed_with_it(packed, monkeypatch):
+    monkeypatch.setattr("shared.results.pretrained.measure_pretrained", lambda root: None)
+    stage = next(iter(STAGES))
+    kept, copy = packed.runs[stage] / MOMENTS, pretrained_file(stage, packed.root).with_name(MOMENTS)
+    kept.write_text('{"step": 0}\n', encoding="utf-8", newline="\n")
+    pack_runs(list(packed.runs.values()), packed.root)
+    assert copy.read_bytes() == kept.read_bytes()
+    kept.unlink()
+    pack_runs(list(packed.runs.values()), packed.root)
+    assert not copy.exists()
 
 
 @every_stage

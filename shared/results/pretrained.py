@@ -6,8 +6,9 @@ from pathlib import Path
 from shared.compare.pretrained import MEASURE, digests, kept_file, measure_pretrained
 from shared.errors import UserError
 from shared.results.kept import CURVE_FIELDS, kept_default, rounded, shared_command
+from shared.run.moments import FILE as MOMENTS
 from shared.run.pretrained import pretrained_file, read_pretrained, write_pretrained, write_vocabulary
-from shared.run.records import read_json, read_records
+from shared.run.records import read_json, read_records, write_text
 from shared.run.restore import restore_language_model
 from shared.show.tables import markdown
 from shared.stages import STAGES, stage_title
@@ -24,8 +25,12 @@ def pack_runs(out_dirs: list[Path], root: Path) -> list[Path]:
         headers = [header_of(saved, out_dir) for out_dir, (_, _, saved) in zip(out_dirs, runs)]
         check_packable(headers, root)
         write_vocabulary(runs[0][1], root)
-        for header, (model, _, _) in zip(headers, runs):
-            write_pretrained(pretrained_file(header["stage"], root), header, model)
+        for header, (model, _, _), out_dir in zip(headers, runs, out_dirs):
+            path = pretrained_file(header["stage"], root)
+            write_pretrained(path, header, model)
+            path.with_name(MOMENTS).unlink(missing_ok=True)
+            if (out_dir / MOMENTS).is_file():  # with which the page shows how the run learned
+                write_text(path.with_name(MOMENTS), (out_dir / MOMENTS).read_text(encoding="utf-8"))
     measure_pretrained(root)
     return [pretrained_file(stage, root) for stage in STAGES] + [kept_file(root)]
 

@@ -32,14 +32,10 @@ function passagePerplexity(moment) {
   return Math.exp(told.reduce((sum, nats) => sum + nats, 0) / told.length);
 }
 
-/** After which token the models learned most of what follows: there the slider moves most. */
+/** After which token the probability of what came has risen most, over all stages: there the slider moves most. */
 function mostLearned() {
-  const gained = passage.slice(1).map((_, at) =>
-    watched.stages.reduce((sum, stage) => {
-      const [first, end] = [stage.moments[0], stage.moments.at(-1)].map(surprisesAt);
-      return sum + first[at + 1] - end[at + 1];
-    }, 0),
-  );
+  const ends = watched.stages.map(({ moments: all }) => [all[0], all.at(-1)].map(({ true_p }) => numbers(true_p)));
+  const gained = passage.slice(1).map((_, at) => ends.reduce((sum, [first, end]) => sum + end[at][0] - first[at][0], 0));
   return gained.indexOf(Math.max(...gained));
 }
 
