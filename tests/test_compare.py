@@ -22,6 +22,7 @@ from shared.compare import counting, estimate
 from shared.compare import measures as comparison
 from shared.compare import runs as compared_runs
 from shared.compare.budget import Budget
+from shared.compare.guessing import find_passage, passage_to_guess
 from shared.compare.measures import WINDOW, held_out, plain
 from shared.compare.runs import load_trained, too_short_to_rank
 from shared.errors import UserError
@@ -33,7 +34,7 @@ from shared.run.checkpoint import load_checkpoint, save_checkpoint
 from shared.show import curves, figures
 from shared.stages import ROOT, STAGES, load_stage, model_class
 from shared.text.corpus import load_corpus
-from shared.text.tokenizer import train_tokenizer
+from shared.text.tokenizer import TOKENIZERS, train_tokenizer
 
 PROMPT = "If music be the food of love, play on, to be or not to be"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -162,17 +163,22 @@ def test_counting_is_done_once(compared, monkeypatch, text):
     corpus, tokenizer = load_corpus(str(text), at_blank_line=True), compared.tokenizer
     monkeypatch.setattr(counting, "count_ngrams", pytest.fail)
     texts = {name: held_out(tokenizer, getattr(corpus, name)) for name in ("validation", "test")}
-    assert counting.counting(corpus, tokenizer, texts, compared.out / "counting.json") == compared.results["table"][0]
+    passage = find_passage(tokenizer, texts["validation"].ids.tolist())
+    row = counting.counting(corpus, tokenizer, texts, compared.out / "counting.json", passage)
+    given = row.pop("passage")
+    for one in (compared.results["to_guess"] or {"words": []})["words"]:
+        assert one["counting"] == given[one["place"]]
+    assert row == compared.results["table"][0]
 
 
 def test_a_kept_count_of_another_text_or_vocabulary_is_not_used(compared, tmp_path, text):
     corpus, tokenizer = load_corpus(str(text), at_blank_line=True), compared.tokenizer
     texts = {name: held_out(tokenizer, getattr(corpus, name)) for name in ("validation", "test")}
     kept = json.loads((compared.out / "counting.json").read_text(encoding="utf-8"))
-    for name in ("corpus", "tokenizer", "order"):
+    for name in ("corpus", "tokenizer", "order", "passage"):
         stale = {"key": kept["key"] | {name: "other"}, "row": {"validation_perplexity": 1.0}}
         (tmp_path / "counting.json").write_text(json.dumps(stale), encoding="utf-8")
-        row = counting.counting(corpus, tokenizer, texts, tmp_path / "counting.json")
+        row = counting.counting(corpus, tokenizer, texts, tmp_path / "counting.json", kept["key"]["passage"])
         assert row["validation_perplexity"] == pytest.approx(kept["row"]["validation_perplexity"])
 
 
@@ -564,3 +570,24 @@ def test_train_compares_the_runs_under_the_budget(text, tmp_path, monkeypatch):
 def test_a_mistake_is_one_line_and_exit_status_2(words, reason, tmp_path):
     shown = terminal.typed(ROOT, f"python -m shared.compare {words} --out {tmp_path}", code=2)
     assert shown.out == "" and reason in shown.err and shown.err.count("\n") == 1
+
+
+# The passage to guess
+
+
+def test_the_passage_to_guess_is_known_words_that_are_read_again_as_typed():
+    lines = ["the king spoke to his men and they heard the king speak to them of war and of men and of peace"] * 3
+    tokenizer = TOKENIZERS["word"].train("\n".join(lines))
+    text = "the dragon spoke\n" + "\n".join(lines)
+    ids = tokenizer.encode(text)
+    passage = find_passage(tokenizer, ids)
+    assert passage == ids[4 : 4 + len(passage)] and tokenizer.unk_id not in passage
+    given = passage_to_guess(tokenizer, passage, [0.5] * len(passage))
+    assert len(given["words"]) == 10 and tokenizer.encode(given["text"]) == passage
+    assert given["text"] == given["before"] + "".join(one["lead"] + one["word"] for one in given["words"])
+
+
+@pytest.mark.parametrize("text", ["", "too few words"])
+def test_without_enough_held_out_text_there_is_nothing_to_guess(text):
+    tokenizer = TOKENIZERS["word"].train("too few words\n" * 5)
+    assert find_passage(tokenizer, tokenizer.encode(text)) == [] and passage_to_guess(tokenizer, [], []) is None

@@ -16,22 +16,24 @@ ORDER = 8  # the longest n-gram counted
 ID_BYTES = 8  # of a token's id, an int64
 
 
-def counting(corpus: Corpus, tokenizer: Tokenizer, texts: dict[str, HeldOut], kept: Path) -> dict:
+def counting(corpus: Corpus, tokenizer: Tokenizer, texts: dict[str, HeldOut], kept: Path, passage: list[int]) -> dict:
     """The order of n-grams that does best on the validation text, as a row of the table.
+
+    Beside the table's numbers the row has `passage`: the probability that counting gives each token of that passage.
 
     It takes some seconds and is always the same, so it is kept in the file `kept`, under a key that says of what text
     and what vocabulary it is.
     """
-    key = {"corpus": corpus.sha256, "tokenizer": fingerprint(tokenizer.to_dict()), "order": ORDER}
+    key = {"corpus": corpus.sha256, "tokenizer": fingerprint(tokenizer.to_dict()), "order": ORDER, "passage": passage}
     known = read_json(kept) if kept.is_file() else {}
     if known.get("key") == key:
         return known["row"]
-    row = count_ngrams(np.array(tokenizer.encode(corpus.train)), tokenizer.vocab_size, texts)
+    row = count_ngrams(np.array(tokenizer.encode(corpus.train)), tokenizer.vocab_size, texts, passage)
     write_json(kept, {"key": key, "row": plain(row)})
     return row
 
 
-def count_ngrams(train: np.ndarray, vocab_size: int, texts: dict[str, HeldOut]) -> dict:
+def count_ngrams(train: np.ndarray, vocab_size: int, texts: dict[str, HeldOut], passage: list[int]) -> dict:
     """Count, choose the order on the validation text, score it there and on the test text."""
     began = time.perf_counter()
     model = KneserNey(train, vocab_size, ORDER)
@@ -52,6 +54,7 @@ def count_ngrams(train: np.ndarray, vocab_size: int, texts: dict[str, HeldOut]) 
         # What it carries on is the ids of the last tokens, one fewer than an n-gram has.
         "state_bytes": {str(length): ID_BYTES * min(best, length) for length in STATE_LENGTHS},
     }
+    row["passage"] = model.probabilities(np.array(passage))[best].tolist() if passage else []
     for name, text in texts.items():
         count = len(text.ids) - 1
         score = Evaluation(float(nats[name][best]) * count, count, text.characters) if name in nats else None

@@ -5,6 +5,7 @@ from pathlib import Path
 from shared.compare import measures
 from shared.compare.counting import counting
 from shared.compare.estimate import measuring_seconds
+from shared.compare.guessing import find_passage, passage_to_guess
 from shared.compare.live import rounding_cost
 from shared.compare.runs import Trained, firsts_of, too_short_to_rank
 from shared.run.cli import log
@@ -26,7 +27,10 @@ def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, counts: P
     to_count = 0 if counts.is_file() else len(corpus.train) * len(validation) / max(1, len(corpus.validation))
     log(f"measuring   takes about {in_minutes(measuring_seconds(stages, texts, to_count))}")
     log("measuring   counting")
-    rows = [counting(corpus, tokenizer, texts, counts)]
+    passage = find_passage(tokenizer, validation.tolist())
+    counted = counting(corpus, tokenizer, texts, counts, passage)
+    to_guess = passage_to_guess(tokenizer, passage, counted.pop("passage"))
+    rows = [counted]
     for of_stage in stages:
         log(f"measuring   {of_stage[0].stage}: perplexity and cost")
         rows.append(measures.table_row(of_stage, texts))
@@ -43,6 +47,7 @@ def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, counts: P
     return measures.text_facts(corpus, tokenizer, texts) | {
         "machine": machine(),
         "table": rows,
+        "to_guess": to_guess,
         "too_short": too_short_to_rank(runs),
         "curves": curves,
         "rounding": {run.stage: rounding_cost(run, texts["validation"]) for run in firsts} if rounding else {},

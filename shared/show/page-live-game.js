@@ -3,18 +3,18 @@
 const game = { next: 0, guesses: [] }; // how many words were guessed, and what the reader said
 
 function startGame() {
-  if (!results.passage) return;
+  if (!results.to_guess) return;
   byId("game").hidden = false;
   byId("game-form").addEventListener("submit", (event) => (event.preventDefault(), guessWord()));
   byId("game-new").addEventListener("click", restartGame);
-  ask("score", { text: results.passage.text });
+  ask("score", { text: results.to_guess.text });
 }
 
 /** The passage has been scored by all stages: its words and their surprises are here, and the reader may begin. */
 function startGuessing({ pieces, stages: found }) {
   game.words = pieces.map(({ id }) => id);
   game.nats = Object.fromEntries(found.map(({ stage, surprises }) => [stage, surprises]));
-  const count = results.passage.words.length;
+  const count = results.to_guess.words.length;
   byId("game-rule").textContent =
     `Guess ${count} words of a passage that no model has learned from. Half of your probability goes to your guess; the ` +
     "other half is shared out as counting would share it. So a right guess gets at least one half, and a wrong one still half of what counting gives.";
@@ -29,7 +29,7 @@ function restartGame() {
 
 /** What was guessed is right if it is the word, in whatever letters. */
 function guessWord() {
-  const { words } = results.passage, one = words[game.next], guess = byId("game-guess").value.trim();
+  const { words } = results.to_guess, one = words[game.next], guess = byId("game-guess").value.trim();
   if (!one || !guess) return;
   const right = guess.toLowerCase() === one.word.toLowerCase();
   const p = (right ? 0.5 : 0) + one.counting / 2;
@@ -42,14 +42,14 @@ function guessWord() {
 }
 
 function drawGame() {
-  const { words, before } = results.passage, done = words.slice(0, game.next);
+  const { words, before } = results.to_guess, done = words.slice(0, game.next);
   const shownWords = done.flatMap((one, at) => {
     const { guess, right } = game.guesses[at];
     const word = make("b", { class: right ? "right" : "wrong" }, one.word);
     return [one.lead, word, ...(right ? [] : [make("small", {}, " (you: ", make("s", {}, guess), ")")])];
   });
   const next = words[game.next];
-  byId("game-text").replaceChildren(before, ...shownWords, next ? `${next.lead}____` : results.passage.after);
+  byId("game-text").replaceChildren(before, ...shownWords, next ? `${next.lead}____` : "");
   byId("game-guess").disabled = !next;
   drawScore(done);
 }
