@@ -216,9 +216,10 @@ function makeWeightTable(panel) {
   return { element, update: refresh };
 }
 
-/** A line for each gate over the text, with its value at the chosen token. */
+/** A line for each gate over the text, with its value at the chosen token; the live part shows single units instead. */
 function makeGates(stage) {
-  if (!stage.gates) return { element: make("div") };
+  const live = JSON.parse(byId("live-models").textContent || "null");
+  if (!stage.gates || live) return { element: make("div") };
   const gates = Object.entries(stage.gates).map(([name, values]) => makeGate(name, values));
   const note = make(
     "p",
@@ -310,7 +311,7 @@ function update() {
   byId("chosen").replaceChildren(
     "Just read: ",
     make("b", {}, quoted(prompt.tokens[chosen])),
-    `, token ${chosen + 1} of ${last + 1}${kept ? ", kept" : ""}.`,
+    `, token ${chosen + 1} of ${last + 1}${kept ? ", kept until you click it again or press Esc" : ""}.`,
   );
   announce();
 }
