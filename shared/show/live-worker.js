@@ -182,11 +182,11 @@ const ANSWERS = {
 const known = value => value !== undefined && value !== null;
 
 function headByHand(step, layer, head, shift) {
-  const {query, keys, values, scores, weights, context} = step.attention[layer][head];
+  const {query, keys, values, scores, weights, context, off} = step.attention[layer][head];
   const places = scores.map((score, k) => ({
     place: step.positions[k] - shift, key: Array.from(keys[k]), value: Array.from(values[k]), score, weight: weights[k],
   }));
-  return {query: Array.from(query), places, context: Array.from(context)};
+  return {query: Array.from(query), places, context: Array.from(context), off};
 }
 
 // One unit of the top layer: its state before and after, and its gates or the sums that made it.

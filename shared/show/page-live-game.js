@@ -35,11 +35,14 @@ function guessWord() {
   const p = (right ? 0.5 : 0) + one.counting / 2;
   game.guesses.push({ guess, right, nats: -Math.log(p) });
   game.next += 1;
-  const theirs = Object.keys(game.nats).map((stage) => `${title(stage)} ${percent(Math.exp(-game.nats[stage][one.place]))}`);
-  byId("game-said").textContent = `It was ${quoted(one.word)}: you gave it ${percent(p)}, ${theirs.join(", ")}.`;
+  const theirs = Object.keys(game.nats).map((stage) => `${title(stage)} ${chanceOf(Math.exp(-game.nats[stage][one.place]))}`);
+  byId("game-said").textContent = `It was ${quoted(one.word)}: you gave it ${chanceOf(p)}, ${theirs.join(", ")}.`;
   byId("game-guess").value = "";
   drawGame();
 }
+
+/** A small probability is easier to grasp as one in so many. */
+const chanceOf = (p) => (p < 0.01 ? `1 in ${fixed(Number((1 / p).toPrecision(2)))}` : percent(p));
 
 function drawGame() {
   const { words, before } = results.to_guess, done = words.slice(0, game.next);

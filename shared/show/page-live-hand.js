@@ -101,13 +101,16 @@ function drawSlider(options, name, { min, max, value }) {
 
 const few = (vector) => `(${vector.slice(0, 3).map((value) => fixed(value, 2)).join(", ")}${vector.length > 3 ? ", …" : ""})`;
 
-/** "0.51 × 1.20 + −0.33 × 0.40 + … = 2.10": a dot product written out. */
+/** A number inside a sum or a product: what is negative stands in brackets. */
+const term = (value) => (value < 0 ? `(${fixed(value, 2)})` : fixed(value, 2));
+
+/** "0.51 × 1.20 + (−0.33) × 0.40 + … = 2.10": a dot product written out. */
 function productOf(query, key, sum) {
-  const terms = query.slice(0, 3).map((value, i) => `${fixed(value, 2)} × ${fixed(key[i], 2)}`);
+  const terms = query.slice(0, 3).map((value, i) => `${term(value)} × ${term(key[i])}`);
   return `${terms.join(" + ")}${query.length > 3 ? " + …" : ""} = ${fixed(sum, 2)}`;
 }
 
-function drawHeadByHand({ stage, place, layer, head, query, places, context, nudge }) {
+function drawHeadByHand({ stage, place, layer, head, query, places, context, off, nudge }) {
   const { settings } = live.stages.find((one) => one.stage === stage);
   const additive = settings.attention === "additive", root = additive ? 1 : Math.sqrt(query.length);
   const by = (at) => (nudge && nudge.place === at ? nudge.by : 0);
@@ -132,7 +135,7 @@ function drawHeadByHand({ stage, place, layer, head, query, places, context, nud
   const head_ = ["place", "key k", ...(additive ? ["score"] : ["q · k", `÷ √${query.length}`]), "e^(score − largest)", "weight", "weight × value"];
   byId("hand").replaceChildren(
     make("p", {}, `Head ${headName({ layer, head })} after ${nameOf(place)}. Its query is q = ${few(query)}, ${query.length} numbers. ${scored} ` +
-      `The largest score of all is ${fixed(largest, 2)}. Softmax divides each power by the sum of all; the weighted values, added up, are what the head brings home.`),
+      `The largest score of all is ${fixed(largest, 2)}. Softmax divides each power by the sum of all; the weighted values, added up, are what the head brings home.${off ? " It is switched off: 0 is what it brings home now." : ""}`),
     makeTable("The places with the most weight", head_, rows),
   );
   hand.number ??= `${Math.max(best.place, 0)}`;
@@ -148,19 +151,19 @@ function drawUnitByHand({ place, unit, cell, gates, sums, h, c, held }) {
   const told = {
     rnn: () => [
       ["from the word", `W x = ${two(sums.input)}`], ["from the state before", `W h = ${two(sums.memory)}`], ["bias", `b = ${two(sums.bias)}`],
-      ["new state", held ? `h = ${two(h[1])}, as you hold it` : `h = tanh(${two(sums.input)} + ${two(sums.memory)} + ${two(sums.bias)}) = ${two(h[1])}`],
+      ["new state", held ? `h = ${two(h[1])}, as you hold it` : `h = tanh(${term(sums.input)} + ${term(sums.memory)} + ${term(sums.bias)}) = ${two(h[1])}`],
     ],
     lstm: () => [
       ["cell before", `c = ${two(c[0])}`], ["forget gate", `f = ${two(gates.forget)}`], ["input gate", `i = ${two(gates.input)}`],
       ["candidate", `g = ${two(gates.candidate)}`],
-      ["new cell", `c = f × c before + i × g = ${two(gates.forget)} × ${two(c[0])} + ${two(gates.input)} × ${two(gates.candidate)} = ${two(c[1])}`],
+      ["new cell", `c = f × c before + i × g = ${two(gates.forget)} × ${term(c[0])} + ${two(gates.input)} × ${term(gates.candidate)} = ${two(c[1])}`],
       ["output gate", `o = ${two(gates.output)}`],
-      ["new state", `h = o × tanh(c) = ${two(gates.output)} × ${two(Math.tanh(c[1]))} = ${two(h[1])}`],
+      ["new state", `h = o × tanh(c) = ${two(gates.output)} × ${term(Math.tanh(c[1]))} = ${two(h[1])}`],
     ],
     gru: () => [
       ["state before", `h = ${two(h[0])}`], ["reset gate", `r = ${two(gates.reset)}`], ["update gate", `z = ${two(gates.update)}`],
       ["candidate", `n = ${two(gates.candidate)}`],
-      ["new state", `h = (1 − z) × n + z × h before = ${two(1 - gates.update)} × ${two(gates.candidate)} + ${two(gates.update)} × ${two(h[0])} = ${two(h[1])}`],
+      ["new state", `h = (1 − z) × n + z × h before = ${two(1 - gates.update)} × ${term(gates.candidate)} + ${two(gates.update)} × ${term(h[0])} = ${two(h[1])}`],
     ],
   }[cell]();
   byId("hand").replaceChildren(
