@@ -14,7 +14,7 @@ from shared.model.sampling import sample
 from shared.show.page import FOLDER, WORKER, page
 from shared.text.tokenizer import TOKENIZERS
 from tests.options import OPTIONS, build
-from tests.test_page import results_of
+from tests.test_page import CONTRASTS, CONTROL_NAMES, results_of
 
 TEXT = "To be, or not to be: that is the question.\nWhether 'tis nobler in the mind to suffer\n" * 20
 LENGTH = 47  # tokens: more than any window here, and twice as many as a window that is read again from its half
@@ -445,6 +445,23 @@ def test_of_questions_that_came_while_one_was_answered_only_the_newest_is(open_p
     }"""
     count, length = tab.evaluate(answers, [" ".join(LONG.split()[: 1 + n % 10]) for n in range(30)])
     assert count <= 2 and length == 10
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_that_is_read_stands_out_and_every_control_has_a_name(open_page, scheme):
+    tab = open_page(color_scheme=scheme)
+    type_line(tab, LONG + " Quidditch")
+    tab.locator("[data-unit]").first.click()
+    tab.select_option("#break", label="heads switched off")
+    tab.locator("#bets button").first.click()
+    settle(tab)
+    assert min(one["contrast"] for one in tab.evaluate(CONTRASTS)) >= 4.5
+    controls = tab.locator("#live button, #live select, #live input, #live textarea")
+    assert all(name.strip() for name in controls.evaluate_all(CONTROL_NAMES))
+    levels = tab.locator("h1, h2, h3, h4").evaluate_all(
+        "all => all.filter(one => one.offsetParent).map(one => Number(one.tagName[1]))"
+    )
+    assert levels[0] == 1 and max(new - old for old, new in zip(levels, levels[1:])) <= 1
 
 
 @pytest.mark.parametrize("width", [320, 390, 800, 1600])
