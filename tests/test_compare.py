@@ -360,7 +360,7 @@ def test_a_corpus_without_a_test_text_has_no_test_score(compared, text):
     tokenizer = compared.tokenizer
     texts = {"validation": held_out(tokenizer, "to be or not to be"), "test": held_out(tokenizer, "")}
     run = load_trained(compared.paths[STAGE_1], torch.device("cpu"))
-    row, counted = comparison.scores(run, texts), counting.count_ngrams(compared.ids["train"].numpy(), 2000, texts)
+    row, counted = comparison.scores(run, texts), counting.count_ngrams(compared.ids["train"].numpy(), 2000, texts, [])
     for each in (row, counted):
         assert each["test_perplexity"] is None and each["validation_perplexity"] > 1
     facts = comparison.text_facts(load_corpus(str(text)), tokenizer, texts)

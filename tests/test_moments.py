@@ -274,7 +274,7 @@ def show(tab_with, tmp_path, kept):
     def show(change=lambda moments: moments, width=1280, **settings):
         results = results_of() | {"moments": change(watched(stages_of(kept)))}
         path = tmp_path / "page.html"
-        path.write_text(page(results, {}), encoding="utf-8", newline="\n")
+        path.write_text(page(results), encoding="utf-8", newline="\n")
         tab = tab_with(**{"reduced_motion": "reduce"} | settings)
         tab.address, tab.requests, tab.errors = path.as_uri(), [], []
         tab.set_viewport_size({"width": width, "height": 800})
@@ -419,7 +419,7 @@ def test_the_slider_moves_nothing_but_what_it_shows(show):
 def test_results_without_moments_have_no_section(tab_with, tmp_path):
     tab = tab_with(reduced_motion="reduce")
     path = tmp_path / "page.html"
-    path.write_text(page(results_of() | {"moments": None}, {}), encoding="utf-8", newline="\n")
+    path.write_text(page(results_of() | {"moments": None}), encoding="utf-8", newline="\n")
     tab.requests, tab.errors = [], []
     tab.goto(path.as_uri())
     assert not tab.locator("#moments").is_visible() and not tab.locator("#to-moments").is_visible()

@@ -13,7 +13,6 @@ says how well each stage predicts held-out text and what it costs; counting, whi
 """
 
 import argparse
-import base64
 import sys
 import time
 from pathlib import Path
@@ -152,18 +151,15 @@ def prompt_of(flags: argparse.Namespace, tokenizer: Tokenizer, usual: str) -> tu
 
 
 def write_all(results: dict, folder: Path, live: dict | None) -> None:
-    """results.json, table.md, the pictures, and the page that shows them all; the table to stdout."""
+    """results.json, table.md, the pictures, and the page; the table to stdout."""
     lines = comparison_lines(results["table"])
     told = [caption(results), *([results["too_short"]] if results["too_short"] else [])]
     print(*map(wrapped, told), for_terminal(lines), sep="\n\n", flush=True)
     write_json(folder / "results.json", results)
     write_text(folder / "table.md", "\n\n".join([*told, markdown(lines)]) + "\n")
-    addresses = {}
     for name, figure in figures_of(results).items():
-        path = folder / f"{name}.png"
-        save_figure(figure, path)
-        addresses[name] = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
-    write_text(folder / "index.html", page(results, addresses, live))
+        save_figure(figure, folder / f"{name}.png")
+    write_text(folder / "index.html", page(results, live))
 
 
 def caption(results: dict) -> str:

@@ -2,7 +2,7 @@
 // Draws the page from the data embedded in it. Nothing is fetched. Every word of the data becomes a text node, never
 // markup. This file: what the others share, and the tables.
 
-const { results, figures } = JSON.parse(document.getElementById("data").textContent);
+const results = JSON.parse(document.getElementById("data").textContent);
 const prompt = results.prompt ?? { tokens: [], stages: [] };
 const stages = prompt.stages;
 const byId = (id) => document.getElementById(id);
@@ -157,16 +157,6 @@ function startTable() {
 // ---------------------------------------------------------------------------------------------------------------- rest
 
 function startRest() {
-  const pictures = Object.entries(figures);
-  const makePicture = ([name, address]) =>
-    make(
-      "figure",
-      {},
-      make("img", { src: address, alt: `${name}: drawn from the numbers above` }),
-      make("figcaption", {}, name),
-    );
-  byId("pictures").hidden = !pictures.length;
-  byId("figures").append(makeDetails("Show them", () => make("div", {}, ...pictures.map(makePicture))).element);
   const { name, sha256 } = results.corpus;
   const facts = { ...results.machine, corpus: name, "its SHA-256": sha256, command: results.command };
   byId("machine").append(

@@ -20,16 +20,12 @@ WORKER = ("live-models.js", "live-tokenizers.js", "live-sampling.js", "live-work
 ESCAPES = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"})
 
 
-def page(results: dict, figures: dict[str, str], live: dict | None = None) -> str:
+def page(results: dict, live: dict | None = None) -> str:
     """The whole HTML file of a comparison.
 
-    results: what `python -m shared.compare` writes as results.json. figures: name -> picture as a data URI, shown as
-    they are. live: the models that run in the page, as `shared.compare.live` describes them, or None.
-    ValueError: a number that is not finite (JSON has none), or a figure that is no embedded picture.
+    results: what `python -m shared.compare` writes as results.json. live: the models that run in the page, as
+    `shared.compare.live` describes them, or None. ValueError: a number that is not finite (JSON has none).
     """
-    for name, address in figures.items():
-        if not address.startswith("data:image/"):
-            raise ValueError(f"figure {name!r} must be a data URI of a picture: the page asks nothing of the network")
     style, script = _read("page.css"), "\n".join(map(_read, SCRIPTS))
     models = live and {
         "stages": [{"header": one["header"]} for one in live["stages"]],
@@ -39,7 +35,7 @@ def page(results: dict, figures: dict[str, str], live: dict | None = None) -> st
         policy=_policy(style, script),
         style=style,
         script=script,
-        data=_embedded({"results": results, "figures": figures}),
+        data=_embedded(results),
         models=_embedded(models),
         worker="\n".join(map(_read, WORKER)) if live else "",
         weights="\n".join(map(_weights, live["stages"])) if live else "",
@@ -63,8 +59,7 @@ def _embedded(data: dict | None) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """What the browser may run and fetch: this style, this script, a worker made of the page's own text, embedded
-    pictures, and nothing else."""
+    """What the browser may run and fetch: this style, this script, a worker made of the page's own text, no more."""
     rules = ["default-src 'none'", "img-src data:", f"style-src {_hash(style)}", f"script-src {_hash(script)}"]
     return "; ".join([*rules, "worker-src blob:", "base-uri 'none'", "form-action 'none'"])
 
