@@ -41,8 +41,8 @@ class Task:
     evaluate()          -> mean loss on held-out data
     describe(loss)      -> a few words for the progress bar
     look()              whatever is worth seeing after an evaluation
-    watch(step, tokens, seconds)   called before the first step and after each: what there is to see of the learning
     unit                what the terms are: "tokens", say
+    watch(step, tokens, seconds)   called before the first step and after each: what there is to see of the learning
     """
 
     batch: Callable[[int], Any]
@@ -50,8 +50,8 @@ class Task:
     evaluate: Callable[[], float]
     describe: Callable[[float], str]
     look: Callable[[], None] = lambda: None
-    watch: Callable[[int, int, float], None] = lambda step, tokens, seconds: None
     unit: str = "terms"
+    watch: Callable[[int, int, float], None] = lambda step, tokens, seconds: None
 
 
 @dataclass(frozen=True)
