@@ -19,8 +19,6 @@ from terminal import copy_folder, new_program, typed
 
 from shared.stages import LABS, ROOT, STAGES
 
-pytestmark = pytest.mark.claims
-
 SHELLS = ("sh", "powershell")
 PYTHONS = ("python", "python3", "py", ".venv/bin/python", ".venv/Scripts/python.exe")
 # What is no program of this course -> what of it a page may type.
@@ -127,6 +125,7 @@ def refusal(folder: Path, words: tuple[str, ...]) -> str:
     return "" if code == 0 else told.getvalue().strip()
 
 
+@pytest.mark.claims
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_command_of_a_page_is_understood(page):
     for fence in fences(page.read_text(encoding="utf-8")):
@@ -136,6 +135,7 @@ def test_every_command_of_a_page_is_understood(page):
             assert not wrong, f"line {fence.line}: {wrong}"
 
 
+@pytest.mark.claims
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_says_of_what_language_it_is(page):
     known = {"", "text", "python", "pycon", "diff", "mermaid", "bibtex", *SHELLS}
@@ -147,6 +147,7 @@ def test_every_block_says_of_what_language_it_is(page):
     assert untold == []  # a command in a block that no test types
 
 
+@pytest.mark.claims
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_command_within_a_sentence_is_understood_somewhere(page):
     """A sentence may speak of another folder than the page's own: one of those that have the program has to take it."""
@@ -164,6 +165,7 @@ def test_every_command_within_a_sentence_is_understood_somewhere(page):
         assert not told[-1], f"{line}: {set(told)}"
 
 
+@pytest.mark.claims
 @pytest.mark.parametrize(
     "block",
     [
@@ -185,6 +187,7 @@ def test_a_command_that_does_not_work_where_the_page_says_is_found(block):
         assert found and not any(complaint(folder, words) for folder, words in found)
 
 
+@pytest.mark.claims
 def test_a_lines_commands_are_taken_apart():
     line = '. .venv/bin/activate && (cd model-01-rnn && python train.py --data "a b") && python -m pytest  # all'
     first, second, third = commands(line, ROOT)
