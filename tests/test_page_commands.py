@@ -7,6 +7,7 @@ import argparse
 import csv
 import importlib
 import io
+import os
 import re
 import shlex
 from contextlib import redirect_stderr, redirect_stdout
@@ -70,7 +71,8 @@ def plain(words: list[str], folder: Path) -> list[str]:
     """A command with `python` for whichever Python it names; AssertionError where that is not the environment's own."""
     program = Path(words[0])
     if ".venv" in program.parts and program.name.startswith("python"):
-        assert (folder / program).resolve().is_relative_to(ROOT / ".venv"), f"{words[0]} in {folder}"
+        named = Path(os.path.normpath(folder / program))  # not resolved: it is a link to the system's Python
+        assert named.is_relative_to(ROOT / ".venv"), f"{words[0]} in {folder}"
         return ["python", *words[1:]]
     return ["python", *words[1:]] if words[0] in PYTHONS else words
 
