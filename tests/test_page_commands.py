@@ -210,6 +210,7 @@ SHORT = {
 LEFT_OUT = {
     "etth1|--column OT": "a table that has to be downloaded",
     "plan.csv|coming.csv|FOLDER|FILE|PATH": "a file of the reader's own",
+    "pretrained": "models of the whole plays, and these are short; tests/test_pretrained.py types it with small ones",
     "shared.results": "keeps and writes what the repository's own runs have given",
 }
 SIGNS_OF_A_PLAY = 6_000
