@@ -25,7 +25,7 @@ PYTHONS = ("python", "python3", "py", ".venv/bin/python", ".venv/Scripts/python.
 # What is no program of this course -> what of it a page may type.
 OTHERS = {
     "python -m venv": ".venv",
-    "python -m pip": r"install (-r \S+|torch==\S+ --index-url \S+)",
+    "python -m pip": r"install (-r \S+|torch==\S+ --index-url \S+|--require-hashes( -r tests/lock\S*\.txt)+)",
     "python -m pytest": r"|-m (claims|thorough)|tests/\S+.*",
     ".": ".venv/bin/activate",
     "bash": r"\.ci/run",
