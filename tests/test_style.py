@@ -65,7 +65,7 @@ FLOORS = {
     "errors": set(),
     "files": set(),
     "stages": set(),
-    "text": {"errors"},
+    "text": {"errors", "files"},
     "model": {"errors"},
     "measure": {"errors", "text", "model"},
     "show": {"errors", "files"},
