@@ -24,6 +24,7 @@ from shared.results.kept import shared_command
 from shared.run.cli import log, run_main
 from shared.run.device import autocast
 from shared.run.experiment import Run, probe, start_run
+from shared.run.processes import share
 from shared.run.training import Task
 
 from losses import quantile_error, squared_error
@@ -166,7 +167,7 @@ def main() -> None:
     task = learning(model, training, validation, settings, device)
 
     def trial_step(precision: str) -> None:
-        batch = task.batch(0)
+        batch = share(task.batch(0))
         with autocast(device, precision):
             prediction = model(*batch.inputs, **batch.lengths)
         error_of(prediction.float(), batch, settings["quantiles"])[0].backward()

@@ -61,6 +61,7 @@ import torch
 from shared.errors import UserError
 from shared.model.language_model import num_parameters
 from shared.run.experiment import Run, probe, start_run
+from shared.run.processes import share
 from shared.run.training import Task
 
 from examples import Batch, Examples, Vocabularies
@@ -88,7 +89,7 @@ def main() -> None:
         model = Seq2Seq(**model_settings).to(run.device)
     except ValueError as error:
         raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
-    seconds = probe(model, run.settings, run.device, lambda _: summed_loss(model, task.batch(0))[0].backward())
+    seconds = probe(model, run.settings, run.device, lambda _: summed_loss(model, share(task.batch(0)))[0].backward())
     introduce(run, model, seconds)
     loop_task = Task(
         batch=task.batch,

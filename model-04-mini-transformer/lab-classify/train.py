@@ -153,16 +153,16 @@ def make_task(models: nn.ModuleList, folds: list[Fold], settings: dict, device: 
     What is measured on the way decides nothing (no early stopping): the last weights are scored.
     """
 
-    def batch(step: int) -> list[list[Example]]:
+    def batch(step: int) -> tuple[list[Example], ...]:
         parts = []
         for fold in folds:
             # Seeded by step and fold: a resumed run draws what the whole one would have drawn, and a model trained
             # alone with --fold what it would have drawn among the six.
             generator = torch.Generator().manual_seed((settings["seed"] * 100_000 + step) * 10 + fold.number)
             parts.append(draw(fold, settings["batch_size"], settings["word_dropout"], generator))
-        return parts
+        return tuple(parts)
 
-    def step(examples: list[list[Example]], carry: None) -> tuple[Tensor, int, None]:
+    def step(examples: tuple[list[Example], ...], carry: None) -> tuple[Tensor, int, None]:
         total = 0.0  # the models share no weight, so the gradient of the sum is each model's own
         for model, part in zip(models, examples):
             words, lengths, genres = collate(part, device)

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import traceback
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
 from difflib import get_close_matches
@@ -25,6 +26,12 @@ from tqdm import tqdm
 
 from shared.errors import UserError
 from shared.run.interrupts import exit_status
+
+# Of the processes that torchrun has started, the first speaks for all.
+SPEAKS = "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
+# The exit status of a mistake. torchrun ends all processes as soon as one has failed, and so it would the one that is
+# about to say why: the others do not call it a failure.
+MISTAKE = 2 if SPEAKS else 0
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -138,7 +145,7 @@ class ArgumentParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line to stderr, exit status 2."""
         message += self._advice_on_dashes(message)
-        self.exit(2, f"{self.prog}: {message}; --help lists all flags\n")
+        self.exit(MISTAKE, f"{self.prog}: {message}; --help lists all flags\n")
 
     def _advice_on_dashes(self, message: str) -> str:
         """How to give a flag a text that begins with a dash, where that was the mistake: argparse takes it for a flag.
@@ -289,10 +296,18 @@ def read_flags(parse_flags: Callable[[], argparse.Namespace]) -> argparse.Namesp
     From here until `run_main`, while modules are imported, Ctrl-C ends the process on the spot. As an exception, as
     which Python reports it, it could get lost: PyTorch takes any that interrupts its start for a broken NumPy.
     """
+    if not SPEAKS:
+        fall_silent()
     flags = parse_flags()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, end_at_once)
     return flags
+
+
+def fall_silent() -> None:
+    """Say nothing from here on, but where the program itself is at fault."""
+    sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")
+    sys.excepthook = lambda *error: traceback.print_exception(*error, file=sys.__stderr__)
 
 
 def wait_briefly() -> None:
@@ -376,7 +391,7 @@ def run_main(main: Callable[[], None]) -> None:
         sys.stdout.flush()
     except UserError as error:
         log(f"error: {error}")
-        sys.exit(2)
+        sys.exit(MISTAKE)
     except KeyboardInterrupt as stopped:
         log("\nstopped")
         sys.exit(exit_status(stopped))
@@ -388,9 +403,9 @@ def run_main(main: Callable[[], None]) -> None:
         if not lacks_memory(error):
             raise
         log("error: there is not enough memory for this; ask for less, a smaller --batch-size or --hidden-size, say")
-        sys.exit(2)
+        sys.exit(MISTAKE)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         log(f"error: the disk is full ({error.filename or 'while writing'}); make room and run the command again")
-        sys.exit(2)
+        sys.exit(MISTAKE)

@@ -10,6 +10,7 @@ import torch
 
 from shared.errors import UserError
 from shared.run.cli import lacks_memory
+from shared.run.processes import use_own_gpu
 
 WORTH_IT = 1.3  # bfloat16 has to be so many times faster before it is chosen
 
@@ -29,6 +30,7 @@ def prepare_process(device: torch.device) -> None:
     if device.type == "cpu":
         keep_freed_memory()
     if device.type == "cuda":
+        use_own_gpu()
         # With a mask, cuDNN's attention has NaN gradients at some lengths (github.com/pytorch/pytorch/issues/196678).
         torch.backends.cuda.enable_cudnn_sdp(False)
 

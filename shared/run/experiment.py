@@ -17,6 +17,7 @@ from torch import nn
 
 from shared.errors import UserError
 from shared.model.language_model import num_parameters
+from shared.run import processes
 from shared.run.checkpoint import load_checkpoint
 from shared.run.cli import log, outlive_reader, rebuilt_command
 from shared.run.device import (
@@ -29,7 +30,7 @@ from shared.run.device import (
 )
 from shared.run.flags import EVALUATIONS
 from shared.run.folder import cannot_write, drop_parts, free_folder, lock_folder, make_room
-from shared.run.interrupts import exit_status
+from shared.run.interrupts import ProcessEnded, exit_status
 from shared.run.optimizers import learning_rate_factor, optimizers_for
 from shared.run.records import machine, read_records, write_json
 from shared.run.training import LoopSettings, Task, train
@@ -73,16 +74,27 @@ class Run:
         identity = {"stage": self.name, "settings": settings, "command": self.command} | identity
         try:
             train(model, optimizers, task, loop_settings(settings), self.out_dir, identity, self.saved)
+        except ProcessEnded as ended:
+            raise UserError(f"another process of this run has ended; {self.way_on}") from ended
         except KeyboardInterrupt as stopped:
-            more = [] if "--resume" in sys.argv else ["--resume"]
             saved = (self.out_dir / "last.pt").is_file()
-            how = f"go on from {self.out_dir / 'last.pt'} with: {command_line(*more)}"
-            log(f"stopped; {how}" if saved else "stopped, before there was anything to save")
-            free_folder(self.lock)
+            log(f"stopped; {self.way_on}" if saved else "stopped, before there was anything to save")
+            if self.lock:
+                free_folder(self.lock)
             raise SystemExit(exit_status(stopped))
+        processes.leave_the_rest_to_the_writer()
+
+    @property
+    def way_on(self) -> str:
+        """How to go on from last.pt."""
+        more = [] if "--resume" in sys.argv else ["--resume"]
+        again = rebuilt_command([*processes.launcher(), *typed_words(), *more])
+        return f"go on from {self.out_dir / 'last.pt'} with: {again}"
 
     def take_folder(self) -> None:
         """Have the run's folder for this run alone; a new run finds room in it."""
+        if not processes.is_writer():
+            return
         if self.lock is None:
             try:
                 self.out_dir.mkdir(parents=True, exist_ok=True)
@@ -140,10 +152,14 @@ def start_run(name: str, flags: Namespace, defaults: dict, presets: dict[str, di
     preset = presets.get(preset_name, {})
     if "epochs" in given:  # they say how many steps there are
         preset = {name: value for name, value in preset.items() if name != "max_steps"}
-    run = Run(name, defaults | preset | given, out_dir, lock=lock_folder(out_dir) if out_dir.is_dir() else None)
+    processes.start()
+    run = Run(name, defaults | preset | given, out_dir)
+    if processes.is_writer() and out_dir.is_dir():
+        run.lock = lock_folder(out_dir)
     if resume:
-        run.saved = load_checkpoint(out_dir / "last.pt", stage=name, flag="--out-dir")
+        run.saved = processes.from_writer(lambda: load_checkpoint(out_dir / "last.pt", stage=name, flag="--out-dir"))
         run.settings = resumed_settings(run.saved, defaults, preset, given, f"--{preset_name}")
+    processes.check_shares(run.settings)
     prepare_process(run.device)
     outlive_reader("stdout")  # what a training prints is in its folder as well
     return run
@@ -208,7 +224,8 @@ def probe(model: nn.Module, settings: dict, device: torch.device, trial_step: Ca
     `trial_step(precision)` computes one step's loss and gradients.
     """
     before = random_state(device)
-    settings["precision"], seconds = choose_precision(settings["precision"], device, trial_step)
+    precision, seconds = choose_precision(settings["precision"], device, trial_step)
+    settings["precision"] = processes.from_writer(lambda: precision)  # in another process the clock may say otherwise
     set_random_state(before, device)  # what dropout drew is not missing later
     # What updating adds: a step of a copy, with the gradients that the trial has left.
     optimizers = optimizers_for(copy.deepcopy(model), settings)
@@ -217,6 +234,11 @@ def probe(model: nn.Module, settings: dict, device: torch.device, trial_step: Ca
     return seconds
 
 
-def command_line(*more: str) -> str:
-    """The command as it was typed, with no path of this machine."""
-    return rebuilt_command(["python", Path(sys.argv[0]).name, *sys.argv[1:], *more])
+def command_line() -> str:
+    """The command as it was typed, with no path of this machine. Several processes learn what one does."""
+    return rebuilt_command(["python", *typed_words()])
+
+
+def typed_words() -> list[str]:
+    """The program and what was typed after it."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]

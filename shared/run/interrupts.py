@@ -3,7 +3,13 @@
 import signal
 from types import FrameType
 
+from shared.errors import UserError
+
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class ProcessEnded(UserError):
+    """Another process of a training by several is not there any more (see processes.py)."""
 
 
 class StopSignal:
@@ -23,7 +29,9 @@ class StopSignal:
             raise KeyboardInterrupt(number)
         self.requested, self.number = True, number
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type | None, *exception: object) -> None:
+        if kind is ProcessEnded:  # torchrun is about to end this process too, which has to say first how to go on
+            return
         for number, handler in self._before.items():
             signal.signal(number, handler)
 

@@ -17,6 +17,7 @@ from shared.run.cli import log, quoted, with_gutter
 from shared.run.device import autocast
 from shared.run.experiment import Run, probe, start_run
 from shared.run.moments import Moments
+from shared.run.processes import share
 from shared.run.records import read_records
 from shared.run.restore import restore_language_model
 from shared.run.stage import COMMON, Stage
@@ -133,7 +134,7 @@ def make_model(stage: Stage, model_settings: dict, seed: int) -> LanguageModel:
 
 def trial_step(model: LanguageModel, lanes: Lanes, device: torch.device) -> Callable[[str], None]:
     """A function of the precision that computes loss and gradients of the first batch, for timing."""
-    batch = lanes.batch(0)
+    batch = share(lanes.batch(0))
     inputs, targets = batch.inputs.to(device), batch.targets.to(device)
 
     def step(precision: str) -> None:

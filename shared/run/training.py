@@ -5,6 +5,7 @@ Start at `train`, which tells the story; each of its lines is a method of `Loop`
 
 import json
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from tqdm import tqdm
 
 from shared.errors import UserError
 from shared.model.language_model import map_tensors
+from shared.run import processes
 from shared.run.averaging import WeightAverage
 from shared.run.checkpoint import save_checkpoint
 from shared.run.cli import bar_size, log
@@ -99,9 +101,11 @@ def train(
 
     with StopSignal() as stop, loop.open_metrics(append=resume is not None), loop.open_bar():
         loop.watch()
+        if processes.size() > 1:
+            loop.save_last()  # whichever of them may end, there is something to go on from
         while loop.progress.step < settings.max_steps:
             # Learn from one batch.
-            loop.training_step()
+            stopping, saving = loop.training_step(stop)
             loop.watch()
 
             # Every few steps, write down how it goes; more rarely, score the model on text that it does not learn from.
@@ -112,10 +116,12 @@ def train(
                 loop.write_record(loop.end_interval())
 
             # Save what a resumed run needs. Ctrl-C waits for the step at hand, so that nothing is half done here.
-            if evaluation_due or stop.requested or loop.save_due():
+            if evaluation_due or stopping or saving:
                 loop.save_last()
-            if stop.requested:
+            if stopping:
                 raise KeyboardInterrupt(stop.number)
+        if stop.requested:  # while the last step was scored
+            raise KeyboardInterrupt(stop.number)
     return loop.progress
 
 
@@ -144,13 +150,14 @@ class Loop:
         # The first step whose loss or gradient was no number; 0 while there is none. It stays on the device likewise.
         self.bad_step = torch.zeros((), dtype=torch.int64, device=self.device)
         self.saved_step = 0  # of last.pt
+        self.seed = torch.initial_seed()  # of dropout, in other processes than the first
         self.started = self.last_save = self.interval_started = time.perf_counter()
         self.seconds_before = 0.0  # of a run that is resumed, until it was stopped
 
     # -------------------------------------------------------------------------------------------------------- a step
 
-    def training_step(self) -> None:
-        """One batch: forward, backward, clip, update."""
+    def training_step(self, stop: StopSignal) -> tuple[bool, ...]:
+        """One batch: forward, backward, clip, update. Return whether to stop then, and whether to save."""
         step, settings = self.progress.step, self.settings
         self.model.train()  # the last evaluation had switched dropout off
         self.learning_rate = settings.learning_rate * learning_rate_factor(
@@ -161,13 +168,17 @@ class Loop:
         # Forward. The task calls the model (for the stages: `language_task` in language_modeling.py), and gives the
         # loss of this batch and the carry, cut off from the gradients of the past. A recurrent model thus learns by
         # truncated backpropagation through time.
-        loss, count, self.carry = self.task.step(self.task.batch(step), self.carry)
+        processes.draw_otherwise(self.seed, step)
+        loss, count, self.carry = self.task.step(processes.share(self.task.batch(step)), self.carry)
         # Backward. The mean, so that the size of a batch does not change the size of a step.
         (loss / count).backward()
+        # Where several processes share the batch, all that follows is of the whole of it, and the same in each of them.
+        wishes = stop.requested, self.save_due()
+        loss, count, wishes = processes.sum_step(self.model, loss.detach(), count, wishes)
         # One unusual batch can have gradients that would undo much of what was learned.
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
         # A step by a gradient that is no number would leave no weight that is one.
-        self.look_for_numbers(loss.detach(), norm)
+        self.look_for_numbers(loss, norm)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad()  # else the next backward pass would add to these gradients
@@ -175,8 +186,9 @@ class Loop:
 
         self.progress.step += 1
         self.progress.tokens += count  # or whatever the terms are
-        self.interval_loss, self.interval_count = self.interval_loss + loss.detach(), self.interval_count + count
+        self.interval_loss, self.interval_count = self.interval_loss + loss, self.interval_count + count
         self.bar.update()
+        return wishes
 
     def look_for_numbers(self, loss: Tensor, norm: Tensor) -> None:
         """Note where loss or gradient first is no number, and look at once where no device has to be waited for."""
@@ -220,6 +232,8 @@ class Loop:
     def evaluate_and_keep_best(self) -> None:
         """Score the model on held-out data, and write best.pt if it has never been better."""
         record, progress = self.end_interval(), self.progress
+        if not processes.is_writer():
+            return
         # Where there is a moving average of the weights, that is what is scored and kept: so best.pt may hold averaged
         # weights. The model goes on learning from its own, so last.pt never does.
         with self.average.in_use():
@@ -244,7 +258,8 @@ class Loop:
     def watch(self) -> None:
         """Show the task how far the training has come."""
         self.count_seconds()
-        self.task.watch(self.progress.step, self.progress.tokens, self.progress.seconds)
+        if processes.is_writer():
+            self.task.watch(self.progress.step, self.progress.tokens, self.progress.seconds)
 
     def count_seconds(self) -> None:
         """Bring the run's seconds up to date, those before it was resumed included."""
@@ -252,7 +267,8 @@ class Loop:
 
     def open_metrics(self, append: bool) -> TextIO:
         """metrics.jsonl, to be written line by line; a new run begins a new one."""
-        self.metrics = open(self.out_dir / "metrics.jsonl", "a" if append else "w", encoding="utf-8", newline="\n")
+        path = self.out_dir / "metrics.jsonl" if processes.is_writer() else os.devnull
+        self.metrics = open(path, "a" if append else "w", encoding="utf-8", newline="\n")
         return self.metrics
 
     def open_bar(self) -> tqdm:
@@ -272,18 +288,17 @@ class Loop:
         """Write last.pt: all that a resumed run needs to go on exactly as if it had never been stopped."""
         self.check_numbers()
         self.count_seconds()
-        save_checkpoint(
-            self.out_dir / "last.pt",
-            self.checkpoint()
-            | {
+        carry = processes.all_lanes(self.carry)
+        if processes.is_writer():
+            state = {
                 "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
                 "average": self.average.state_dict(),
                 # Cloned, because torch.save writes the whole tensor of which a carried window is only a part.
-                "carry": map_tensors(Tensor.clone, self.carry),
+                "carry": map_tensors(Tensor.clone, carry),
                 "interval": (self.interval_loss, self.interval_count),
                 "random": random_state(self.device),  # what dropout draws next
-            },
-        )
+            }
+            save_checkpoint(self.out_dir / "last.pt", self.checkpoint() | state)
         self.last_save, self.saved_step = time.perf_counter(), self.progress.step
 
     def checkpoint(self) -> dict:
@@ -305,9 +320,10 @@ class Loop:
         self.progress = Progress(**saved["progress"])
         self.seconds_before, self.saved_step = self.progress.seconds, self.progress.step
         self.carry, (self.interval_loss, self.interval_count) = map_tensors(
-            lambda tensor: tensor.to(self.device), (saved["carry"], saved["interval"])
+            lambda tensor: tensor.to(self.device), (processes.share(saved["carry"]), saved["interval"])
         )
-        drop_records_after(self.out_dir / "metrics.jsonl", self.progress.step)
+        if processes.is_writer():
+            drop_records_after(self.out_dir / "metrics.jsonl", self.progress.step)
 
 
 def drop_records_after(path: Path, step: int) -> None:
