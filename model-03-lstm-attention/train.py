@@ -5,22 +5,21 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository's root, for `shared`
 
-from shared.run.cli import number
+from shared.run.flags import LENGTH, WHOLE
 from shared.run.stage import Stage, train_stage
 
 
 def add_flags(parser) -> None:
-    whole = number(int, low=1)
     parser.add_argument("--cell", choices=("lstm", "gru", "rnn"), help="the recurrent layers below attention [lstm]")
     parser.add_argument(
         "--attention",
         choices=("additive", "dot", "multi-head"),
         help="how a past place is scored; multi-head compares several projections of the states at once [multi-head]",
     )
-    parser.add_argument("--num-heads", type=whole, help="heads of multi-head attention; must divide --hidden-size [4]")
+    parser.add_argument("--num-heads", type=WHOLE, help="heads of multi-head attention; must divide --hidden-size [4]")
     parser.add_argument(
         "--memory-length",
-        type=whole,
+        type=LENGTH,
         help="places in reach, with the own one; longer is slower, and better for words [64]",
     )
 

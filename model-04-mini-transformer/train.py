@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository's root, for `shared`
 
-from shared.run.cli import number
+from shared.run.flags import WHOLE
 from shared.run.stage import Stage, train_stage
 
 
@@ -16,7 +16,7 @@ def add_flags(parser) -> None:
         help="how a token knows its place; rotary ones depend on distance alone, so the window can slide [rotary]",
     )
     parser.add_argument(
-        "--num-heads", type=number(int, low=1), help="heads a layer; twice their number must divide --hidden-size [4]"
+        "--num-heads", type=WHOLE, help="heads a layer; twice their number must divide --hidden-size [4]"
     )
 
 

@@ -26,7 +26,8 @@ from functools import partial
 from pathlib import Path
 from statistics import mean
 
-from shared.run.cli import ArgumentParser, log, number, read_flags, run_main, wait_briefly
+from shared.run.cli import ArgumentParser, log, path_or_name, read_flags, run_main, some_path, wait_briefly
+from shared.run.flags import SEED
 from shared.stages import ROOT, STAGES, load_stage
 from shared.text.tokenizer import TOKENIZERS, Tokenizer, train_tokenizer
 
@@ -37,17 +38,16 @@ def parse_flags() -> argparse.Namespace:
     """The command line."""
     parser = ArgumentParser(prog="python -m shared.ablate", description=__doc__)
     parser.add_argument("stage", choices=STAGES, help="whose recipe")
-    seed = number(int, low=0, high=1e9)
     parser.add_argument(
-        "--seeds", type=seed, nargs="+", default=[1, 2, 3], help="a run of each variant for each [1 2 3]"
+        "--seeds", type=SEED, nargs="+", default=[1, 2, 3], help="a run of each variant for each [1 2 3]"
     )
-    parser.add_argument("--data", default=USUAL[0], help=f"the text, as for train.py [{USUAL[0]}]")
+    parser.add_argument("--data", type=path_or_name, default=USUAL[0], help=f"the text, as for train.py [{USUAL[0]}]")
     parser.add_argument(
         "--tokenizer", choices=sorted(TOKENIZERS), default=USUAL[1], help=f"what a token is [{USUAL[1]}]"
     )
     parser.add_argument("--whole", action="store_true", help="the whole text, and as many steps as a default run")
     parser.add_argument("--only", default="", metavar="TEXT", help="the recipe, and variants with TEXT in their names")
-    parser.add_argument("--json", type=Path, help="where runs are kept [the stage's results/ablation.json]")
+    parser.add_argument("--json", type=some_path, help="where runs are kept [the stage's results/ablation.json]")
     return parser.parse_args()
 
 

@@ -27,9 +27,8 @@ import argparse
 import json
 import platform
 import time
-from pathlib import Path
 
-from shared.run.cli import ArgumentParser, OneOrMore, log, number, read_flags, run_main
+from shared.run.cli import ArgumentParser, OneOrMore, log, number, path_or_name, read_flags, run_main, some_path
 from shared.text.tokenizer import TOKENIZERS, Tokenizer, train_tokenizer
 
 
@@ -37,7 +36,9 @@ def parse_flags() -> argparse.Namespace:
     """The command line."""
     parser = ArgumentParser(prog="python -m shared.ngram", description=__doc__)
     why = "shakespeare (default: bundled), tinyshakespeare, UTF-8 text files, a folder of them, or - for standard input"
-    parser.add_argument("--data", nargs="+", action=OneOrMore, default="shakespeare", metavar="PATH", help=why)
+    parser.add_argument(
+        "--data", type=path_or_name, nargs="+", action=OneOrMore, default="shakespeare", metavar="PATH", help=why
+    )
     parser.add_argument(
         "--tokenizer", choices=TOKENIZERS, default="word", help="word (default, as in the four stages), char or bpe"
     )
@@ -50,7 +51,7 @@ def parse_flags() -> argparse.Namespace:
         default=8,
         help="longest n-gram (default 8: longer ones hardly change the result)",
     )
-    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the results to this file")
+    parser.add_argument("--json", type=some_path, metavar="PATH", help="also write the results to this file")
     return parser.parse_args()
 
 

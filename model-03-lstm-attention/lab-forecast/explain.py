@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
-from shared.run.cli import ArgumentParser, log, read_flags, run_main
+from shared.run.cli import ArgumentParser, log, path_or_name, read_flags, run_main, some_path
 
 from flags import add_table_flags, series_flags
 
@@ -20,12 +20,18 @@ def parse_flags() -> Namespace:
         epilog="example: python explain.py checkpoints/best.pt",
     )
     parser.add_argument(
-        "checkpoints", nargs="*", default=[str(FOLDER / "checkpoints" / "best.pt")], help="[checkpoints/best.pt]"
+        "checkpoints",
+        type=some_path,
+        nargs="*",
+        default=[str(FOLDER / "checkpoints" / "best.pt")],
+        help="[checkpoints/best.pt]",
     )
-    parser.add_argument("--data", help="the series, where the one that a model was trained on has moved")
+    parser.add_argument(
+        "--data", type=path_or_name, help="the series, where the one that a model was trained on has moved"
+    )
     add_table_flags(parser)
-    parser.add_argument("--picture", default="lag.png", help="where to draw the shares [lag.png]")
-    parser.add_argument("--json", help="write the shares to this file too")
+    parser.add_argument("--picture", type=some_path, default="lag.png", help="where to draw the shares [lag.png]")
+    parser.add_argument("--json", type=some_path, help="write the shares to this file too")
     return parser.parse_args()
 
 
@@ -47,10 +53,10 @@ from windows import windows_of
 def main() -> None:
     flags = parse_flags()
     if flags.json:
-        check_writable("--json", Path(flags.json), SHARES)
+        check_writable("--json", flags.json, SHARES)
     found, lags = {}, set()
     for path in flags.checkpoints:
-        model, row, series, settings = load_forecaster(Path(path), series_flags(flags))
+        model, row, series, settings = load_forecaster(path, series_flags(flags))
         for line in series.understood:
             log(f"table: {line}")
         lags.add(series.lag)
@@ -63,7 +69,7 @@ def main() -> None:
             lag = max(range(len(profile)), key=profile.__getitem__)
             print(wrapped(f"{row:32} {name:10} most on lag {lag:2}: {profile[lag]:6.1%}", indent=33))
     if flags.json:
-        write_json(Path(flags.json), {"lag": series.lag, "shares": found})
+        write_json(flags.json, {"lag": series.lag, "shares": found})
     save_figure(lag_figure(found, series.lag), flags.picture)
     print(f"drawn in {flags.picture}")
 

@@ -4,8 +4,8 @@ from argparse import BooleanOptionalAction, Namespace
 from pathlib import Path
 from typing import Any
 
-from shared.run.cli import ArgumentParser, number
-from shared.run.flags import add_flag, add_training_flags
+from shared.run.cli import ArgumentParser, number, path_or_name
+from shared.run.flags import DEPTH, LENGTH, add_flag, add_training_flags
 
 from csv_dates import ORDERS
 from csv_files import SEPARATORS, TABLE_SETTINGS
@@ -54,23 +54,23 @@ TABLE_FLAGS = {
 
 def add_series_flags(parser: ArgumentParser) -> None:
     """Which series, and how it is cut into windows."""
-    whole = number(int, low=1)
 
     def flag(name: str, why: str, **options: Any) -> None:
         add_flag(parser, name, why, DEFAULTS, **options)
 
-    flag("--data", "flow-pressure (made here), etth1 (downloaded once), a CSV file, or a folder of them: a series each")
+    why = "flow-pressure (made here), etth1 (downloaded once), a CSV file, or a folder of them: a series each"
+    flag("--data", why, type=path_or_name)
     flag("--target", "columns to forecast; of etth1 by default all", nargs="+", metavar="COLUMN")
     flag("--known-future", "columns known of the future; dates become hour and weekday", nargs="+", metavar="COLUMN")
     flag("--past-only", "columns that are known of the past only", nargs="+", metavar="COLUMN")
-    flag("--lag", "flow-pressure: how many steps after a spike pressure dips", type=number(int, low=0))
+    flag("--lag", "flow-pressure: how many steps after a spike pressure dips", type=number(int, low=0, high=10**6))
     why, names = (
         "flow-pressure: not one long series but many short ones, of lengths in between",
         ("SHORTEST", "LONGEST"),
     )
-    flag("--lengths", why, nargs=2, type=whole, metavar=names)
-    flag("--past-length", "steps that a forecast looks back on", type=whole)
-    flag("--horizon", "steps that are forecast at once", type=whole)
+    flag("--lengths", why, nargs=2, type=LENGTH, metavar=names)
+    flag("--past-length", "steps that a forecast looks back on", type=LENGTH)
+    flag("--horizon", "steps that are forecast at once", type=LENGTH)
     why = "use windows that a series is too short for, padded; by default where there are several series"
     flag("--pad", why, action=BooleanOptionalAction)
     add_table_flags(parser)
@@ -99,7 +99,6 @@ def parse_flags() -> Namespace:
     )
     add_training_flags(parser, FOLDER, DEFAULTS)
     add_series_flags(parser)
-    whole = number(int, low=1)
 
     def flag(name: str, why: str, **options: Any) -> None:
         add_flag(parser, name, why, DEFAULTS, **options)
@@ -107,11 +106,15 @@ def parse_flags() -> Namespace:
     flag("--model", "which forecaster", choices=MODEL_NAMES)
     share, dropped = number(float, above=0, high=0.999), number(float, low=0, high=0.95)
     flag("--quantiles", "shares of all outcomes to forecast, not the mean: 0.1 0.5 0.9", nargs="+", type=share)
-    flag("--season", "forecast the change since so many steps ago; 0: the value itself", type=number(int, low=0))
-    flag("--num-seasons", "since the mean of so many seasons", type=whole)
+    flag(
+        "--season",
+        "forecast the change since so many steps ago; 0: the value itself",
+        type=number(int, low=0, high=10**6),
+    )
+    flag("--num-seasons", "since the mean of so many seasons", type=LENGTH)
     flag("--linear", "a linear map of each target's past beside the network", action=BooleanOptionalAction)
-    flag("--num-heads", "heads of attention; must divide --hidden-size", type=whole)
-    flag("--num-blocks", "blocks of transformer-lstm", type=whole)
+    flag("--num-heads", "heads of attention; must divide --hidden-size", type=LENGTH)
+    flag("--num-blocks", "blocks of transformer-lstm", type=DEPTH)
     flag("--gating", "GateAddNorm around attention, or plain add-and-norm", action=BooleanOptionalAction)
     flag("--causal", "a forecast step sees no known column of a later step", action=BooleanOptionalAction)
     flag("--attention-dropout", "attention-lstm: share of attention weights left out in training", type=dropped)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
-from shared.run.cli import ArgumentParser, log, make_folder, number, read_flags, run_main
+from shared.run.cli import ArgumentParser, log, make_folder, number, path_or_name, read_flags, run_main, some_path
+from shared.run.flags import LENGTH
 
 from flags import add_table_flags, series_flags
 
@@ -21,19 +22,20 @@ def parse_flags() -> Namespace:
         epilog="example: python forecast.py --visualize",
     )
     add = parser.add_argument
-    add("--checkpoint", default=str(FOLDER / "checkpoints" / "best.pt"), help="the model to use [checkpoints/best.pt]")
-    add("--data", help="where the series is now, if it has moved since training, or another with the same columns")
+    default = FOLDER / "checkpoints" / "best.pt"
+    add("--checkpoint", type=some_path, default=default, help="the model to use [checkpoints/best.pt]")
+    why = "where the series is now, if it has moved since training, or another with the same columns"
+    add("--data", type=path_or_name, help=why)
     which = parser.add_mutually_exclusive_group()
     why = "which window of the test part, counted from 0 [0]"
     which.add_argument("--window", type=number(int, low=0), default=0, help=why)
     why = "forecast what comes after the last row; FILE: the coming rows of columns known of the future, but for dates"
-    which.add_argument("--future", nargs="?", const="", metavar="FILE", help=why)
-    add("--csv", metavar="FILE", help="write the forecast to this file too")
+    which.add_argument("--future", type=path_or_name, nargs="?", const="", metavar="FILE", help=why)
+    add("--csv", type=some_path, metavar="FILE", help="write the forecast to this file too")
     add("--column", help="which target to show; by default the last")
-    add("--past-length", type=number(int, low=1), help="show the model fewer past steps than in training")
-    add(
-        "--visualize", nargs="?", const=".", metavar="PATH", help="draw forecast.png and attention.png, by default here"
-    )
+    add("--past-length", type=LENGTH, help="show the model fewer past steps than in training")
+    why = "draw forecast.png and attention.png, by default here"
+    add("--visualize", type=some_path, nargs="?", const=Path("."), metavar="PATH", help=why)
     add_table_flags(parser)
     return parser.parse_args()
 
@@ -146,10 +148,10 @@ def draw(folder: Path, name: str, figure: Figure, weights: Tensor | None, num_pa
 def main() -> None:
     flags = parse_flags()
     if flags.visualize is not None:
-        make_folder(Path(flags.visualize), "--visualize")
-    model, row, series, settings = load_forecaster(Path(flags.checkpoint), series_flags(flags))
+        make_folder(flags.visualize, "--visualize")
+    model, row, series, settings = load_forecaster(flags.checkpoint, series_flags(flags))
     if flags.csv:
-        check_writable("--csv", Path(flags.csv), HEADER, tables_of(settings, flags.future))
+        check_writable("--csv", flags.csv, HEADER, tables_of(settings, flags.future))
     settings["past_length"] = flags.past_length or settings["past_length"]
     column, times, truth = choose_column(series, flags.column), None, None
     if flags.future is not None:
@@ -171,14 +173,14 @@ def main() -> None:
     shown = shown_columns(numbers, series.deviations[column].item(), times)
     print(for_terminal([list(shown), *map(list, zip(*shown.values()))]))
     if flags.csv:
-        write_text(Path(flags.csv), as_csv(shown))
+        write_text(flags.csv, as_csv(shown))
     if flags.visualize is not None:
         past = series.in_units(batch.past[..., : series.num_targets])[0, :, column]
         band = None if quantiles is None else (quantiles[:, 0], quantiles[:, -1])
         name = f"{row} on {series.name}"
         lines = (past, truth, point, band, series.columns[column])
         figure = forecast_figure(*lines, f"{name}, {title}", known_column(series, batch))
-        draw(Path(flags.visualize), name, figure, weights, batch.past.size(1))
+        draw(flags.visualize, name, figure, weights, batch.past.size(1))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from shared.results.kept import shared_command
 from shared.run.cli import log, run_main
 from shared.run.device import autocast
 from shared.run.experiment import Run, probe, start_run
+from shared.run.memory import make_within_memory
 from shared.run.processes import share
 from shared.run.training import Task
 
@@ -84,9 +85,13 @@ def model_settings(settings: dict, series: Series) -> dict:
 
 def make_model(settings: dict, constructor: dict) -> Forecaster:
     """The model, its weights drawn with the run's seed."""
-    torch.manual_seed(settings["seed"])
-    try:
+
+    def make() -> Forecaster:
+        torch.manual_seed(settings["seed"])
         return MODELS[settings["model"]].model_class(**constructor)
+
+    try:
+        return make_within_memory(make)
     except ValueError as error:
         raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
 

@@ -13,13 +13,15 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
 
-from shared.run.cli import ArgumentParser, read_flags, run_main
+from shared.run.cli import ArgumentParser, read_flags, run_main, some_path
 
 
 def parse_flags() -> Namespace:
     """Which runs."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path, help="the --out-dir of each run, all of one --task and --longest")
+    parser.add_argument(
+        "runs", nargs="+", type=some_path, help="the --out-dir of each run, all of one --task and --longest"
+    )
     return parser.parse_args()
 
 

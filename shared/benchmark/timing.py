@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 import statistics
 import sys
 import time
@@ -64,15 +65,26 @@ def peak_mib(device: torch.device) -> float | None:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)  # bytes on macOS, KiB elsewhere
 
 
+def listen() -> None:
+    """Have this process end without a word on Ctrl-C."""
+    signal.signal(signal.SIGINT, lambda number, frame: sys.exit(128 + number))
+
+
 def in_fresh_process(
     function: Callable[..., Result], *arguments: object, variables: dict[str, str] | None = None
 ) -> Result:
-    """function(*arguments), computed by a Python that has done nothing else, with more variables of the system."""
-    before = dict(os.environ)
+    """function(*arguments), computed by a Python that has done nothing else, with more variables of the system.
+
+    Ctrl-C reaches that one as well, which then ends without a word, by `listen`; as long as it starts it hears nothing.
+    """
+    before, heard = dict(os.environ), signal.getsignal(signal.SIGINT)
     os.environ.update(variables or {})  # PyTorch reads them there when it is imported
     try:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            return pool.submit(function, *arguments).result()
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=listen) as pool:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # which a process that is started inherits
+            found = pool.submit(function, *arguments)
+            signal.signal(signal.SIGINT, heard)
+            return found.result()
     except BrokenProcessPool:
         raise UserError("the system ended a measurement, perhaps for want of memory; close other programs, try again")
     finally:

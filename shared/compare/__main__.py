@@ -17,8 +17,18 @@ import sys
 import time
 from pathlib import Path
 
-from shared.run.cli import ArgumentParser, OneOrMore, log, make_folder, number, read_flags, rebuilt_command, run_main
-from shared.run.flags import DEVICES
+from shared.run.cli import (
+    ArgumentParser,
+    OneOrMore,
+    log,
+    make_folder,
+    path_or_name,
+    read_flags,
+    rebuilt_command,
+    run_main,
+    some_path,
+)
+from shared.run.flags import DEVICES, SEED, WHOLE
 from shared.stages import ROOT
 from shared.text.corpus import NAMES
 from shared.text.tokenizer import TOKENIZERS, Tokenizer, tokenizer_from_dict
@@ -32,11 +42,12 @@ def parse_flags() -> argparse.Namespace:
     parser = ArgumentParser(prog="python -m shared.compare", description=__doc__)
     add = parser.add_argument
     add("--prompt", help="the text whose maps are drawn [a held-out line of the text that the runs have read]")
-    add("--out", type=Path, default=ROOT / "comparison", metavar="DIR", help="where to write [comparison]")
+    add("--out", type=some_path, default=ROOT / "comparison", metavar="DIR", help="where to write [comparison]")
     add("--device", choices=DEVICES, default="auto", help="where to compute [auto]")
     add("--no-live", action="store_true", help="leave the models out of the page: 15 MB less, and nothing to type into")
     add(
         "--data",
+        type=path_or_name,
         nargs="+",
         action=OneOrMore,
         metavar="PATH",
@@ -46,17 +57,16 @@ def parse_flags() -> argparse.Namespace:
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--checkpoints",
-        type=Path,
+        type=some_path,
         nargs="+",
         metavar="PATH",
         help="files best.pt, or folders that hold one: also checkpoints/previous/1 of a stage, an earlier run",
     )
     which.add_argument("--train", action="store_true", help="compare runs under one budget, and train those missing")
     which.add_argument("--pretrained", action="store_true", help="compare the runs that come with the course, at once")
-    whole = number(int, low=1)
-    add("--tokens", type=whole, help=f"with --train: tokens each stage reads [{TRAINING_TOKENS:,}]")
+    add("--tokens", type=WHOLE, help=f"with --train: tokens each stage reads [{TRAINING_TOKENS:,}]")
     add("--tokenizer", choices=sorted(TOKENIZERS), help="with --train: what a token is [word]")
-    add("--seed", type=number(int, low=0, high=1e9), help="with --train: another seed is kept beside the first [1]")
+    add("--seed", type=SEED, help="with --train: another seed is kept beside the first [1]")
     flags = parser.parse_args()
     for name in ("tokens", "tokenizer", "seed"):
         if getattr(flags, name) is not None and not flags.train:

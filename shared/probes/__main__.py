@@ -21,9 +21,18 @@ stands that decides, with standard errors. Writes probes.json and the picture pr
 import argparse
 import sys
 import time
-from pathlib import Path
 
-from shared.run.cli import ArgumentParser, OneOrMore, log, make_folder, read_flags, rebuilt_command, run_main
+from shared.run.cli import (
+    ArgumentParser,
+    OneOrMore,
+    log,
+    make_folder,
+    path_or_name,
+    read_flags,
+    rebuilt_command,
+    run_main,
+    some_path,
+)
 from shared.stages import ROOT, STAGES
 
 
@@ -32,15 +41,15 @@ def parse_flags() -> argparse.Namespace:
     parser = ArgumentParser(prog="python -m shared.probes", description=__doc__)
     parser.add_argument(
         "--checkpoints",
-        type=Path,
+        type=some_path,
         nargs="+",
         metavar="PATH",
         help="files best.pt, or folders that hold one [those of the stages' checkpoints/]",
     )
     why = "the text that the runs have read, where it no longer lies where it was: a name, text files, or a folder"
-    parser.add_argument("--data", nargs="+", action=OneOrMore, metavar="PATH", help=why)
+    parser.add_argument("--data", type=path_or_name, nargs="+", action=OneOrMore, metavar="PATH", help=why)
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "comparison", metavar="DIR", help="where to write [comparison]"
+        "--out", type=some_path, default=ROOT / "comparison", metavar="DIR", help="where to write [comparison]"
     )
     return parser.parse_args()
 

@@ -25,7 +25,8 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from shared.run.cli import ArgumentParser, log, number, read_flags, rebuilt_command, run_main, wait_briefly
+from shared.run.cli import ArgumentParser, log, read_flags, rebuilt_command, run_main, some_path, wait_briefly
+from shared.run.flags import SEED, WHOLE
 from shared.stages import ROOT, STAGES
 
 
@@ -36,12 +37,12 @@ def parse_flags() -> argparse.Namespace:
     parser.add_argument("--stage", choices=STAGES, help="only this one")
     parser.add_argument("--quick", action="store_true", help="short distances, few steps: about one minute")
     why = "training steps a model; to copy, each length has a model of its own"
-    parser.add_argument("--max-steps", type=number(int, low=1), help=why)
+    parser.add_argument("--max-steps", type=WHOLE, help=why)
     parser.add_argument("--optimizer", choices=("muon", "adamw"), default="muon", help="who changes the weights [muon]")
     why = "recurrent weights at the start: the stage's own way, or as PyTorch draws them [own]"
     parser.add_argument("--start", choices=("own", "uniform"), default="own", help=why)
-    parser.add_argument("--seed", type=number(int, low=0, high=1e9), default=1, help="fixes weights and questions [1]")
-    parser.add_argument("--out", type=Path, default=ROOT / "comparison", help="where results go [comparison]")
+    parser.add_argument("--seed", type=SEED, default=1, help="fixes weights and questions [1]")
+    parser.add_argument("--out", type=some_path, default=ROOT / "comparison", help="where results go [comparison]")
     return parser.parse_args()
 
 

@@ -18,7 +18,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from shared.results.kept import PRESETS, file_name, kept_run
-from shared.run.cli import ArgumentParser, read_flags, run_main
+from shared.run.cli import ArgumentParser, read_flags, run_main, some_path
 
 
 def parse_flags() -> Namespace:
@@ -27,7 +27,9 @@ def parse_flags() -> Namespace:
     commands = parser.add_subparsers(dest="command", required=True, metavar="keep | draw | pack | write | check")
     keeper = commands.add_parser("keep", help="copy a finished run into its stage's results/")
     keeper.add_argument(
-        "out_dir", type=Path, help="the run's --out-dir, which by default is a stage's checkpoints/; or comparison/"
+        "out_dir",
+        type=some_path,
+        help="the run's --out-dir, which by default is a stage's checkpoints/; or comparison/",
     )
     keeper.add_argument(
         "--preset",
@@ -38,7 +40,7 @@ def parse_flags() -> Namespace:
     drawer = commands.add_parser("draw", help="draw the chapters' pictures: each stage reads the same passage")
     drawer.add_argument(
         "out_dirs",
-        type=Path,
+        type=some_path,
         nargs="*",
         metavar="OUT_DIR",
         help="folders of runs that are kept; without any, all pictures are drawn again from what is kept",
@@ -46,7 +48,7 @@ def parse_flags() -> Namespace:
     packer = commands.add_parser("pack", help="pack a kept default run of each stage, so that it comes with the course")
     packer.add_argument(
         "out_dirs",
-        type=Path,
+        type=some_path,
         nargs="*",
         metavar="RUN_DIR",
         help="folders of the runs, one a stage; without any, what is packed is measured again",

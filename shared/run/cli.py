@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from shared.errors import UserError
 from shared.run.interrupts import exit_status
+from shared.text.signs import printable
 
 # Of the processes that torchrun has started, the first speaks for all.
 SPEAKS = "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
@@ -104,6 +105,10 @@ class ArgumentParser(argparse.ArgumentParser):
         It comes first: argparse would take its value for a text, and complain of that instead.
         """
         self._words = [self._with_hyphens(word) for word in (sys.argv[1:] if args is None else args)]
+        for word in self._words:
+            flag, _, value = word.partition("=")
+            if value == "--" and flag in self._option_string_actions:  # argparse would take it for the end of all flags
+                self.error(f"argument {flag}: two dashes alone are no value; leave the flag away")
         unknown = [] if self._subparsers else self._unknown_flags()
         if unknown:
             near = nearest(unknown[0], self._option_string_actions)
@@ -145,7 +150,7 @@ class ArgumentParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line to stderr, exit status 2."""
         message += self._advice_on_dashes(message)
-        self.exit(MISTAKE, f"{self.prog}: {message}; --help lists all flags\n")
+        self.exit(MISTAKE, f"{self.prog}: {one_line(message)}; --help lists all flags\n")
 
     def _advice_on_dashes(self, message: str) -> str:
         """How to give a flag a text that begins with a dash, where that was the mistake: argparse takes it for a flag.
@@ -153,7 +158,7 @@ class ArgumentParser(argparse.ArgumentParser):
         Nothing where the flag would refuse the text in any case, a number's flag, say.
         """
         flag = re.match("argument (--[^:/]+): expected", message)
-        value = next(iter(self._words[self._words.index(flag[1]) + 1 :]), "") if flag else ""
+        value = dict(zip(self._words, self._words[1:])).get(flag[1], "") if flag else ""
         if not self._looks_like_flag(value) or value.partition("=")[0] in self._option_string_actions:
             return ""
         action = self._option_string_actions[flag[1]]
@@ -188,29 +193,67 @@ def nearest(word: str, names: Iterable[str]) -> str:
     return "".join(f"; did you mean {name}?" for name in near)
 
 
+# No flag wants a larger number: it is a slip of the hand, and would take all memory, or all time.
+LARGEST = 10**9
+
+
 def number(
-    kind: type[int] | type[float], low: float = -math.inf, high: float = math.inf, above: float = -math.inf
+    kind: type[int] | type[float], low: float = -LARGEST, high: float = LARGEST, above: float = -math.inf
 ) -> Callable[[str], float]:
     """A type for argparse: an int or float with low <= value <= high and value > above.
 
     >>> number(int, low=1)("3")
     3
     """
+    limits = [("more than", above)] if above > -math.inf else [("at least", low)]
+    limits += [("at most", high)]
 
     def parse(text: str) -> float:
         try:
             value = kind(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is not {'a whole number' if kind is int else 'a number'}")
-        if not (low <= value <= high and value > above and math.isfinite(value)):  # every comparison with NaN is false
-            bounds = [] if math.isfinite(value) else ["finite"]
-            bounds += [f"more than {above:g}"] if above > -math.inf else []
-            bounds += [f"at least {low:g}"] if low > -math.inf else []
-            bounds += [f"at most {high:g}"] if high < math.inf else []
+        finite = kind is int or math.isfinite(value)  # which asks for a float, and an int may be too large to be one
+        if not (finite and low <= value <= high and value > above):
+            bounds = [f"{words} {bound:,}" for words, bound in limits]
             raise argparse.ArgumentTypeError(f"{text} must be {' and '.join(bounds)}")
         return value
 
     return parse
+
+
+def some_path(text: str) -> Path:
+    """A type for argparse: a path, of a file or folder that need not be there.
+
+    Refused is what the system cannot even look for: a name too long, one with a NUL byte, one behind a closed door.
+
+    >>> some_path("plays") / "lear.txt" == Path("plays", "lear.txt")
+    True
+    """
+    try:
+        Path(text).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise argparse.ArgumentTypeError(f"there can be no file {text!r}: {reason}")
+    return Path(text)
+
+
+def path_or_name(text: str) -> str:
+    """A type for argparse: as `some_path`, but the text itself, which may be a name that stands for something else."""
+    some_path(text)
+    return text
+
+
+def one_line(text: str) -> str:
+    r"""A text that quotes what somebody typed, as it may be shown: without control characters, and not without end.
+
+    >>> one_line("no file a\nb\x1b")
+    'no file a↵b␛'
+    """
+    text = printable(text).replace("\n", "↵")
+    return re.sub(r"\S{200,}", lambda word: f"{word[0][:60]}…{word[0][-20:]}", text)
 
 
 def log(*parts: object) -> None:
@@ -390,7 +433,7 @@ def run_main(main: Callable[[], None]) -> None:
         main()
         sys.stdout.flush()
     except UserError as error:
-        log(f"error: {error}")
+        log(f"error: {one_line(str(error))}")
         sys.exit(MISTAKE)
     except KeyboardInterrupt as stopped:
         log("\nstopped")

@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 
-from shared.run.cli import ArgumentParser, number
+from shared.run.cli import ArgumentParser, number, some_path
 from shared.text.decoding import normalise
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -19,6 +19,9 @@ EPSILON = 1e-8  # as in PyTorch
 EVALUATIONS = 6  # a run, unless --eval-interval says otherwise
 
 WHOLE, POSITIVE, SHARE = number(int, low=1), number(float, above=0), number(float, low=0, high=1)
+# Of what all has to be in memory at once, or be gone through one by one.
+LENGTH, WIDTH, DEPTH = number(int, low=1, high=10**6), number(int, low=1, high=10**5), number(int, low=1, high=1000)
+SEED = number(int, low=0)
 
 # Flag -> why its default is what it is, and how argparse reads it. A command has those that it has a default for.
 FLAGS = {
@@ -29,14 +32,14 @@ FLAGS = {
     "--epochs": ("passes over the training text, instead of --max-steps", dict(type=POSITIVE)),
     "--batch-size": (
         "examples side by side in a step; more is faster per example, fewer gives more steps",
-        dict(type=WHOLE),
+        dict(type=LENGTH),
     ),
     "--context-length": (
         "tokens a training step reads at once, and how far back its gradients go",
-        dict(type=number(int, low=2)),
+        dict(type=number(int, low=2, high=10**6)),
     ),
-    "--hidden-size": ("numbers in a hidden vector; larger learns more a step but is slower", dict(type=WHOLE)),
-    "--num-layers": ("layers one on the other; more are slower, and few suffice for so little data", dict(type=WHOLE)),
+    "--hidden-size": ("numbers in a hidden vector; larger learns more a step but is slower", dict(type=WIDTH)),
+    "--num-layers": ("layers one on the other; more are slower, and few suffice for so little data", dict(type=DEPTH)),
     "--learning-rate": ("size of a step at its highest; as high as training stays stable", dict(type=POSITIVE)),
     "--decay-share": (
         "share of the steps, the last ones, in which the learning rate falls to 0; weights come to rest",
@@ -58,7 +61,7 @@ FLAGS = {
     "--seed": (
         "fixes initialisation, data order and dropout; for the very same numbers on a CPU also give --precision, "
         "which auto chooses by timing",
-        dict(type=number(int, low=0, high=1e9)),
+        dict(type=SEED),
     ),
     "--device": ("auto takes a GPU if PyTorch finds one", dict(choices=DEVICES)),
     "--precision": (
@@ -109,7 +112,9 @@ def add_training_flags(
     for name, (why, options) in FLAGS.items():
         if name.lstrip("-").replace("-", "_") in defaults:
             add_flag(parser, name, why, defaults, **options)
-    parser.add_argument("--out-dir", default=str(folder / "checkpoints"), help="where the run is kept [checkpoints]")
+    parser.add_argument(
+        "--out-dir", type=some_path, default=str(folder / "checkpoints"), help="where the run is kept [checkpoints]"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from last.pt in --out-dir, with its settings")
     one_of = parser.add_mutually_exclusive_group()
     for name in presets:
@@ -122,12 +127,12 @@ def add_sampling_flags(parser: ArgumentParser) -> None:
     why = "below 1 plays safe, above 1 dares, 0 takes the likeliest; 0.8 is readable [0.8]"
     add("--temperature", type=number(float, low=0), default=0.8, help=why)
     why = "choose among the k likeliest tokens only; by default among all"
-    add("--top-k", type=number(int, low=1), help=why)
+    add("--top-k", type=WHOLE, help=why)
     why = "choose among the likeliest tokens that together reach this probability; by default among all"
     add("--top-p", type=number(float, above=0, high=1), help=why)
     why = "the same seed gives the same text; change it for another [1]"
-    add("--seed", type=number(int, low=0, high=1e9), default=1, help=why)
-    add("--num-samples", type=number(int, low=1), default=1, help="how many texts to write side by side [1]")
+    add("--seed", type=SEED, default=1, help=why)
+    add("--num-samples", type=DEPTH, default=1, help="how many texts to write side by side [1]")
 
 
 def some_text(text: str) -> str:

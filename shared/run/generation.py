@@ -33,7 +33,7 @@ MAP_MEMORY = 1000  # tokens that are read for a map, whose size grows with their
 def write_text(folder: Path, flags: Namespace) -> None:
     """The whole of generate.py, for the stage in `folder`."""
     if flags.visualize is not None:
-        make_folder(Path(flags.visualize), "--visualize")  # before the work of generating
+        make_folder(flags.visualize, "--visualize")  # before the work of generating
     text = flags.prompt if flags.prompt_file is None else read_prompt(flags.prompt_file)
     device = choose_device(flags.device)
     prepare_process(device)
@@ -50,7 +50,7 @@ def write_text(folder: Path, flags: Namespace) -> None:
     check_head(model, flags.head)
     samples = write_samples(model, tokenizer, prompt, flags)
     if flags.visualize is not None:
-        draw_maps(model, tokenizer, prompt, samples[0], Path(flags.visualize), stage_title(folder.name), flags.head)
+        draw_maps(model, tokenizer, prompt, samples[0], flags.visualize, stage_title(folder.name), flags.head)
 
 
 def check_head(model: LanguageModel, head: tuple[int, int] | None) -> None:

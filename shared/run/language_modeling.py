@@ -16,6 +16,7 @@ from shared.model.sampling import generate
 from shared.run.cli import log, quoted, with_gutter
 from shared.run.device import autocast
 from shared.run.experiment import Run, probe, start_run
+from shared.run.memory import make_within_memory
 from shared.run.moments import Moments
 from shared.run.processes import share
 from shared.run.records import read_records
@@ -125,9 +126,13 @@ def encode_text(corpus: Corpus, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
 
 def make_model(stage: Stage, model_settings: dict, seed: int) -> LanguageModel:
     """The stage's model with new weights, which the seed fixes. UserError where its sizes do not fit together."""
-    torch.manual_seed(seed)
-    try:
+
+    def make() -> LanguageModel:
+        torch.manual_seed(seed)
         return stage.model(**model_settings)
+
+    try:
+        return make_within_memory(make)
     except ValueError as error:
         raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
 

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared.run.cli import ArgumentParser, OneOrMore, number, read_flags, run_main, wait_briefly
+from shared.run.cli import ArgumentParser, OneOrMore, path_or_name, read_flags, run_main, some_path, wait_briefly
 from shared.run.flags import (
     DEVICES,
     EPSILON,
+    LENGTH,
     TITLES,
-    WHOLE,
     add_flag,
     add_sampling_flags,
     add_training_flags,
@@ -104,14 +104,14 @@ def training_flags(stage: Stage) -> Namespace:
         "shakespeare (bundled, needs no network), tinyshakespeare (downloaded once), text files, a folder of them, or "
         "- for standard input; the last 10% of your own text, several files laid end to end, is held out"
     )
-    add_flag(parser, "--data", why, defaults, "text", nargs="+", action=OneOrMore, metavar="PATH")
+    add_flag(parser, "--data", why, defaults, "text", type=path_or_name, nargs="+", action=OneOrMore, metavar="PATH")
     why = "what a token is; words make readable text soonest"
     add_flag(parser, "--tokenizer", why, defaults, "text", choices=sorted(TOKENIZERS))
     why = "upper limit; by default every word seen twice, every character, or 1,024 bytes and byte pairs"
-    add_flag(parser, "--vocab-size", why, defaults, "text", type=WHOLE)
+    add_flag(parser, "--vocab-size", why, defaults, "text", type=LENGTH)
     add_training_flags(parser, stage.folder, defaults, stage.presets("word"))
     why = "train a trained model further, on --data: a best.pt, or its folder, gives weights, sizes and tokenizer"
-    add_flag(parser, "--start-from", why, defaults, "start here", metavar="PATH")
+    add_flag(parser, "--start-from", why, defaults, "start here", type=path_or_name, metavar="PATH")
     why = "keep no moments.jsonl, with which `python -m shared.compare` lets you watch the model learn"
     parser.add_argument("--no-moments", action="store_true", help=why)
     stage.add_flags(parser.group("model"))
@@ -143,22 +143,22 @@ def generation_flags(folder: Path) -> Namespace:
     text.add_argument("words", nargs="*", default="", metavar="PROMPT", help=why)
     text.add_argument("--prompt", metavar="TEXT", help="the same, given as a flag")
     why = "the same from a UTF-8 file, or - for standard input; the newline at its end is left away"
-    text.add_argument("--prompt-file", metavar="FILE", help=why)
+    text.add_argument("--prompt-file", type=path_or_name, metavar="FILE", help=why)
     why = "how much to write; 100 words take less than a second [100]"
-    add("--max-new-tokens", type=number(int, low=1), default=100, help=why)
+    add("--max-new-tokens", type=LENGTH, default=100, help=why)
     why = r"end before this text, which is not printed; \n is a new line, so \n\n ends at a blank one"
     add("--stop", type=some_text, metavar="TEXT", help=why)
     add_sampling_flags(parser)
     why = "the model to use: a file, the folder of a run, or pretrained, which comes with the course"
     why += " [checkpoints/best.pt]"
-    add("--checkpoint", default=str(folder / "checkpoints" / "best.pt"), metavar="PATH", help=why)
+    add("--checkpoint", type=path_or_name, default=str(folder / "checkpoints" / "best.pt"), metavar="PATH", help=why)
     why = "one token at a time is too little work for a GPU to pay [cpu]"
     parser.group("machine").add_argument("--device", choices=DEVICES, default="cpu", help=why)
     one_of = parser.add_mutually_exclusive_group()  # the maps are of one text
     why = "ask for prompts until an end of file (Ctrl-D; on Windows Ctrl-Z and Enter) or Ctrl-C"
     one_of.add_argument("--interactive", action="store_true", help=why)
     why = "draw the maps into the folder PATH, by default this one"
-    one_of.add_argument("--visualize", nargs="?", const=".", metavar="PATH", help=why)
+    one_of.add_argument("--visualize", type=some_path, nargs="?", const=Path("."), metavar="PATH", help=why)
     why = "the head in the large attention map, as layer.head; by default the one that chooses most"
     add("--head", type=layer_and_head, metavar="3.2", help=why)
     flags = parser.parse_args()
