@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,10 +50,13 @@ class Ended:
 
 
 class Course:
-    """A copy of the course in `folder`, and a process that runs its programs; use it in a `with` block."""
+    """A copy of the course in `folder`, and a process that runs its programs; use it in a `with` block.
 
-    def __init__(self, folder: Path) -> None:
-        self.root, self.desk, self.kept = folder / "course", folder / "desk", folder / "kept"
+    trained: the stages and labs of which there are runs.
+    """
+
+    def __init__(self, folder: Path, trained: Collection[str] = (*STAGES, *LABS)) -> None:
+        self.root, self.desk, self.kept, self.trained = folder / "course", folder / "desk", folder / "kept", trained
 
     def __enter__(self) -> "Course":
         for path in FILES:
@@ -94,7 +98,7 @@ class Course:
         return {program: json.loads(self.ask(program, None, PATIENCE).out) for program in PROGRAMS}
 
     def train_all(self) -> None:
-        """A small run of every stage and lab, in its checkpoints/."""
+        """Small runs, each in the checkpoints/ of its stage or lab."""
         small = "--max-steps 1 --batch-size 2 --hidden-size 8 --device cpu".split()
         text = "--data @/short.txt --context-length 8 --precision float32".split()
         lab = {
@@ -102,7 +106,7 @@ class Course:
             "lab-classify": ["--fold", "1"],
             "lab-seq2seq": ["--context", "0"],
         }
-        for folder in (*STAGES, *LABS):
+        for folder in self.trained:
             ended = self.ask(f"{folder}/train.py", [*small, *lab.get(Path(folder).name, text)], 60)
             assert ended.status == 0, ended.err
 
@@ -263,16 +267,17 @@ def fault(program: str, ended: Ended) -> str:
     last = lines[-1].rpartition("\r")[2]
     if ended.status is None:
         return "it did not heed Ctrl-C"
-    if "Traceback" in ended.err and not (ended.stopped and program.endswith("one_page.py")):  # pages are bare Python
+    page = program.endswith("one_page.py")  # which is bare Python, and nothing of the course
+    if "Traceback" in ended.err and not (page and ended.stopped):
         return "a traceback: " + last
     if "Warning: " in ended.err:
         return "a warning: " + ended.err
     if sign := re.search(r"[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f]", ended.out + ended.err):
         return f"a control character reached the terminal: {sign[0]!r}"
-    told = last.startswith("error: ") or (len(lines) == 1 and "--help" in last) or "error: argument" in last
+    told = last.startswith("error: ") or (len(lines) == 1 and "--help" in last) or (page and ": error: " in last)
     if ended.status == 2 and not told:
         return f"no line that says why: {last!r}"
-    if ended.status == 2 and len(last) > 1500:
+    if ended.status == 2 and len(last) > 1500 and not page:
         return f"an endless line: {last[:200]!r}"
     usual = {0, 2, 130, 1 if ANSWER_1.search(program) else 0}
     return "" if ended.status in usual else f"status {ended.status}: {last!r}"

@@ -329,7 +329,9 @@ def variables_of_the_system():
 def test_busy_programs_run_while_a_step_is_measured_and_end_with_it(monkeypatch):
     started = []
     popen = busy.subprocess.Popen
-    monkeypatch.setattr(busy.subprocess, "Popen", lambda command: started.append(popen(command)) or started[-1])
+    monkeypatch.setattr(
+        busy.subprocess, "Popen", lambda *how, **more: started.append(popen(*how, **more)) or started[-1]
+    )
     with pytest.raises(KeyboardInterrupt), busy.busy_programs(2):
         assert [program.poll() for program in started] == [None, None]
         raise KeyboardInterrupt

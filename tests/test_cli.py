@@ -22,8 +22,10 @@ from shared.run.cli import (
     bar_size,
     log,
     number,
+    path_or_name,
     rebuilt_command,
     run_main,
+    some_path,
     wait_briefly,
     with_gutter,
 )
@@ -162,6 +164,26 @@ def test_no_advice_on_dashes_where_it_would_be_refused_as_well(capsys, words):
     assert "dash" not in refused(capsys, *words)
 
 
+@pytest.mark.parametrize(
+    "words", [("--data=--",), ("--max_steps=--",), ("--cell=--", "lstm"), ("--quick", "--data=--")]
+)
+def test_two_dashes_are_the_value_of_no_flag(capsys, words):
+    assert "two dashes alone are no value" in refused(capsys, *words)
+
+
+def test_a_flag_that_wants_more_values_than_it_got_is_one_line(capsys):
+    parser = ArgumentParser()
+    parser.add_argument("--lengths", nargs=2)
+    for words in (["--lengths=3"], ["--lengths", "3"], ["--lengths"]):
+        assert "expected 2 arguments" in refused(capsys, *words, parser=lambda: parser)
+
+
+@pytest.mark.parametrize("word", ["a\nb", "\x1b[31mred", "\x9b31m", "\0", "--x\n=3", "x" * 5000])
+def test_what_was_typed_is_quoted_without_control_characters_and_not_without_end(capsys, word):
+    shown = refused(capsys, word).removesuffix("\n")
+    assert shown.isprintable() and len(shown) < 300
+
+
 @pytest.mark.parametrize("before", ["", "To be", "--prompt be", "--prompt=-x", "--prompt-file a"])
 @pytest.mark.parametrize("unknown", ["--max-tokens 5", "--tokens 20", "--tokens=20", "--tokens 20 --visualize"])
 def test_an_unknown_flag_is_named_wherever_it_stands_and_not_its_value(capsys, before, unknown):
@@ -228,6 +250,38 @@ def test_numbers_outside_their_bounds_are_refused_with_the_bounds(kind, bounds, 
 def test_nan_and_infinity_are_never_numbers(text, bounds):
     with pytest.raises(argparse.ArgumentTypeError):
         number(float, **bounds)(text)
+
+
+@pytest.mark.parametrize("bounds", [dict(low=1), dict(low=1, high=1000), {}])
+@pytest.mark.parametrize("digits", [10, 13, 400, 5000])
+def test_no_whole_number_is_without_an_upper_bound(bounds, digits):
+    with pytest.raises(argparse.ArgumentTypeError, match="at most 1,000|not a whole number"):
+        number(int, **bounds)("9" * digits)
+
+
+# Paths
+
+NO_PATHS = ["x" * 5000, "/".join(["y" * 200] * 30), "\udfff"] if os.name == "posix" else []
+
+
+@pytest.mark.parametrize("text", ["a\0b", *NO_PATHS], ids=["zero", *map(str, range(len(NO_PATHS)))])
+def test_a_path_that_no_system_takes_is_refused_in_one_line(capsys, text):
+    parser = ArgumentParser()
+    parser.add_argument("--out", type=some_path)
+    parser.add_argument("--data", type=path_or_name, nargs="+")
+    for flag in ("--out", "--data"):
+        shown = refused(capsys, flag, text, parser=lambda: parser)
+        assert f"argument {flag}: there can be no file" in shown and len(shown) < 400 and "\0" not in shown
+
+
+@pytest.mark.parametrize("text", ["here", "not/here", "-", "", "é 學", "a\nb"])
+def test_a_path_need_not_be_there(text):
+    assert some_path(text) == Path(text) and path_or_name(text) == text
+
+
+def test_a_path_below_a_file_is_for_who_reads_it_to_refuse(tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert some_path(str(tmp_path / "file" / "below")) == tmp_path / "file" / "below"
 
 
 # What a model wrote

@@ -23,7 +23,7 @@ def parse_flags() -> Namespace:
         "checkpoints",
         type=some_path,
         nargs="*",
-        default=[str(FOLDER / "checkpoints" / "best.pt")],
+        default=[FOLDER / "checkpoints" / "best.pt"],
         help="[checkpoints/best.pt]",
     )
     parser.add_argument(

@@ -90,8 +90,9 @@ def make_model(settings: dict, constructor: dict) -> Forecaster:
         torch.manual_seed(settings["seed"])
         return MODELS[settings["model"]].model_class(**constructor)
 
+    vectors = settings["batch_size"] * (settings["past_length"] + settings["horizon"])
     try:
-        return make_within_memory(make)
+        return make_within_memory(make, held=vectors * settings["hidden_size"])
     except ValueError as error:
         raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
 

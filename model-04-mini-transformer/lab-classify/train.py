@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's
 from shared.run.cli import ArgumentParser, log, number, read_flags, run_main, wait_briefly
 from shared.run.flags import add_flag, add_training_flags
 
-from data import GENRES, NUM_FOLDS, SPLITS, TABLES, Passage, read_passages
+from data import GENRES, NUM_FOLDS, PASSAGE_WORDS, SPLITS, TABLES, Passage, read_passages
 
 FOLDER = Path(__file__).resolve().parent
 # No limit on the gradient: one for all six models together would let each know how the others fare. AdamW needs none.
@@ -257,8 +257,9 @@ def main() -> None:
     numbers = [settings["fold"]] if settings["fold"] else range(1, NUM_FOLDS + 1)
     dealt = SPLITS[settings["split"]](passages)
     folds = [make_fold(number, passages, dealt, settings) for number in numbers]
+    held = len(folds) * settings["batch_size"] * settings["hidden_size"] * PASSAGE_WORDS // 2  # words are dropped
     try:
-        models = make_within_memory(lambda: build_models(folds, settings)).to(run.device)
+        models = make_within_memory(lambda: build_models(folds, settings), held).to(run.device)
     except ValueError as error:
         raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
     parameters = num_parameters(models[0])

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import TypeVar
 
@@ -65,26 +65,27 @@ def peak_mib(device: torch.device) -> float | None:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)  # bytes on macOS, KiB elsewhere
 
 
-def listen() -> None:
-    """Have this process end without a word on Ctrl-C."""
-    signal.signal(signal.SIGINT, lambda number, frame: sys.exit(128 + number))
-
-
 def in_fresh_process(
     function: Callable[..., Result], *arguments: object, variables: dict[str, str] | None = None
 ) -> Result:
     """function(*arguments), computed by a Python that has done nothing else, with more variables of the system.
 
-    Ctrl-C reaches that one as well, which then ends without a word, by `listen`; as long as it starts it hears nothing.
+    Ctrl-C reaches that one as well, and ends it without a word.
     """
     before, heard = dict(os.environ), signal.getsignal(signal.SIGINT)
     os.environ.update(variables or {})  # PyTorch reads them there when it is imported
     try:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=listen) as pool:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # which a process that is started inherits
+        how = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_DFL)}
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn"), **how) as pool:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the new one, and so in force until it is ready
             found = pool.submit(function, *arguments)
             signal.signal(signal.SIGINT, heard)
-            return found.result()
+            try:
+                return found.result()
+            except KeyboardInterrupt:
+                for process in active_children():  # else the pool would wait for its end
+                    process.terminate()
+                raise
     except BrokenProcessPool:
         raise UserError("the system ended a measurement, perhaps for want of memory; close other programs, try again")
     finally:

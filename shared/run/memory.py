@@ -27,13 +27,16 @@ def machine_memory() -> float:
     return min(found)
 
 
-def make_within_memory(make: Callable[[], nn.Module]) -> nn.Module:
-    """The model that `make` makes. UserError where training it would take more memory than the machine has."""
+def make_within_memory(make: Callable[[], nn.Module], held: int) -> nn.Module:
+    """The model that `make` makes, to be trained by steps that hold at least so many numbers for the backward pass.
+
+    UserError where that would take more memory than the machine has.
+    """
     with torch.device("meta"):  # tensors that have a shape but no numbers: they take no memory, whatever their size
-        needed = TRAINED * 4 * num_parameters(make())  # in bytes; 4 a number
+        needed = 4 * (TRAINED * num_parameters(make()) + held)  # bytes: a float32 has 4
     if needed > machine_memory():
         raise UserError(
-            f"to train a model of this size takes {needed / 2**30:,.0f} GiB of memory, and there are "
-            f"{machine_memory() / 2**30:,.0f}; give a smaller --hidden-size, or fewer layers"
+            f"to train this would take at least {needed / 2**30:,.1f} GiB of memory, and there are "
+            f"{machine_memory() / 2**30:,.1f}; give a smaller --batch-size or --hidden-size, or fewer layers"
         )
     return make()

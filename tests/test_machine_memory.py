@@ -1,0 +1,45 @@
+"""A model that is too large for the machine is refused before anything is allocated."""
+
+import pytest
+import torch
+from options import HIDDEN_SIZE, OPTIONS, VOCAB_SIZE
+from torch import nn
+
+from shared.errors import UserError
+from shared.run import memory
+from shared.run.memory import TRAINED, machine_memory, make_within_memory
+from shared.stages import model_class
+
+
+def test_a_model_within_memory_is_made(monkeypatch):
+    monkeypatch.setattr(memory, "machine_memory", lambda: 4 * (TRAINED * 12 + 5))
+    assert make_within_memory(lambda: nn.Linear(3, 3), held=5).weight.device.type == "cpu"
+    with pytest.raises(UserError, match="memory"):
+        make_within_memory(lambda: nn.Linear(3, 3), held=6)
+
+
+def test_what_is_refused_is_never_allocated():
+    made = []
+
+    def make() -> nn.Module:
+        made.append(nn.Linear(10**8, 10**8))
+        return made[-1]
+
+    with pytest.raises(UserError, match="smaller --batch-size or --hidden-size"):
+        make_within_memory(make, held=0)
+    assert [model.weight.device.type for model in made] == ["meta"]
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_model_can_be_weighed_before_it_is_made_and_is_the_same_then(name):
+    stage, options = OPTIONS[name]
+
+    def make() -> nn.Module:
+        torch.manual_seed(1)
+        return model_class(stage)(VOCAB_SIZE, hidden_size=HIDDEN_SIZE, num_layers=2, **options)
+
+    assert all(map(torch.equal, make_within_memory(make, held=0).parameters(), make().parameters()))
+
+
+def test_the_machine_has_some_memory():
+    assert machine_memory() > 2**28
