@@ -27,7 +27,7 @@ import torch
 
 MEMORY = 1 << 31  # bytes that a program may have, beside what is imported
 STEPS = 2  # of a training loop
-HEED = 20  # seconds in which a program has to end after Ctrl-C
+HEED = 20  # seconds in which a program has to end after Ctrl-C; after half of them comes another, as from a person
 SHOWN = 200_000  # bytes of what it prints
 ROOT = Path.cwd()
 
@@ -147,13 +147,14 @@ def computed(process: int) -> float:
 
 def wait(process: int, patience: float) -> tuple[int | None, bool]:
     """A process's exit status, None where it had to be killed, and whether it got Ctrl-C before."""
-    began, stopped, pause = time.monotonic(), 0.0, 0.001
-    while not stopped or time.monotonic() - stopped < HEED:
+    began, stops, pause = time.monotonic(), [], 0.001
+    while not stops or time.monotonic() - stops[0] < HEED:
         ended, status = os.waitpid(process, os.WNOHANG)
         if ended:
-            return os.waitstatus_to_exitcode(status), bool(stopped)
-        if not stopped and (computed(process) > patience or time.monotonic() - began > 5 * patience):
-            stopped = time.monotonic()
+            return os.waitstatus_to_exitcode(status), bool(stops)
+        impatient = computed(process) > patience or time.monotonic() - began > 5 * patience
+        if impatient and (not stops or (len(stops) == 1 and time.monotonic() - stops[0] > HEED / 2)):
+            stops.append(time.monotonic())
             os.killpg(process, signal.SIGINT)
         time.sleep(pause)
         pause = min(0.05, 1.2 * pause)
