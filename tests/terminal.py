@@ -26,6 +26,28 @@ TESTS = ROOT / "tests"
 # What Python keeps to itself unless it is asked with -W.
 SILENT = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 
+# A train.py that gets Ctrl-C in its fifth step.
+STOPPED = """
+import signal
+import sys
+
+sys.argv[0] = "train.py"
+import train
+from shared.text.batches import Lanes
+
+batch = Lanes.batch
+
+
+def stop_in_step_5(lanes, step):
+    if step == 4:
+        signal.raise_signal(signal.SIGINT)
+    return batch(lanes, step)
+
+
+Lanes.batch = stop_in_step_5
+train.train_stage(train.STAGE)
+"""
+
 
 def copy_folder(name: str | Path, root: Path, *left_out: str) -> Path:
     """Copy a folder of the course to the same place below `root`, without what running it made and what is left out."""

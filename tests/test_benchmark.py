@@ -11,18 +11,21 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from terminal import started
 from torch.utils.flop_counter import FlopCounterMode
 
 from shared.benchmark import __main__ as benchmark
-from shared.benchmark import busy, costs, timing
+from shared.benchmark import busy, costs, gpu, timing
 from shared.benchmark.costs import Case, flops_per_token, training_cost, training_steps
 from shared.benchmark.timing import in_fresh_process, median_seconds, peak_mib
 from shared.errors import UserError
 from shared.model.language_model import state_bytes
+from shared.results.tables import gpu_tables
 from shared.run.optimizers import optimizers_for
+from shared.run.records import read_json, write_json
 from shared.run.training import LoopSettings, Task, train
 from shared.show.tables import cost_table, scaling_tables
-from shared.stages import STAGES, load_stage, model_class
+from shared.stages import ROOT, STAGES, load_stage, model_class
 from shared.text.corpus import load_corpus
 from shared.text.tokenizer import train_tokenizer
 
@@ -349,3 +352,49 @@ def test_steps_are_measured_beside_none_one_and_two_programs(monkeypatch):
 def test_the_table_of_busy_programs_shows_the_ratio():
     table = busy.busy_table([{"stage": "model-01-rnn", "way": "briefly, as here", "milliseconds": [30.0, 75.0, 90.4]}])
     assert table.splitlines()[1].split()[-7:] == ["30", "ms", "75", "ms", "90", "ms", "2.5x"]
+
+
+# ------------------------------------------------------------------------------------------------------------- on a GPU
+
+
+def part(code, told=lambda out: {"out": out.strip()}, limit=20):
+    return gpu.Part("a part", ["-c", code], limit, told)
+
+
+def test_a_part_that_fails_hangs_or_tells_nothing_is_told_and_stops_no_other(monkeypatch, tmp_path, capsys):
+    silent = part("import time, signal; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)", limit=1)
+    broken = part("print('so far'); raise ValueError", told=lambda out: out[10**6])
+    found = [silent, broken, part("print('well')")]
+    monkeypatch.setattr(gpu, "parts", lambda flags: [*found, gpu.Part("too late", [], 0)])
+    monkeypatch.setattr(gpu, "GRACE", 1)
+    monkeypatch.setattr(sys, "argv", ["gpu", "--device", "cpu", "--out", str(tmp_path / "report")])
+    gpu.main()
+    report = read_json(tmp_path / "report" / "report.json")["parts"]
+    assert [row["status"] for row in report] == ["stopped after 1 s", "1", "0", "no time left"]
+    assert report[1]["told"].startswith("nothing") and report[2]["out"] == "well"
+    shown = (tmp_path / "report" / "log.txt").read_text(encoding="utf-8")
+    assert "so far" in shown and "ValueError" in shown and "well" in shown
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_what_compiling_is_worth_is_a_whole_run():
+    rows = [{"part": f"a step, {mode}", "whole_run_seconds": seconds} for mode, seconds in zip(gpu.MODES, (50, 60, 40))]
+    assert gpu.pays(rows).startswith("yes, reduce-overhead: ") and gpu.pays(rows[:2]).startswith("no: ")
+    assert gpu.pays(rows[1:]) == "not measured"
+
+
+@pytest.mark.thorough
+def test_the_report_of_a_gpu_is_made_here_too_but_of_a_processor(tmp_path):
+    text = (ROOT / "data" / "shakespeare.txt").read_text(encoding="utf-8")[:30_000]
+    (tmp_path / "short.txt").write_text(text, encoding="utf-8", newline="\n")
+    line = (
+        f"python -m shared.benchmark.gpu --device cpu --tiny --characters {tmp_path}/short.txt --out {tmp_path}/report"
+    )
+    started(ROOT, line)
+    report = read_json(tmp_path / "report" / "report.json")["parts"]
+    assert len(report) == 11 and {row["status"] for row in report[:7] + report[-1:]} == {"0"}
+    assert all(row["ended"] for row in report if "ended" in row)
+    runs = read_json(tmp_path / "report" / "runs.json")
+    assert [run["stage"] for run in runs] == [list(STAGES)[-1], *reversed(STAGES)]
+    write_json(tmp_path / "gpu.json", runs)
+    assert gpu_tables(tmp_path / "gpu.json")

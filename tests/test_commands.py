@@ -20,7 +20,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
-from terminal import copy_folder, split, started, typed
+from terminal import STOPPED, copy_folder, split, started, typed
 
 from shared.model.sampling import generate
 from shared.run import experiment, generation
@@ -283,28 +283,6 @@ def test_a_second_training_in_one_folder_is_refused_and_the_first_ends_as_if_alo
         assert shown.code == 2 and shown.err.count("\n") == 1 and "a training is running in" in shown.err
     assert first.returncode == 143 and not (tmp_path / "previous").exists()
     assert timeless_metrics(tmp_path) and load_checkpoint(tmp_path / "best.pt")
-
-
-STOPPED = """
-import signal
-import sys
-
-sys.argv[0] = "train.py"
-import train
-from shared.text.batches import Lanes
-
-batch = Lanes.batch
-
-
-def stop_in_step_5(lanes, step):
-    if step == 4:
-        signal.raise_signal(signal.SIGINT)
-    return batch(lanes, step)
-
-
-Lanes.batch = stop_in_step_5
-train.train_stage(train.STAGE)
-"""
 
 
 def test_a_run_stopped_by_ctrl_c_is_resumed_by_the_command_it_names_to_the_same_end(course, tmp_path):

@@ -355,6 +355,7 @@ def test_tokens_enter_through_the_embedding_alone(name):
     torch.testing.assert_close(model(order[tokens])[0], expected[..., order.argsort()], rtol=0, atol=1e-12)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="the fused kernels run on a GPU only")
 def test_on_a_gpu_asking_for_attention_changes_no_logit_and_a_token_without_a_past_leaves_no_nan():
     for name in WITH_ATTENTION:
@@ -367,6 +368,7 @@ def test_on_a_gpu_asking_for_attention_changes_no_logit_and_a_token_without_a_pa
         assert gradient.isfinite().all(), name
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="the fused kernels run on a GPU only")
 @pytest.mark.parametrize("length", [64, 65, 192])
 def test_on_a_gpu_training_in_bfloat16_has_finite_gradients_at_lengths_that_have_failed(length):

@@ -12,7 +12,15 @@ from shared.results.kept import file_name, load_results
 from shared.results.labs import lab_tables, load_lab_results
 from shared.results.passage import check_passage
 from shared.results.pretrained import check_pretrained, pretrained_table
-from shared.results.tables import beside_busy_programs, costs, gpu_tables, puzzle_table, stage_costs, tables
+from shared.results.tables import (
+    beside_busy_programs,
+    campaign_table,
+    costs,
+    gpu_tables,
+    puzzle_table,
+    stage_costs,
+    tables,
+)
 from shared.run.records import differing_setting, read_json, write_text
 from shared.stages import LABS, load_stage
 from shared.text.corpus import SHAKESPEARE
@@ -59,6 +67,7 @@ def blocks(root: Path) -> list[Block]:
         Block("shared/results/README.md", probe_tables(folder / "probes.json"), "probes"),
         Block("shared/results/README.md", puzzle_table(folder), "puzzles"),
         Block("shared/results/README.md", pretrained_table(root), "pretrained"),
+        Block("shared/results/README.md", campaign_table(folder / "campaign.json"), "campaign"),
     ]
     for stage in sorted({run["stage"] for run in runs}):
         of_stage = [run for run in runs if run["stage"] == stage]

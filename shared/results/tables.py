@@ -217,6 +217,26 @@ def gpu_tables(path: Path) -> str:
     return "\n\n".join(gpu_table(*names, groups[names]) for names in sorted(groups))
 
 
+def campaign_table(path: Path) -> str:
+    """What was done to the course on purpose, how often, and what came of it; nothing where nothing was kept.
+
+    path: as tests/test_campaign.py writes it.
+    """
+    if not path.is_file():
+        return ""
+    kept, kinds = read_json(path), ["resumed exactly", "begun again", "refused", "harmless", "bad"]
+    heads = ["to the same end by --resume", "or from the start", "refused in one line", "harmless", "bad"]
+    rows = [["what was done", "times", *heads]]
+    for part, counts in kept["parts"].items():
+        rows.append([part, f"{counts['tried']:,}", *(f"{counts[kind]:,}" if kind in counts else "" for kind in kinds)])
+    total = [sum(counts.get(kind, 0) for counts in kept["parts"].values()) for kind in ("tried", *kinds)]
+    rows.append(["all", *(f"{count:,}" for count in total)])
+    about = (
+        "{minutes} minutes on {machine[cores]} cores, PyTorch {machine[torch]}, Python {machine[python]}, seed {seed}"
+    )
+    return f"{markdown(rows)}\n\n`{kept['command']}`: {about.format(**kept)}"
+
+
 def gpu_table(corpus: str, tokenizer: str, runs: list[dict]) -> str:
     """One corpus cut in one way: a row for each stage and its flags, over the seeds."""
     measure, digits = ("nats_per_token", 3) if TOKENIZERS[tokenizer].lossless else ("perplexity", 1)

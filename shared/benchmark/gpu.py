@@ -1,0 +1,239 @@
+"""All that is worth knowing of the course on an NVIDIA GPU, in less than eight minutes: tests, whole trainings, speeds.
+
+    python -m shared.benchmark.gpu                       on a machine with such a GPU, in the course's folder
+    python -m shared.benchmark.gpu --device cpu --tiny   the same parts with next to nothing to do: does it all work?
+
+Writes into gpu-report/: report.json, where each part has its place; runs.json, for shared/results/gpu.json; and log.txt,
+all that the parts printed. Each part has a limit of time of its own, and where one fails, the next begins.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.run.cli import ArgumentParser, log, make_folder, read_flags, run_main
+from shared.stages import ROOT, STAGES
+
+SECONDS = 470  # for all parts together
+LEAST = 5  # a part that has fewer is left out
+GRACE = 4  # to end after a Ctrl-C
+GOAL = 1.4655  # nats a character of tinyshakespeare, with a model of nanoGPT's size
+CHARACTERS = (
+    "--data {characters} --tokenizer char --hidden-size 384 --num-layers 6 --num-heads 6 --context-length 256 "
+    "--batch-size 64 --dropout 0.2 --precision bfloat16 --learning-rate 0.004 --max-steps 1200 --decay-share 0.8 "
+    "--eval-interval 100"
+)
+TINY = " --max-steps 2 --batch-size 2 --hidden-size 24 --num-layers 1 --context-length 16"
+MODES = ("as it is", "default", "reduce-overhead")  # of torch.compile; the last one makes CUDA graphs
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something to find out: a command, how many seconds it may take, and what it tells once it has ended."""
+
+    name: str
+    words: list[str]
+    limit: float
+    told: Callable[[str], dict] = lambda out: {}
+    folder: Path = ROOT
+
+
+def parse_flags() -> Namespace:
+    """The command line."""
+    parser = ArgumentParser(prog="python -m shared.benchmark.gpu", description=__doc__)
+    add = parser.add_argument
+    add("--device", choices=["cuda", "cpu"], default="cuda", help="where to compute; cpu only to try this out [cuda]")
+    add("--tiny", action="store_true", help="two steps of tiny models: the numbers say nothing")
+    add("--out", type=Path, default=ROOT / "gpu-report", metavar="DIR", help="where to write [gpu-report]")
+    why = "the text of the model of nanoGPT's size: a path, where there is no network [tinyshakespeare]"
+    add("--characters", default="tinyshakespeare", metavar="PATH", help=why)
+    add("--measure", choices=["generation", *MODES], help="only this, and print it: what the whole command calls")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+
+import torch
+
+from shared.benchmark.costs import Case, generation_cost, training_steps
+from shared.benchmark.timing import median_seconds
+from shared.run.device import choose_device, prepare_process
+from shared.run.records import machine, read_json, read_records, write_json
+
+*_, LAST = STAGES
+
+
+# ------------------------------------------------------------------------------------------------------------ the parts
+
+
+def parts(flags: Namespace) -> list[Part]:
+    """What is found out. Stage 1 comes last, since its loop over time is far too slow there to come to its end."""
+    first, *others = STAGES
+    goal = CHARACTERS.format(characters=flags.characters)
+    return [
+        measurement(flags, "generation", 40),
+        Part("tests", ["-m", "pytest", "-m", "gpu", *(["-k", "rnn"] if flags.tiny else [])], 100),
+        training(flags, LAST, "characters, a model of nanoGPT's size", goal),
+        *(training(flags, stage, f"{stage}, default") for stage in reversed(others)),
+        *(measurement(flags, mode, 30) for mode in MODES),
+        training(flags, first, f"{first}, default"),
+    ]
+
+
+def training(flags: Namespace, stage: str, name: str, more: str = "") -> Part:
+    """A run of a stage's train.py, from its start to its last line."""
+    out_dir = flags.out / "runs" / f"{stage}{'-characters' if more else ''}"
+    line = f"train.py --device {flags.device} --seed 1 {more}{TINY * flags.tiny} --out-dir"
+    return Part(name, [*line.split(), str(out_dir)], 62, lambda out: training_told(out_dir), ROOT / stage)
+
+
+def training_told(out_dir: Path) -> dict:
+    """How far a run came in how much time, whether or not it came to its end; and, if so, what is kept of it."""
+    records = read_records(out_dir / "metrics.jsonl")
+    scored = [record for record in records if "validation_loss" in record]
+    reached = [record["seconds"] for record in scored if record["validation_loss"] <= GOAL]
+    told = {
+        "steps": records[-1]["step"],
+        "training_seconds": records[-1]["seconds"],
+        "tokens_per_second": records[-1]["tokens"] / records[-1]["seconds"],
+        "lowest_nats": min(record["validation_loss"] for record in scored) if scored else None,
+        f"seconds_to_{GOAL}_nats": reached[0] if reached else None,
+    }
+    summary = out_dir / "summary.json"
+    return told | {"run": kept_run(read_json(summary))} if summary.is_file() else told
+
+
+def kept_run(summary: dict) -> dict:
+    """A finished run as a row of shared/results/gpu.json."""
+    settings, command = summary["settings"], summary["command"].partition(" --out-dir")[0]
+    row = {"corpus": summary["corpus"]["name"], "tokenizer": settings["tokenizer"], "seed": settings["seed"]}
+    return summary | row | {"command": command, "machine": graphics_machine()}
+
+
+def graphics_machine() -> dict:
+    """What a GPU's row names: the card and the versions."""
+    there = torch.cuda.is_available()
+    return machine() | {"gpu": torch.cuda.get_device_name() if there else "none", "cuda": torch.version.cuda}
+
+
+def measurement(flags: Namespace, name: str, limit: float) -> Part:
+    """One of this file's own measurements, in a process that does nothing else."""
+    words = ["-m", "shared.benchmark.gpu", "--measure", name, "--device", flags.device, *["--tiny"] * flags.tiny]
+    told = name if name == "generation" else f"a step of {LAST}, {name}"
+    return Part(told, words, limit, lambda out: json.loads(out.splitlines()[-1]))
+
+
+# --------------------------------------------------------------------------------------------------------- measurements
+
+
+def measure(name: str, device: str, tiny: bool) -> dict:
+    """Generation's speed in all stages; or a training step's, with the model compiled in one of the MODES."""
+    changes = dict(vocab_size=300, hidden_size=24, num_layers=1) if tiny else dict(vocab_size=12_000)
+    if name != "generation":
+        return step_cost(Case(LAST, device, changes), name)
+    return {stage: generation_cost(Case(stage, device, changes), (64,)) for stage in STAGES}
+
+
+def step_cost(case: Case, mode: str) -> dict:
+    """Milliseconds of a training step, what compiling took, and how long the whole default run would take so."""
+    device, settings = choose_device(case.device), case.settings
+    prepare_process(device)
+    model, began = case.model().to(device).train(), time.perf_counter()
+    if mode != MODES[0]:
+        model.loss = torch.compile(model.loss, mode=mode)
+    steps = training_steps(model, case.lanes(), settings, device)
+    next(steps)
+    compiling, step = time.perf_counter() - began, median_seconds(steps, device)
+    whole = compiling + settings["max_steps"] * step
+    return {"milliseconds": 1e3 * step, "first_step_seconds": compiling, "whole_run_seconds": whole}
+
+
+# ---------------------------------------------------------------------------------------------------------- the command
+
+
+def run(part: Part, limit: float, log_file: Path) -> dict:
+    """Run a part, for `limit` seconds at most; what came of it, whatever that is."""
+    began = time.perf_counter()
+    with open(log_file, "a", encoding="utf-8") as file:
+        file.write(f"\n\n=== {part.name}: python {' '.join(part.words)}\n\n")
+        file.flush()
+        at = file.tell()
+        process = subprocess.Popen(
+            [sys.executable, *part.words],
+            cwd=part.folder,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            status = str(process.wait(limit))
+        except subprocess.TimeoutExpired:
+            status = f"stopped after {limit:.0f} s"
+            stop(process)
+    result = {"part": part.name, "status": status, "seconds": round(time.perf_counter() - began, 1)}
+    try:
+        out = log_file.read_bytes()[at:].decode("utf-8", "replace")
+        return result | part.told(out)
+    except Exception as error:  # it may have been stopped, or failed, before it had anything to tell
+        return result | {"told": f"nothing: {error!r}"}
+
+
+def stop(process: subprocess.Popen) -> None:
+    """Ctrl-C for a process and all that it started, and an end where that does not help."""
+    for number in ("SIGINT", "SIGKILL"):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, getattr(signal, number))
+        else:
+            process.kill()
+        try:
+            process.wait(GRACE)
+            return
+        except subprocess.TimeoutExpired:
+            pass
+
+
+def pays(results: list[dict]) -> str:
+    """Whether compiling would make the default run of the last stage shorter."""
+    found = {row["part"].rpartition(", ")[2]: row["whole_run_seconds"] for row in results if "whole_run_seconds" in row}
+    if MODES[0] not in found or len(found) < 2:
+        return "not measured"
+    best = min(found, key=found.get)
+    seconds = ", ".join(f"{name} {each:.0f} s" for name, each in found.items())
+    return f"{'no' if best == MODES[0] else f'yes, {best}'}: a whole run would take {seconds}"
+
+
+def main() -> None:
+    """Run the parts one after the other, and keep what they tell after each."""
+    flags = parse_flags()
+    choose_device(flags.device)  # without one there is nothing to measure
+    if flags.measure:
+        print(json.dumps(measure(flags.measure, flags.device, flags.tiny)))
+        return
+    flags.out = flags.out.resolve()
+    make_folder(flags.out, "--out")
+    os.environ["GPU_TESTS_ON"] = flags.device
+    began, results = time.perf_counter(), []
+    report = {"command": "python -m shared.benchmark.gpu", "tiny": flags.tiny, "machine": graphics_machine()}
+    (flags.out / "log.txt").write_text("", encoding="utf-8")
+    for part in parts(flags):
+        limit = min(part.limit, SECONDS + began - time.perf_counter())
+        ran = (
+            run(part, limit, flags.out / "log.txt") if limit > LEAST else {"part": part.name, "status": "no time left"}
+        )
+        results.append(ran)
+        log(f"{part.name:45} {ran['status']}")
+        write_json(flags.out / "report.json", report | {"compiling_pays": pays(results), "parts": results})
+    write_json(flags.out / "runs.json", [row["run"] for row in results if "run" in row])
+    print(f"kept        {flags.out / 'report.json'}, with runs.json and log.txt beside it")
+
+
+if __name__ == "__main__":
+    run_main(main)
