@@ -51,7 +51,7 @@ Outcome = tuple[str, str]  # one of WORDS, and what to know of it
 TIMES = {"seconds", "training_seconds", "command_seconds", "command"}  # what no two runs need to have alike
 TOKENIZERS = {"word": "", "char": "", "bpe": " --vocab-size 280"}
 LOOK = "--max-steps 6 --eval-interval 3 --device cpu --precision float32"
-SIZES = "--hidden-size 16 --num-layers 1 --batch-size 2 --context-length 256"
+SIZES = "--hidden-size 16 --num-layers 1 --batch-size 2 --context-length 256 --dropout 0.2"
 
 
 def size(full: int, short: int) -> int:

@@ -367,6 +367,7 @@ def test_a_part_that_fails_hangs_or_tells_nothing_is_told_and_stops_no_other(mon
     found = [silent, broken, part("print('well')")]
     monkeypatch.setattr(gpu, "parts", lambda flags: [*found, gpu.Part("too late", [], 0)])
     monkeypatch.setattr(gpu, "GRACE", 1)
+    monkeypatch.setattr(gpu, "LEAST", 0)
     monkeypatch.setattr(sys, "argv", ["gpu", "--device", "cpu", "--out", str(tmp_path / "report")])
     gpu.main()
     report = read_json(tmp_path / "report" / "report.json")["parts"]

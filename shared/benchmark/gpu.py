@@ -3,8 +3,8 @@
     python -m shared.benchmark.gpu                       on a machine with such a GPU, in the course's folder
     python -m shared.benchmark.gpu --device cpu --tiny   the same parts with next to nothing to do: does it all work?
 
-Writes into gpu-report/: report.json, where each part has its place; runs.json, for shared/results/gpu.json; and log.txt,
-all that the parts printed. Each part has a limit of time of its own, and where one fails, the next begins.
+Writes into gpu-report/: report.json, where each part has its place; runs.json, for shared/results/gpu.json; and
+log.txt, all that the parts printed. Each part has a limit of time of its own, and where one fails, the next begins.
 """
 
 import json
