@@ -296,7 +296,7 @@ def damaged(training: Training, name: str, spoil: Callable, number: int, count: 
     ended = read(training, name, out_dir, logs)
     if ended.refused and ended.out == "" and files(out_dir) == before:
         outcome = "refused", told
-    elif ended.done and said(ended, out_dir) == said(undamaged(training, name), training.base / "whole"):
+    elif ended.done and said(ended, out_dir) == undamaged(training, name):
         outcome = "harmless", told
     else:
         outcome = bad(told, ended)
@@ -306,11 +306,13 @@ def damaged(training: Training, name: str, spoil: Callable, number: int, count: 
 
 
 @cache
-def undamaged(training: Training, name: str) -> forked.Ended:
-    """What the program that reads this file says where it is whole."""
-    ended = read(training, name, training.base / "whole", training.base / f"logs-{name}")
+def undamaged(training: Training, name: str) -> list[str]:
+    """What the program that reads this file says where it is whole. Each worker asks for itself."""
+    out_dir, logs = (training.base / f"{kind}-{name}-{os.getpid()}" for kind in ("sound", "logs"))
+    shutil.copytree(training.base / "whole", out_dir)
+    ended = read(training, name, out_dir, logs)
     assert ended.done, ended.err
-    return ended
+    return said(ended, out_dir)
 
 
 def pretrained_damaged(stage: str, base: Path, spoil: Callable, number: int, count: int) -> Outcome:

@@ -17,7 +17,7 @@ PROGRAMS = [
     if path.suffix == ".py" and not {"run", "tests"} & set(path.parts) and BEGINS.search(path.read_text("utf-8"))
 ]
 COMMANDS = {
-    (ROOT, f"-m shared.{path.parent.name if path.stem == '__main__' else path.stem}")
+    (ROOT, "-m " + ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__"))
     if path.is_relative_to(ROOT / "shared")
     else (path.parent, path.name)
     for path in PROGRAMS
