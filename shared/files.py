@@ -1,10 +1,13 @@
 """Files that are on the disk whole or not at all: whatever is kept is written through `whole_file`."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+WAITS = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds for another program to close a file
 
 
 @contextmanager
@@ -24,11 +27,24 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())  # else a power cut might leave the new name with no bytes behind it
-        os.replace(part, path)
+        take_name(part, path)
         sync_folder(path.parent)
     finally:
         if os.path.exists(part):  # never raises, unlike unlink in a folder that is no folder
             part.unlink()
+
+
+def take_name(part: Path, path: Path) -> None:
+    """Give a file or a folder that is whole its name.
+
+    Windows refuses that while another program has the older file open, as a virus scanner or a synchronised folder does
+    now and then: it is waited for, but not for long.
+    """
+    for seconds in WAITS if os.name == "nt" else ():
+        with suppress(PermissionError):
+            return os.replace(part, path)
+        time.sleep(seconds)
+    os.replace(part, path)
 
 
 def part_of(path: Path, process: str = "*") -> Path:

@@ -499,7 +499,7 @@ def test_a_text_that_has_moved_is_asked_for(text, tmp_path):
 def test_without_any_trained_stage_it_says_how_to_train(tmp_path, monkeypatch):
     monkeypatch.setattr(compared_runs, "ROOT", tmp_path)
     line = refused("--out", tmp_path)
-    assert "cd model-01-rnn && python train.py" in line and "python -m shared.compare --train" in line
+    assert "python train.py in model-01-rnn" in line and "python -m shared.compare --train" in line
 
 
 def test_missing_stages_are_named_with_the_way_to_train_them_and_the_rest_is_compared(
@@ -510,7 +510,7 @@ def test_missing_stages_are_named_with_the_way_to_train_them_and_the_rest_is_com
     typed("--out", tmp_path / "out", "--device", "cpu")
     log = capsys.readouterr().err
     for stage in (STAGE_1, STAGE_3, STAGE_4):
-        assert f"missing     {stage}, not compared; train it: cd {stage} && python train.py" in log
+        assert f"missing     {stage}, not compared; train it: python train.py in {stage}" in log
     results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
     assert [row["stage"] for row in results["table"]] == ["counting", STAGE_2]
 

@@ -1,6 +1,5 @@
 """Train a forecaster:  python train.py"""
 
-import shlex
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -21,7 +20,7 @@ from torch import Tensor
 from shared.errors import UserError
 from shared.model.language_model import num_parameters
 from shared.results.kept import shared_command
-from shared.run.cli import log, run_main
+from shared.run.cli import log, quoted, run_main
 from shared.run.device import autocast
 from shared.run.experiment import Run, probe, start_run
 from shared.run.memory import make_within_memory
@@ -207,7 +206,7 @@ def finish(run: Run, model: Forecaster, series: Series, found: dict) -> None:
     for name, score in found["scores"].items():
         print(f"{name:22} {score:.3f}")
     print(f"kept in {run.out_dir / 'best.pt'}")
-    path = shlex.quote(str(run.out_dir / "best.pt"))
+    path = quoted(str(run.out_dir / "best.pt"))
     checkpoint = "" if run.out_dir == FOLDER / "checkpoints" else f" --checkpoint {path}"
     print(f"next: python forecast.py --visualize{checkpoint}")
 

@@ -1,6 +1,5 @@
 """Train a model that modernises the First Folio's spelling, or that copies or reverses strings:  python train.py"""
 
-import shlex
 import sys
 from argparse import BooleanOptionalAction, Namespace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))  # the repository's root, for `shared`
 
-from shared.run.cli import ArgumentParser, log, number, read_flags, run_main, wait_briefly, with_gutter
+from shared.run.cli import ArgumentParser, log, number, quoted, read_flags, run_main, wait_briefly, with_gutter
 from shared.run.flags import add_flag, add_training_flags
 
 DEFAULTS = dict(
@@ -158,7 +157,7 @@ def conclude(run: Run, task: StringTask | SpellingTask, scores: dict[str, float]
 
 def checkpoint_flag(out_dir: Path, default: bool) -> str:
     """What translate.py has to be told where the run is not in its usual place."""
-    return "" if default else f" --checkpoint {shlex.quote(str(out_dir / 'best.pt'))}"
+    return "" if default else f" --checkpoint {quoted(str(out_dir / 'best.pt'))}"
 
 
 if __name__ == "__main__":

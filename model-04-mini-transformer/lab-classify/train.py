@@ -3,7 +3,6 @@
 B batch, T time (the longest passage in the batch), C classes, N passages
 """
 
-import shlex
 import sys
 from argparse import Namespace
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from statistics import mean
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's root, for `shared`
 
-from shared.run.cli import ArgumentParser, log, number, read_flags, run_main, wait_briefly
+from shared.run.cli import ArgumentParser, log, number, quoted, read_flags, run_main, wait_briefly
 from shared.run.flags import add_flag, add_training_flags
 
 from data import GENRES, NUM_FOLDS, PASSAGE_WORDS, SPLITS, TABLES, Passage, read_passages
@@ -213,7 +212,7 @@ def finish(run: Run, models: nn.ModuleList, folds: list[Fold]) -> None:
     print("all         " + ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
     print(f"kept        {run.out_dir / 'last.pt'}, with confusion.png, plays.png and learning_curve.png beside it")
     if run.settings["split"] == "play":
-        path = shlex.quote(str(run.out_dir / "last.pt"))
+        path = quoted(str(run.out_dir / "last.pt"))
         checkpoint = "" if run.out_dir == FOLDER / "checkpoints" else f" --checkpoint {path}"
         print(f'next        python classify.py --play "{plays_of(folds[0])[-1]}" --visualize{checkpoint}')
 

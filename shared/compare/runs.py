@@ -59,7 +59,7 @@ def stage_checkpoints() -> list[Path]:
     if len(missing) == len(STAGES):
         kept = [str(folder) for folders in earlier.values() for folder in folders[-1:]]
         raise UserError(
-            f"no stage has been trained; train one: cd {missing[0]} && python train.py, "
+            f"no stage has been trained; train one: python train.py in {missing[0]}, "
             "or all under one budget: python -m shared.compare --train; those that come with the course need no "
             "training: python -m shared.compare --pretrained"
             + (f"; or compare earlier runs: --checkpoints {' '.join(kept)}" if kept else "")
@@ -67,7 +67,7 @@ def stage_checkpoints() -> list[Path]:
     for stage in missing:
         kept = ", ".join(map(str, earlier[stage]))
         log(
-            f"missing     {stage}, not compared; train it: cd {stage} && python train.py"
+            f"missing     {stage}, not compared; train it: python train.py in {stage}"
             + (f"; or name an earlier run with --checkpoints: {kept}" if kept else "")
         )
     return [path for path in paths.values() if path.is_file()]

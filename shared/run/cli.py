@@ -11,7 +11,6 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import textwrap
 import traceback
@@ -288,8 +287,20 @@ def with_gutter(text: str) -> str:
 
 
 def quoted(word: str) -> str:
-    """The word as it has to be typed for this system's shell to take it whole."""
-    return subprocess.list2cmdline([word]) if os.name == "nt" else shlex.quote(word)
+    """The word as it has to be typed for this system's shell to take it whole.
+
+    On Windows that is PowerShell, which sees more in a word than the older cmd; in double quotes both see the same.
+    """
+    if os.name != "nt":
+        return shlex.quote(word)
+    if re.fullmatch(r"[\w.:\\/+=-]+", word):
+        return word
+    return f'"{word}"' if not re.search('[$`"]', word) else "'" + word.replace("'", "''") + "'"
+
+
+def typable(command: str) -> str:
+    """A command as it is kept, which is the same on all systems, as it has to be typed on this one."""
+    return " ".join(map(quoted, shlex.split(command)))
 
 
 def rebuilt_command(words: Iterable[str], drop: Collection[str] = (), replace: dict[str, str] | None = None) -> str:
@@ -385,6 +396,8 @@ def outlive_reader(name: str) -> None:
     stream = getattr(sys, name)
     if stream is None:  # closed from the start: `2>&-`
         setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+    elif os.name == "nt" and stream.isatty():  # only Python's own way to a console there knows all letters
+        return
     elif stream is getattr(sys, f"__{name}__"):
         file = LastingFile(stream.fileno(), "w", closefd=False)
         setattr(sys, name, io.TextIOWrapper(file, stream.encoding, stream.errors, line_buffering=True))
@@ -420,6 +433,12 @@ def log_replaced(encoding: str) -> None:
     log(f"notice: {encoding} lacks some of the signs, which became ?; with PYTHONIOENCODING=utf-8 they stay")
 
 
+def reader_has_gone(error: OSError) -> bool:
+    """Whether who read our output (head, say) reads it no more. Windows takes that for a wrong argument, of no file."""
+    wrong = os.name == "nt" and error.errno == errno.EINVAL and error.filename is None
+    return wrong or isinstance(error, BrokenPipeError)
+
+
 def run_main(main: Callable[[], None]) -> None:
     """Call a program's main function; turn what a user can mend into one line and an exit status.
 
@@ -438,16 +457,16 @@ def run_main(main: Callable[[], None]) -> None:
     except KeyboardInterrupt as stopped:
         log("\nstopped")
         sys.exit(exit_status(stopped))
-    except BrokenPipeError:  # the reader of our output (head, say) has gone
-        # Python would try to write the rest when it ends, and complain: let that go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except (MemoryError, RuntimeError) as error:
         if not lacks_memory(error):
             raise
         log("error: there is not enough memory for this; ask for less, a smaller --batch-size or --hidden-size, say")
         sys.exit(MISTAKE)
     except OSError as error:
+        if reader_has_gone(error):
+            # Python would try to write the rest when it ends, and complain: let that go nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
         if error.errno != errno.ENOSPC:
             raise
         log(f"error: the disk is full ({error.filename or 'while writing'}); make room and run the command again")

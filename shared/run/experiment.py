@@ -19,7 +19,7 @@ from shared.errors import UserError
 from shared.model.language_model import num_parameters
 from shared.run import processes
 from shared.run.checkpoint import load_checkpoint
-from shared.run.cli import log, outlive_reader, rebuilt_command
+from shared.run.cli import log, outlive_reader, rebuilt_command, typable
 from shared.run.device import (
     choose_device,
     choose_precision,
@@ -89,7 +89,7 @@ class Run:
         """How to go on from last.pt."""
         more = [] if "--resume" in sys.argv else ["--resume"]
         again = rebuilt_command([*processes.launcher(), *typed_words(), *more])
-        return f"go on from {self.out_dir / 'last.pt'} with: {again}"
+        return f"go on from {self.out_dir / 'last.pt'} with: {typable(again)}"
 
     def take_folder(self) -> None:
         """Have the run's folder for this run alone; a new run finds room in it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from shared.errors import UserError
-from shared.files import part_of, sync_folder, whole_file
+from shared.files import part_of, sync_folder, take_name, whole_file
 from shared.run.cli import log
 
 # What a training leaves in its folder, where other files may lie as well; and what some of them add.
@@ -85,7 +85,7 @@ def make_room(folder: Path) -> None:
             log(f"the run that was in {folder} is now in {keep(files, folder / 'previous')}, until you delete it")
         for file in files:  # last.pt first: without it, --resume takes none of the others for a run to go on with
             file.unlink()
-        open(folder / "metrics.jsonl", "a").close()  # can anything be written here?
+        open(folder / "metrics.jsonl", "ab").close()  # can anything be written here?
     except OSError as error:
         raise cannot_write(folder, error) from error
 
@@ -98,7 +98,7 @@ def keep(files: list[Path], previous: Path) -> Path:
     for file in files:
         with open(file, "rb") as original, whole_file(part / file.name) as copy:
             shutil.copyfileobj(original, copy)
-    os.rename(part, kept)
+    take_name(part, kept)
     sync_folder(previous)
     return kept
 

@@ -5,7 +5,9 @@ from types import FrameType
 
 from shared.errors import UserError
 
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+# A closed terminal is SIGHUP, and on Windows SIGBREAK.
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 
 
 class ProcessEnded(UserError):
@@ -19,8 +21,8 @@ class StopSignal:
 
     def __enter__(self) -> "StopSignal":
         self.requested = False
-        # What is ignored stays ignored: under nohup, say, a training outlives its terminal.
-        heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        # What is ignored stays ignored: under nohup, say, a training outlives its terminal. None: no Python set it.
+        heard = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
         self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
