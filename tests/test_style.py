@@ -187,6 +187,14 @@ def test_a_path_of_somebodys_machine_is_told_from_a_relative_one(text, told):
     assert bool(MACHINE_PATH.search(text.format("tmp"))) == told
 
 
+def test_every_system_can_hold_every_file():
+    """Windows and macOS take a.txt and A.txt for one file; Windows refuses some names, and long paths."""
+    names = [path.relative_to(ROOT).as_posix() for path in FILES]
+    assert len({name.casefold() for name in names}) == len(names)
+    refused = re.compile(r"""[<>:"|?*\\]|[. ](/|$)|(^|/)(con|prn|aux|nul|com\d|lpt\d)(\.|/|$)""", re.IGNORECASE)
+    assert [name for name in names if refused.search(name) or len(name) > 180] == []
+
+
 def test_no_emoji_stands_in_the_prose():
     prose = [path for path in FILES if path.suffix == ".md"]
     assert [path for path in prose if EMOJI.search(path.read_text(encoding="utf-8"))] == []
