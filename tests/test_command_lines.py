@@ -13,18 +13,32 @@ pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="needs Linux, whose processes can be forked and bounded"
 )
 
-STAGE_1 = next(iter(STAGES))
+STAGE_1, FORECAST = next(iter(STAGES)), "model-03-lstm-attention/lab-forecast"
 COUNT, SEED = 100, 6
 # Modules that have a part of others' command lines.
-PARTS = {
-    "shared/run/cli.py",
-    "shared/run/flags.py",
-    "shared/run/stage.py",
-    "model-03-lstm-attention/lab-forecast/flags.py",
-}
+PARTS = {"shared/run/cli.py", "shared/run/flags.py", "shared/run/stage.py", f"{FORECAST}/flags.py"}
 
 # Why it is there -> a line that once ended in a traceback, or worse.
-ONCE_BAD = {}
+LONG, HUGE = "x" * 5000, "1" + "0" * 400
+TRAIN, GENERATE = f"{STAGE_1}/train.py", f"{STAGE_1}/generate.py"
+ONCE_BAD = {
+    "a name too long to read": ["shared/ngram.py", "--data", LONG],
+    "a name too long to write": [TRAIN, "--out-dir", LONG],
+    "a name too long as a whole": [GENERATE, "--checkpoint", "@/" + "/".join(["y" * 200] * 30)],
+    "a name too long in another alphabet": [f"{FORECAST}/explain.py", "@/" + "ü" * 200],
+    "a NUL byte in a name": ["shared/ngram.py", "--data", "@/short.txt", "--order", "1", "--json", "a\0b"],
+    "half a surrogate pair": ["shared/compare/__main__.py", "--data=\udfff"],
+    "a number beyond all floats": [GENERATE, "--num-samples", HUGE],
+    "a page's number beyond all floats": [f"{STAGE_1}/one_page.py", "--steps", HUGE],
+    "two dashes for a choice": [TRAIN, "--device=--"],
+    "two dashes for a number": [TRAIN, "--average-share=--"],
+    "two dashes for a text": [GENERATE, "--checkpoint", "pretrained", "--max-new-tokens", "3", "--stop=--"],
+    "one value behind an equals sign, where two belong": [f"{FORECAST}/baselines.py", "--lengths=3"],
+    "a control character that is no flag": ["data/prepare.py", "@", "\x1b[31mred"],
+    "a control character in a path": ["data/prepare.py", "\x9b31m"],
+    "a new line in a path": ["model-03-lstm-attention/lab-seq2seq/prepare.py", "a\nb"],
+    "an endless line": [TRAIN, LONG],
+}
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +77,14 @@ def test_command_lines_by_chance_end_well(course):
 def test_a_line_that_once_ended_badly_ends_well(course, why):
     program, *words = ONCE_BAD[why]
     ended_well(course, program, words)
+
+
+@pytest.mark.parametrize("flag", ["--num-layers", "--hidden-size", "--batch-size", "--context-length"])
+def test_a_size_that_is_a_slip_of_the_hand_is_refused_before_anything_is_done(course, flag):
+    ended = course.run(TRAIN, [flag, "1000000000"])
+    assert ended.status == 2 and ended.err.count("\n") == 1 and "at most 1" in ended.err
+
+
+def test_a_model_for_which_the_machine_has_no_memory_is_refused_before_it_is_made(course):
+    ended = course.run(TRAIN, ["--data", "@/short.txt", "--context-length", "8", "--hidden-size", "100000"])
+    assert ended.status == 2 and ended.err.count("\n") == 1 and "GiB of memory" in ended.err

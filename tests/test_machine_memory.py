@@ -10,12 +10,19 @@ from shared.run import memory
 from shared.run.memory import TRAINED, machine_memory, make_within_memory
 from shared.stages import model_class
 
+CPU = torch.device("cpu")
+
 
 def test_a_model_within_memory_is_made(monkeypatch):
     monkeypatch.setattr(memory, "machine_memory", lambda: 4 * (TRAINED * 12 + 5))
-    assert make_within_memory(lambda: nn.Linear(3, 3), held=5).weight.device.type == "cpu"
+    assert make_within_memory(lambda: nn.Linear(3, 3), CPU, held=5).weight.device.type == "cpu"
     with pytest.raises(UserError, match="memory"):
-        make_within_memory(lambda: nn.Linear(3, 3), held=6)
+        make_within_memory(lambda: nn.Linear(3, 3), CPU, held=6)
+
+
+def test_what_a_gpu_holds_needs_no_room_outside_of_it(monkeypatch):
+    monkeypatch.setattr(memory, "machine_memory", lambda: 4 * 12)
+    assert make_within_memory(lambda: nn.Linear(3, 3), torch.device("meta"), held=1000).weight.device.type == "meta"
 
 
 def test_what_is_refused_is_never_allocated():
@@ -26,7 +33,7 @@ def test_what_is_refused_is_never_allocated():
         return made[-1]
 
     with pytest.raises(UserError, match="smaller --batch-size or --hidden-size"):
-        make_within_memory(make, held=0)
+        make_within_memory(make, CPU, held=0)
     assert [model.weight.device.type for model in made] == ["meta"]
 
 
@@ -38,7 +45,7 @@ def test_every_model_can_be_weighed_before_it_is_made_and_is_the_same_then(name)
         torch.manual_seed(1)
         return model_class(stage)(VOCAB_SIZE, hidden_size=HIDDEN_SIZE, num_layers=2, **options)
 
-    assert all(map(torch.equal, make_within_memory(make, held=0).parameters(), make().parameters()))
+    assert all(map(torch.equal, make_within_memory(make, CPU, held=0).parameters(), make().parameters()))
 
 
 def test_the_machine_has_some_memory():

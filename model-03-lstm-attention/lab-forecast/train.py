@@ -82,7 +82,7 @@ def model_settings(settings: dict, series: Series) -> dict:
     return sizes | choice.fixed | {name: settings[name] for name in choice.flags}
 
 
-def make_model(settings: dict, constructor: dict) -> Forecaster:
+def make_model(settings: dict, constructor: dict, device: torch.device) -> Forecaster:
     """The model, its weights drawn with the run's seed."""
 
     def make() -> Forecaster:
@@ -91,7 +91,7 @@ def make_model(settings: dict, constructor: dict) -> Forecaster:
 
     vectors = settings["batch_size"] * (settings["past_length"] + settings["horizon"])
     try:
-        return make_within_memory(make, held=vectors * settings["hidden_size"])
+        return make_within_memory(make, device, held=vectors * settings["hidden_size"])
     except ValueError as error:
         raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
 
@@ -168,7 +168,7 @@ def main() -> None:
         raise UserError(f"{settings['data']} is not the series that the saved run read; train anew without --resume")
     training, validation, test = (windows_of(series, part, settings) for part in PARTS)
     constructor = model_settings(settings, series)
-    model = make_model(settings, constructor).to(device)
+    model = make_model(settings, constructor, device)
     task = learning(model, training, validation, settings, device)
 
     def trial_step(precision: str) -> None:

@@ -90,7 +90,7 @@ def main() -> None:
         return Seq2Seq(**model_settings)
 
     try:
-        model = make_within_memory(make, held=run.settings["batch_size"] * run.settings["hidden_size"]).to(run.device)
+        model = make_within_memory(make, run.device, held=run.settings["batch_size"] * run.settings["hidden_size"])
     except ValueError as error:
         raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
     seconds = probe(model, run.settings, run.device, lambda _: summed_loss(model, share(task.batch(0)))[0].backward())

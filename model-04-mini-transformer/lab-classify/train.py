@@ -258,7 +258,7 @@ def main() -> None:
     folds = [make_fold(number, passages, dealt, settings) for number in numbers]
     held = len(folds) * settings["batch_size"] * settings["hidden_size"] * PASSAGE_WORDS // 2  # words are dropped
     try:
-        models = make_within_memory(lambda: build_models(folds, settings), held).to(run.device)
+        models = make_within_memory(lambda: build_models(folds, settings), run.device, held)
     except ValueError as error:
         raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
     parameters = num_parameters(models[0])

@@ -54,7 +54,7 @@ def train_language_model(stage: Stage, flags: Namespace) -> None:
 
     # The model, and the precision that suits this machine, which is tried out.
     model_settings = {name: settings[name] for name in stage.model_settings} | {"vocab_size": tokenizer.vocab_size}
-    model = make_model(stage, model_settings, settings).to(device)
+    model = make_model(stage, model_settings, settings, device)
     if start:
         model.load_state_dict(start.state_dict())
     step_seconds = probe(model, settings, device, trial_step(model, lanes, device))
@@ -124,7 +124,7 @@ def encode_text(corpus: Corpus, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
     return train_ids, validation_ids
 
 
-def make_model(stage: Stage, model_settings: dict, settings: dict) -> LanguageModel:
+def make_model(stage: Stage, model_settings: dict, settings: dict, device: torch.device) -> LanguageModel:
     """The stage's model with new weights, which the seed fixes. UserError where its sizes do not fit together."""
 
     def make() -> LanguageModel:
@@ -133,7 +133,7 @@ def make_model(stage: Stage, model_settings: dict, settings: dict) -> LanguageMo
 
     vectors = settings["batch_size"] * settings["context_length"] * settings["num_layers"]  # (B, T, H) a layer
     try:
-        return make_within_memory(make, held=vectors * settings["hidden_size"])
+        return make_within_memory(make, device, held=vectors * settings["hidden_size"])
     except ValueError as error:
         raise UserError(f"there is no such model: {error}; change --hidden-size or --num-heads")
 

@@ -27,16 +27,18 @@ def machine_memory() -> float:
     return min(found)
 
 
-def make_within_memory(make: Callable[[], nn.Module], held: int) -> nn.Module:
-    """The model that `make` makes, to be trained by steps that hold at least so many numbers for the backward pass.
+def make_within_memory(make: Callable[[], nn.Module], device: torch.device, held: int) -> nn.Module:
+    """The model that `make` makes, on the device. A step of its training holds `held` numbers or more until it ends.
 
-    UserError where that would take more memory than the machine has.
+    UserError where that would take more memory than the machine has. A GPU has its own, and says so when that is full:
+    only the weights, which are made outside of it, have to find room here.
     """
     with torch.device("meta"):  # tensors that have a shape but no numbers: they take no memory, whatever their size
-        needed = 4 * (TRAINED * num_parameters(make()) + held)  # bytes: a float32 has 4
+        weights = num_parameters(make())
+    needed = 4 * (TRAINED * weights + held if device.type == "cpu" else weights)  # bytes: a float32 has 4
     if needed > machine_memory():
         raise UserError(
             f"to train this would take at least {needed / 2**30:,.1f} GiB of memory, and there are "
             f"{machine_memory() / 2**30:,.1f}; give a smaller --batch-size or --hidden-size, or fewer layers"
         )
-    return make()
+    return make().to(device)
