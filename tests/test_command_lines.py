@@ -14,7 +14,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 STAGE_1, FORECAST = next(iter(STAGES)), "model-03-lstm-attention/lab-forecast"
-COUNT, SEED = 100, 6
+COUNT, SEED = 70, 6
+PATIENCE = 0.5  # so many seconds of computing, and it gets Ctrl-C
 # Modules that have a part of others' command lines.
 PARTS = {"shared/run/cli.py", "shared/run/flags.py", "shared/run/stage.py", f"{FORECAST}/flags.py"}
 
@@ -34,6 +35,7 @@ ONCE_BAD = {
     "two dashes for a number": [TRAIN, "--average-share=--"],
     "two dashes for a text": [GENERATE, "--checkpoint", "pretrained", "--max-new-tokens", "3", "--stop=--"],
     "one value behind an equals sign, where two belong": [f"{FORECAST}/baselines.py", "--lengths=3"],
+    "series longer than all rows": [f"{FORECAST}/baselines.py", "--lengths", "40000", "50000"],
     "a control character that is no flag": ["data/prepare.py", "@", "\x1b[31mred"],
     "a control character in a path": ["data/prepare.py", "\x9b31m"],
     "a new line in a path": ["model-03-lstm-attention/lab-seq2seq/prepare.py", "a\nb"],
@@ -48,7 +50,7 @@ def course(tmp_path_factory):
 
 
 def ended_well(course, program, words) -> Ended:
-    ended = course.run(program, words)
+    ended = course.run(program, words, PATIENCE)
     assert not fault(program, ended), (program, words, ended.err)
     return ended
 

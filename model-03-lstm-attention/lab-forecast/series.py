@@ -214,6 +214,8 @@ def flow_pressure(lag: int, rows: int = FLOW_ROWS, lengths: Sequence[int] | None
     longest = rows if lengths is None else lengths[1]
     if lag >= longest:
         raise UserError(f"no series has more than {longest:,} rows; give a smaller --lag than {lag:,}")
+    if longest > rows:
+        raise UserError(f"flow-pressure has {rows:,} rows in all; give --lengths of no more, and not of {longest:,}")
     generator = torch.Generator().manual_seed(FLOW_SEED)
     heights = 0.5 + torch.rand(rows, generator=generator)
     spikes = heights * (torch.rand(rows, generator=generator) < SPIKES)
