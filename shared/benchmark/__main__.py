@@ -7,6 +7,8 @@
                                                         about ten minutes
     python -m shared.benchmark --busy                   how long a step takes beside one and two busy programs: four
                                                         minutes, on a machine with nothing else to do
+    python -m shared.benchmark --processes              how long a step takes one process and two, each on one core; ten
+                                                        minutes, likewise
 
 Training is forward, backward, clipping and the optimizer, in the precision that the start-up probe chooses here, and
 in float32 where that is another. Generation is one token at a time with sampling, when the
@@ -29,6 +31,7 @@ def parse_flags() -> argparse.Namespace:
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where to compute [cpu]")
     parser.add_argument("--scaling", action="store_true", help="also vary context, vocabulary, width and text length")
     parser.add_argument("--busy", action="store_true", help="measure training beside busy programs, and nothing else")
+    parser.add_argument("--processes", action="store_true", help="measure one process and two, and nothing else")
     parser.add_argument("--json", type=some_path, metavar="PATH", help="also write the figures to this file")
     parser.add_argument("--against", type=some_path, metavar="PATH", help="show ratios to what an earlier --json kept")
     return parser.parse_args()
@@ -39,6 +42,7 @@ if __name__ == "__main__":
 
 from shared.benchmark.busy import busy_costs, busy_table
 from shared.benchmark.costs import Case, generation_cost, training_cost
+from shared.benchmark.sharing import sharing_costs, sharing_table
 from shared.benchmark.timing import in_fresh_process, matmul_rate
 from shared.errors import UserError
 from shared.run.records import machine, read_json, write_json
@@ -117,6 +121,9 @@ def main() -> None:
     if flags.busy:
         content["rows"] = busy_costs(cases)
         print(busy_table(content["rows"]))
+    elif flags.processes:
+        content["rows"] = sharing_costs(cases)
+        print(sharing_table(content["rows"]))
     else:
         measure_all(cases, flags, content, earlier)
     if flags.json:

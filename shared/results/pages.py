@@ -18,6 +18,7 @@ from shared.results.tables import (
     costs,
     gpu_tables,
     puzzle_table,
+    shared_by_processes,
     stage_costs,
     tables,
 )
@@ -60,7 +61,7 @@ def blocks(root: Path) -> list[Block]:
     runs, counts = load_results(root)
     folder = root / "shared" / "results"
     notebook = [tables(runs, counts), gpu_tables(folder / "gpu.json"), costs(folder)]
-    notebook += [beside_busy_programs(folder / "busy.json")]
+    notebook += [beside_busy_programs(folder / "busy.json"), shared_by_processes(folder / "processes.json")]
     found = [
         Block("README.md", front_scores(runs, counts), "scores"),
         Block("shared/results/README.md", "\n\n".join(filter(None, notebook))),

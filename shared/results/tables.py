@@ -6,6 +6,7 @@ from statistics import mean
 
 import torch
 
+from shared.benchmark.sharing import sharing_lines
 from shared.errors import UserError
 from shared.model.language_model import LanguageModel, map_tensors
 from shared.recall.puzzles import PUZZLES
@@ -172,6 +173,19 @@ def beside_busy_programs(path: Path) -> str:
         lines.append([row["stage"], row["way"], *(f"{time:.0f} ms" for time in row["milliseconds"])])
     title = f"**A step of training on a busy machine**, {content['machine']['cores']} cores (`{content['command']}`)"
     return f"{title}\n\n{markdown(lines, left=(0, 1))}"
+
+
+def shared_by_processes(path: Path) -> str:
+    """What a step takes one process and two, and what it would take several machines; nothing where none is kept."""
+    if not path.is_file():
+        return ""
+    content = read_json(path)
+    title = f"**A step of training by several processes**, each on one core (`{content['command']}`)"
+    legend = (
+        "*Machines* are told, not measured: each with one such core, the lanes shared among them, and the gradients "
+        "sent over a network of this speed."
+    )
+    return f"{title}\n\n{markdown(sharing_lines(content['rows']))}\n\n{legend}"
 
 
 # ------------------------------------------------------------------------------------------ puzzles with a known answer

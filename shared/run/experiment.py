@@ -132,7 +132,7 @@ class Run:
             "training_tokens": records[-1]["tokens"],
             "training_seconds": round(records[-1]["seconds"], 1),
             "command_seconds": round(seconds_before + time.perf_counter() - self.began, 1),
-            "machine": machine(),
+            "machine": machine() | ({"processes": processes.size()} if processes.size() > 1 else {}),
         }
         write_json(self.out_dir / "summary.json", summary | found)
         if self.lock:
