@@ -2,8 +2,8 @@
 //
 // Every model has three methods. `read(state, token, change)` takes one more token: it returns the new state, the features
 // for the guess, and what there is to see on the way. A state is never changed, so it may be kept and read on from twice.
-// `guess(step)` turns features into the log probability of every token; `logProbability(step, id)` into that of one, which
-// is cheaper where the vocabulary is cut into clusters. Names are those of the model.py files.
+// `guess(step)` turns features into the log probability of every token; `logProbabilities(steps, ids)` into those of the
+// tokens that came, which is cheaper where the vocabulary is cut into clusters. Names are those of the model.py files.
 //
 // E embedding = H hidden, D = H / heads, V vocabulary. A matrix is {rows, columns, data}, row after row.
 //
@@ -41,6 +41,38 @@ function times(matrix, x) {
   return y;
 }
 
+// The same for several vectors, two at once: a weight that has been fetched is used twice.
+function timesEach(matrix, xs) {
+  const ys = xs.map(() => new Float32Array(matrix.rows));
+  for (let n = 0; n + 2 <= xs.length; n += 2) timesTwo(matrix, xs[n], xs[n + 1], ys[n], ys[n + 1]);
+  if (xs.length % 2) ys[xs.length - 1] = times(matrix, xs[xs.length - 1]);
+  return ys;
+}
+
+function timesTwo(matrix, x, v, y, w) {
+  const {rows, columns, data} = matrix;
+  let r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    const first = r * columns, second = first + columns, third = second + columns, fourth = third + columns;
+    let a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
+    for (let i = 0; i < columns; i++) {
+      const one = x[i], other = v[i];
+      const p = data[first + i], q = data[second + i], s = data[third + i], t = data[fourth + i];
+      a += p * one;
+      b += q * one;
+      c += s * one;
+      d += t * one;
+      e += p * other;
+      f += q * other;
+      g += s * other;
+      h += t * other;
+    }
+    [y[r], y[r + 1], y[r + 2], y[r + 3]] = [a, b, c, d];
+    [w[r], w[r + 1], w[r + 2], w[r + 3]] = [e, f, g, h];
+  }
+  for (; r < rows; r++) [y[r], w[r]] = [dot(row(matrix, r), x), dot(row(matrix, r), v)];
+}
+
 function dot(a, b) {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
@@ -51,8 +83,16 @@ const row = (matrix, r) => matrix.data.subarray(r * matrix.columns, (r + 1) * ma
 const rowsOf = (matrix, first, last) => ({
   rows: last - first, columns: matrix.columns, data: matrix.data.subarray(first * matrix.columns, last * matrix.columns),
 });
-const plus = (a, b) => a.map((value, i) => value + b[i]);
-const linear = (layer, x) => layer.bias ? plus(times(layer.weight, x), layer.bias) : times(layer.weight, x);
+
+// Adds b to a itself: for numbers that were just made, and that nobody else holds.
+function add(a, b) {
+  for (let i = 0; i < a.length; i++) a[i] += b[i];
+  return a;
+}
+const plus = (a, b) => add(a.slice(), b);
+const withBias = (layer, y) => layer.bias ? add(y, layer.bias) : y;
+const linear = (layer, x) => withBias(layer, times(layer.weight, x));
+const linearEach = (layer, xs) => timesEach(layer.weight, xs).map(y => withBias(layer, y));
 const part = (x, k, size) => x.subarray(k * size, (k + 1) * size);
 const sigmoid = x => 1 / (1 + Math.exp(-x));
 const logSigmoid = x => x < 0 ? x - Math.log1p(Math.exp(x)) : -Math.log1p(Math.exp(-x));
@@ -67,20 +107,25 @@ function joined(parts) {
   return all;
 }
 
-// The largest score is taken away first, so that no power of e is too large for a number.
+// The largest score is taken away first, so that no power of e is too large for a number. Loops over a vocabulary are
+// written out: to call a function for each of its tokens would take longer than what the function does.
 function softmax(scores) {
-  const largest = Math.max(...scores);
-  const powers = scores.map(score => Math.exp(score - largest));
-  const sum = powers.reduce((total, power) => total + power, 0);
-  return powers.map(power => power / sum);
+  const logSum = logSumExp(scores), shares = new Float64Array(scores.length);
+  for (let i = 0; i < scores.length; i++) shares[i] = Math.exp(scores[i] - logSum);
+  return shares;
 }
 
 function logSoftmax(scores) {
+  const logSum = logSumExp(scores), shares = new Float64Array(scores.length);
+  for (let i = 0; i < scores.length; i++) shares[i] = scores[i] - logSum;
+  return shares;
+}
+
+function logSumExp(scores) {
   let largest = -Infinity, sum = 0;
-  for (const score of scores) largest = Math.max(largest, score);
-  for (const score of scores) sum += Math.exp(score - largest);
-  const logSum = largest + Math.log(sum);
-  return scores.map(score => score - logSum);
+  for (let i = 0; i < scores.length; i++) largest = Math.max(largest, scores[i]);
+  for (let i = 0; i < scores.length; i++) sum += Math.exp(scores[i] - largest);
+  return largest + Math.log(sum);
 }
 
 // The error function, right to seven digits (Abramowitz & Stegun 1964, 7.1.26). GELU weighs x by a normal probability.
@@ -182,9 +227,10 @@ function keysSeen(keys, places, change) {
 // weights (k), values: k vectors (D) -> their weighted sum (D)
 function mixture(weights, values, size) {
   const context = new Float32Array(size);
-  weights.forEach((weight, k) => {
-    for (let i = 0; i < size; i++) context[i] += weight * values[k][i];
-  });
+  for (let k = 0; k < values.length; k++) {
+    const weight = weights[k], value = values[k];
+    for (let i = 0; i < size; i++) context[i] += weight * value[i];
+  }
   return context;
 }
 
@@ -203,47 +249,71 @@ function attend(query, keys, values, places, change, name) {
 // Frequent tokens first; a large vocabulary is cut into a head and clusters, as in shared/model/output.py.
 class TiedOutput {
   constructor(embedding, tensors) {
-    Object.assign(this, {embedding, bias: tensors.bias, bandVectors: tensors.band_vectors, bandBias: tensors.band_bias});
-    this.starts = [0, ...[512, 4096].filter(cut => cut < Math.floor(embedding.rows / 2))];
-    this.stops = [...this.starts.slice(1), embedding.rows];
+    const starts = [0, ...[512, 4096].filter(cut => cut < Math.floor(embedding.rows / 2))];
+    this.vocabSize = embedding.rows;
+    this.bands = starts.map((start, k) => {  // of the frequent tokens, then of each cluster
+      const stop = starts[k + 1] ?? embedding.rows;
+      return {start, stop, weight: rowsOf(embedding, start, stop), bias: tensors.bias.subarray(start, stop)};
+    });
+    const {weight, bias} = this.bands[0], clusters = this.bands.length - 1, data = [weight.data, tensors.band_vectors.data];
+    this.head = {
+      weight: {rows: weight.rows + clusters, columns: weight.columns, data: joined(data)}, bias: joined([bias, tensors.band_bias]),
+    };
   }
 
-  scores(k, features) {
-    const [first, last] = [this.starts[k], this.stops[k]];
-    return plus(times(rowsOf(this.embedding, first, last), features), this.bias.subarray(first, last));
-  }
-
-  // features (E) -> log probabilities of the frequent tokens, and of the clusters after them
-  head(features) {
-    const frequent = this.scores(0, features);
-    if (this.starts.length === 1) return logSoftmax(frequent);
-    return logSoftmax(joined([frequent, plus(times(this.bandVectors, features), this.bandBias)]));
-  }
-
-  // Of one token: of the clusters only its own is asked.
-  logProbability(features, id) {
-    const head = this.head(features), first = this.stops[0];
-    if (id < first) return head[id];
-    const k = this.stops.findIndex(stop => id < stop);
-    return head[first + k - 1] + logSoftmax(this.scores(k, features))[id - this.starts[k]];
+  // Of the token that came after each of several places: features (n vectors E), ids (n) -> log probabilities (n)
+  logProbabilities(features, ids) {
+    const [{stop: first}, ...rare] = this.bands;
+    // The head has an entry for each frequent token and, after them, one for each cluster.
+    const entry = id => id < first ? id : first + rare.findIndex(band => id < band.stop);
+    const found = linearEach(this.head, features).map((scores, at) => scores[entry(ids[at])] - logSumExp(scores));
+    for (const band of rare) {
+      const members = [...ids.keys()].filter(at => band.start <= ids[at] && ids[at] < band.stop);
+      linearEach(band, members.map(at => features[at])).forEach((scores, n) => {
+        found[members[n]] += scores[ids[members[n]] - band.start] - logSumExp(scores);  // the token within its cluster
+      });
+    }
+    return found;
   }
 
   // features (E) -> log probabilities (V)
-  logProbabilities(features) {
-    const head = this.head(features), first = this.stops[0], all = new Float32Array(this.embedding.rows);
+  guess(features) {
+    const [{stop: first}, ...rare] = this.bands, all = new Float32Array(this.vocabSize);
+    const head = logSoftmax(linear(this.head, features));
     all.set(head.subarray(0, first));
-    for (let k = 1; k < this.starts.length; k++) {
-      const cluster = head[first + k - 1];
-      all.set(logSoftmax(this.scores(k, features)).map(value => cluster + value), this.starts[k]);
-    }
+    rare.forEach((band, k) => {
+      const scores = linear(band, features), added = head[first + k] - logSumExp(scores);
+      for (let i = 0; i < scores.length; i++) all[band.start + i] = scores[i] + added;
+    });
     return all;
   }
 }
 
 // --------------------------------------------------------------------------------------------------------- the four models
 
-class RecurrentModel {  // stages 1 and 2
+class LanguageModel {
+  // Tokens one after the other -> their steps
+  readAll(state, tokens, change = NOTHING_CHANGED) {
+    const steps = [];
+    for (const token of tokens) {
+      steps.push(this.read(state, token, change));
+      state = steps[steps.length - 1].state;
+    }
+    return steps;
+  }
+
+  guess(step) {
+    return this.output.guess(step.features);
+  }
+
+  logProbabilities(steps, ids) {
+    return this.output.logProbabilities(steps.map(step => step.features), ids);
+  }
+}
+
+class RecurrentModel extends LanguageModel {  // stages 1 and 2
   constructor(tensors, settings) {
+    super();
     Object.assign(this, {cell: settings.cell, hiddenSize: settings.hidden_size, ...shared(tensors, settings)});
     this.layers = layersOf(tensors, settings);
   }
@@ -256,18 +326,11 @@ class RecurrentModel {  // stages 1 and 2
     const {states, gates, h} = readLayers(this, state.layers, row(this.embedding, token), change);
     return {state: {read: state.read + 1, layers: states}, token, features: h, gates, attention: []};
   }
-
-  guess(step) {
-    return this.output.logProbabilities(step.features);
-  }
-
-  logProbability(step, id) {
-    return this.output.logProbability(step.features, id);
-  }
 }
 
-class AttentionLSTM {  // stage 3
+class AttentionLSTM extends LanguageModel {  // stage 3
   constructor(tensors, settings) {
+    super();
     Object.assign(this, {
       cell: settings.cell, hiddenSize: settings.hidden_size, kind: settings.attention, heads: settings.num_heads,
       window: settings.memory_length, ...shared(tensors, settings),
@@ -332,23 +395,22 @@ class AttentionLSTM {  // stage 3
 
   // p(word) = (1 - g) * p(word by the output layer) + g * (the first head's weights where the word stands)
   guess(step) {
-    const written = this.output.logProbabilities(step.features), {keep, copy, copied} = this.copying(step);
-    const answer = written.map(value => keep + value);
-    for (const [token, weight] of copied) {
-      answer[token] = Math.log(Math.exp(keep + written[token]) + Math.exp(copy) * weight);
-    }
+    const written = super.guess(step), {keep, copy, copied} = this.copying(step), answer = written.map(value => keep + value);
+    for (const [token, weight] of copied) answer[token] = Math.log(Math.exp(keep + written[token]) + Math.exp(copy) * weight);
     return answer;
   }
 
-  logProbability(step, id) {
-    const written = this.output.logProbability(step.features, id), {keep, copy, copied} = this.copying(step);
-    if (!copied.has(id)) return keep + written;
-    return Math.log(Math.exp(keep + written) + Math.exp(copy) * copied.get(id));
+  logProbabilities(steps, ids) {
+    return super.logProbabilities(steps, ids).map((written, at) => {
+      const {keep, copy, copied} = this.copying(steps[at]), weight = copied.get(ids[at]) ?? 0;
+      return weight ? Math.log(Math.exp(keep + written) + Math.exp(copy) * weight) : keep + written;
+    });
   }
 }
 
-class MiniTransformer {  // stage 4
+class MiniTransformer extends LanguageModel {  // stage 4
   constructor(tensors, settings) {
+    super();
     Object.assign(this, {
       hiddenSize: settings.hidden_size, heads: settings.num_heads, window: settings.context_length,
       positions: settings.positions, ...shared(tensors, settings), blocks: tensors.blocks, norm: tensors.norm.weight,
@@ -357,82 +419,84 @@ class MiniTransformer {  // stage 4
   }
 
   start() {
-    return {read: 0, first: 0, tokens: [], caches: this.blocks.map(() => [])};
+    return {read: 0, tokens: [], caches: this.blocks.map(() => [])};
+  }
+
+  // The angles by which a position's pairs of numbers are turned: their cosines and sines (D / 2), for all heads and layers.
+  turns(position) {
+    const size = this.hiddenSize / this.heads;
+    const angles = Float64Array.from({length: size / 2}, (_, i) => position * 10000 ** (-2 * i / size));
+    return {cosines: angles.map(Math.cos), sines: angles.map(Math.sin)};
   }
 
   // Turn each pair of numbers (x_i, x_{i + D/2}) by its position's angle.
-  rotate(x, position) {
+  rotate(x, {cosines, sines}) {
     const half = x.length / 2, turned = new Float32Array(x.length);
     for (let i = 0; i < half; i++) {
-      const angle = position * 10000 ** (-2 * i / x.length), cosine = Math.cos(angle), sine = Math.sin(angle);
-      turned[i] = x[i] * cosine - x[half + i] * sine;
-      turned[half + i] = x[i] * sine + x[half + i] * cosine;
+      turned[i] = x[i] * cosines[i] - x[half + i] * sines[i];
+      turned[half + i] = x[i] * sines[i] + x[half + i] * cosines[i];
     }
     return turned;
   }
 
-  // One layer's attention: x (E), the cache of places before -> (E), the new cache, heads
-  selfAttention(layer, x, cache, position, l, change) {
-    const both = linear(layer.query_key_value, x), size = this.hiddenSize / this.heads, width = this.hiddenSize;
-    const turn = head => this.positions === "rotary" ? this.rotate(head, position) : head;
-    const split = (k, turned) => Array.from({length: this.heads}, (_, n) => {
-      const head = part(part(both, k, width), n, size);
-      return turned ? turn(head) : head;
-    });
-    const queries = split(0, true);
-    const places = [...cache, {position, keys: split(1, true), values: split(2, false)}].slice(-this.window);
+  // Of one token in layer l: its query, key and value side by side (3 E), the places before -> context (E), all places, heads
+  selfAttention(all, before, {position, turns}, l, change) {
+    const size = this.hiddenSize / this.heads;
+    const split = k => Array.from({length: this.heads}, (_, n) => part(all, k * this.heads + n, size));
+    const turned = heads => turns ? heads.map(head => this.rotate(head, turns)) : heads;
+    const queries = turned(split(0));
+    const places = [...before, {position, keys: turned(split(1)), values: split(2)}].slice(-this.window);
     const positions = places.map(place => place.position);
     const heads = queries.map((query, n) => {
       const keys = places.map(place => place.keys[n]), values = places.map(place => place.values[n]);
       return attend(query, keys, values, positions, change, `${l}.${n}`);
     });
-    return {x: linear(layer.output, joined(heads.map(head => head.context))), cache: places, heads};
+    return {context: joined(heads.map(head => head.context)), places, heads};
   }
 
-  readBlocks(x, caches, position, change) {
-    const newCaches = [], attention = [];
-    this.blocks.forEach((block, l) => {
-      const looked = this.selfAttention(
-        block.attention, rmsNorm(block.attention_norm.weight, x), caches[l], position, l, change);
-      x = plus(x, looked.x);
-      x = plus(x, linear(block.contract, linear(block.expand, rmsNorm(block.network_norm.weight, x)).map(gelu)));
-      newCaches.push(looked.cache);
-      attention.push(looked.heads);
+  // Vectors of tokens (T of E) that stand from `position` on, what the layers keep of those before -> for each token its
+  // features (E), what the layers keep now, and attention. Unlike in an LSTM no token waits for the one before it to reach
+  // the top: all go through a block before the next block begins.
+  readBlocks(xs, caches, position, change) {
+    const read = xs.map((_, t) => ({position: position + t, caches: [], attention: []}));
+    if (this.positions === "rotary") read.forEach(one => (one.turns = this.turns(one.position)));
+    this.blocks.forEach(({attention_norm, attention, network_norm, expand, contract}, l) => {
+      let places = caches[l];
+      const contexts = linearEach(attention.query_key_value, xs.map(x => rmsNorm(attention_norm.weight, x))).map((all, t) => {
+        const looked = this.selfAttention(all, places, read[t], l, change);
+        places = looked.places;
+        read[t].caches.push(places);
+        read[t].attention.push(looked.heads);
+        return looked.context;
+      });
+      xs = linearEach(attention.output, contexts).map((y, t) => add(y, xs[t]));
+      const wide = linearEach(expand, xs.map(x => rmsNorm(network_norm.weight, x)));
+      xs = linearEach(contract, wide.map(x => x.map(gelu))).map((y, t) => add(y, xs[t]));
     });
-    return {x: rmsNorm(this.norm, x), caches: newCaches, attention};
+    return read.map(({caches, attention}, t) => {
+      const positions = caches[0].map(place => place.position);
+      return {state: {read: position + t + 1, caches}, features: rmsNorm(this.norm, xs[t]), gates: [], attention, positions};
+    });
+  }
+
+  readAll(state, ids, change = NOTHING_CHANGED) {
+    if (this.positions !== "rotary") return super.readAll(state, ids, change);
+    return this.readBlocks(ids.map(id => row(this.embedding, id)), state.caches, state.read, change);
   }
 
   read(state, token, change = NOTHING_CHANGED) {
-    let {first, tokens, caches} = state;
-    const embed = (one, position) => {
-      const vector = row(this.embedding, one);
-      return this.positions === "rotary" ? vector : plus(vector, row(this.place, position - first));
-    };
-    if (this.positions !== "rotary") {
-      // Places in a window cannot slide: when it is full, its last half is read again from place 0.
-      if (state.read - first === this.window) {
-        tokens = tokens.slice(tokens.length - Math.floor(this.window / 2));
-        first = state.read - tokens.length;
-        caches = this.blocks.map(() => []);
-        tokens.forEach((one, i) => {
-          caches = this.readBlocks(embed(one, first + i), caches, first + i, change).caches;
-        });
-      }
-      tokens = [...tokens, token];
+    if (this.positions === "rotary") return this.readAll(state, [token], change)[0];
+    let {tokens, caches} = state;
+    const placed = (id, at) => plus(row(this.embedding, id), row(this.place, at));
+    // Places in a window cannot slide: when it is full, its last half is read again from place 0.
+    if (tokens.length === this.window) {
+      tokens = tokens.slice(tokens.length - Math.floor(this.window / 2));
+      const again = this.readBlocks(tokens.map(placed), this.blocks.map(() => []), state.read - tokens.length, change);
+      caches = again[again.length - 1].state.caches;
     }
-    const step = this.readBlocks(embed(token, state.read), caches, state.read, change);
-    return {
-      state: {read: state.read + 1, first, tokens, caches: step.caches}, features: step.x, gates: [],
-      attention: step.attention, positions: step.caches[0].map(place => place.position),
-    };
-  }
-
-  guess(step) {
-    return this.output.logProbabilities(step.features);
-  }
-
-  logProbability(step, id) {
-    return this.output.logProbability(step.features, id);
+    const [step] = this.readBlocks([placed(token, tokens.length)], caches, state.read, change);
+    Object.assign(step.state, {tokens: [...tokens, token]});
+    return step;
   }
 }
 
@@ -468,7 +532,10 @@ function unpack(bytes, offset, shape, kind) {
   }
   const scales = new Float32Array(bytes.buffer.slice(start, start + 4 * rows));
   const whole = new Int8Array(bytes.buffer, start + 4 * rows, rows * columns);
-  const data = Float32Array.from(whole, (value, i) => value * scales[Math.floor(i / columns)]);
+  const data = new Float32Array(rows * columns);
+  for (let r = 0, i = 0; r < rows; r++) {
+    for (const stop = i + columns; i < stop; i++) data[i] = whole[i] * scales[r];
+  }
   return {rows, columns, data};
 }
 

@@ -6,12 +6,14 @@ const COLDEST = 1e-6;  // below this temperature only the likeliest token is lef
 
 // log probabilities (V) -> probabilities (V) after temperature, top-k and top-p, which are null where they are off.
 function reshaped(logProbabilities, {temperature = 1, topK = null, topP = null, banned = null}) {
-  const scores = Float64Array.from(logProbabilities, (value, id) => id === banned ? -Infinity : value);
+  const scores = new Float64Array(logProbabilities);
+  if (banned !== null) scores[banned] = -Infinity;
   if (temperature < COLDEST) {
     const likeliest = scores.indexOf(scores.reduce((best, score) => Math.max(best, score)));
     return scores.map((_, id) => id === likeliest ? 1 : 0);
   }
-  let probabilities = logSoftmax(scores.map(score => score / temperature)).map(Math.exp);
+  for (let id = 0; id < scores.length; id++) scores[id] /= temperature;
+  let probabilities = softmax(scores);
   if (topK !== null) probabilities = only(likeliest(probabilities, topK), probabilities);
   if (topP !== null && topP < 1) probabilities = only(nucleus(probabilities, topP), probabilities);
   return probabilities;

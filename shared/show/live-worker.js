@@ -19,13 +19,12 @@ class Reading {
   read(ids, change, before, situation) {
     let same = 0;
     if (situation === this.situation) while (same < ids.length && ids[same] === this.ids[same]) same++;
-    else this.begin = before.reduce((state, id) => this.model.read(state, id).state, this.model.start());
+    else this.begin = this.model.readAll(this.model.start(), before).at(-1)?.state ?? this.model.start();
     this.steps.length = this.losses.length = same;
-    for (const id of ids.slice(same)) {
-      const last = this.steps[this.steps.length - 1];
-      this.losses.push(last ? -this.model.logProbability(last, id) : null);  // nothing stands before the first
-      this.steps.push(this.model.read(last ? last.state : this.begin, id, change));
-    }
+    this.steps.push(...this.model.readAll(this.stateBefore(same), ids.slice(same), change));
+    if (!same && ids.length) this.losses.push(null);  // nothing stands before the first
+    const first = this.losses.length, guesses = this.model.logProbabilities(this.steps.slice(first - 1, -1), ids.slice(first));
+    this.losses.push(...guesses.map(value => -value));
     Object.assign(this, {ids: [...ids], situation});
   }
 
@@ -77,7 +76,6 @@ const read = () => Math.min(...readers.map(({now}) => (now ? now.steps.length : 
 const ANSWERS = {
   // Models and tokenizer, once: each stage's weights come as base64.
   build({stages, saved}) {
-    const decoded = text => Uint8Array.from(atob(text), character => character.charCodeAt(0));
     readers = stages.map(({header, weights}) => new Reader(header, decoded(weights)));
     tokenizer = buildTokenizer(saved);
     return {};
@@ -178,6 +176,13 @@ const ANSWERS = {
     })};
   },
 };
+
+// base64 -> bytes
+function decoded(text) {
+  const signs = atob(text), bytes = new Uint8Array(signs.length);
+  for (let i = 0; i < signs.length; i++) bytes[i] = signs.charCodeAt(i);
+  return bytes;
+}
 
 const known = value => value !== undefined && value !== null;
 
