@@ -14,7 +14,7 @@ from test_page import HOSTILE, results_of
 from shared.compare.watching import watched
 from shared.measure.influence import influence
 from shared.run.checkpoint import load_checkpoint
-from shared.run.moments import FILE, MOMENTS, Moments, look, moments_of, read_moments
+from shared.run.moments import FEW, FILE, MOMENTS, SHORT, Moments, look, moments_of, read_moments
 from shared.run.optimizers import make_optimizers
 from shared.run.training import LoopSettings, Task, train
 from shared.show.page import page
@@ -67,13 +67,13 @@ class Run:
 # ------------------------------------------------------------------------------------------------------------- keeping
 
 
-@pytest.mark.parametrize("steps", [1, 7, 400, 6000, 1_000_000])
+@pytest.mark.parametrize("steps", [1, 7, 400, SHORT - 1, SHORT, 6000, 1_000_000])
 def test_moments_go_from_the_first_step_to_the_last_and_grow_apart(steps):
     moments = moments_of(steps)
     assert moments[0] == 0 and moments[-1] == steps and len(moments) <= MOMENTS
     gaps = np.diff(moments)
     assert min(gaps) >= 1 and all(np.diff(gaps) >= -1)  # a step of rounding
-    assert len(moments) == MOMENTS or steps < 400
+    assert len(moments) == (MOMENTS if steps >= SHORT else FEW) or steps < 100
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,5 +1,8 @@
 """What a model could do at some thirty moments of its training, kept as moments.jsonl: so that one can watch it learn.
 
+A moment takes about as long as a step. So a run of fewer than 1,500 steps, as with --quick, keeps half as many: they are
+to take no more than a fiftieth of a training.
+
 At each moment the model reads one short held-out passage, and a line of the file says what it expected at every place,
 what mattered to it there, and what it would write. A line's fields:
 
@@ -31,6 +34,8 @@ from shared.text.tokenizer import Tokenizer
 
 FILE = "moments.jsonl"
 MOMENTS = 30
+FEW = 15  # moments of a run that is shorter than
+SHORT = 1500  # steps
 EARLY = 20  # steps: moments are about this close at first, and further apart in proportion to the steps done
 LIKELIEST = 5
 SAMPLE_TOKENS = 20
@@ -38,12 +43,15 @@ MOST_LETTERS = 24  # of a token: a text of one endless word would fill the file
 MOST_BYTES = 2_000_000
 
 
-def moments_of(max_steps: int, count: int = MOMENTS) -> list[int]:
+def moments_of(max_steps: int, count: int | None = None) -> list[int]:
     """At most `count` steps from 0 to max_steps: close together while a model learns fast, then ever further apart.
+
+    Where no count is given: MOMENTS, or FEW where the run is short.
 
     >>> moments_of(1000, 6)
     [0, 24, 76, 192, 445, 1000]
     """
+    count = count or (FEW if max_steps < SHORT else MOMENTS)
     ratio = (max_steps / EARLY + 1) ** (1 / (count - 1))
     return sorted({round(EARLY * (ratio**moment - 1)) for moment in range(count)})
 
