@@ -68,3 +68,27 @@ def tab_with(browser):
         return tabs[key]
 
     return tab_with
+
+
+@pytest.fixture
+def open_html(tab_with, tmp_path):
+    """open_html(html, width) -> a page in a tab. After the test: it asked for nothing, and nothing failed."""
+    opened = []
+
+    def open_html(html, width=1280, **settings):
+        path = tmp_path / "page.html"
+        path.write_text(html, encoding="utf-8", newline="\n")
+        tab = tab_with(**{"reduced_motion": "reduce"} | settings)  # else places are read while the page still glides
+        tab.address, tab.requests, tab.errors = path.as_uri(), [], []
+        tab.mouse.move(0, 0)
+        tab.set_viewport_size({"width": width, "height": 800})
+        tab.emulate_media(media="screen")
+        tab.goto(tab.address)
+        opened.append(tab)
+        return tab
+
+    yield open_html
+    for tab in opened:
+        # The icon is data, and a worker is made of the page's own text.
+        asked = [address for address in tab.requests if not address.startswith(("data:", "blob:"))]
+        assert asked == [tab.address] and tab.errors == []

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from in_browser import CONTRASTS, CONTROL_NAMES
+from made_up import results_of
+from options import OPTIONS, build
 
 from shared.compare.live import live_models
 from shared.compare.runs import Trained
@@ -13,8 +16,6 @@ from shared.model.packing import pack, round_weights, whole_numbers
 from shared.model.sampling import sample
 from shared.show.page import FOLDER, WORKER, page
 from shared.text.tokenizer import TOKENIZERS
-from tests.options import OPTIONS, build
-from tests.test_page import CONTRASTS, CONTROL_NAMES, results_of
 
 TEXT = "To be, or not to be: that is the question.\nWhether 'tis nobler in the mind to suffer\n" * 20
 LENGTH = 47  # tokens: more than any window here, and twice as many as a window that is read again from its half
@@ -183,26 +184,15 @@ def trained():
 
 
 @pytest.fixture
-def open_page(tab_with, tmp_path, trained):
-    """open_page(width) -> the page with live models; after the test: nothing was asked for, nothing failed."""
+def open_page(open_html, trained):
+    """open_page(width) -> the page with live models."""
 
     def open_page(width=1280, **settings):
-        tab = tab_with(**{"reduced_motion": "reduce"} | settings)
-        path = tmp_path / "page.html"
-        results = results_of() | {"to_guess": TO_GUESS}
-        path.write_text(page(results, live_models(*trained)), encoding="utf-8", newline="\n")
-        tab.address, tab.requests, tab.errors = path.as_uri(), [], []
-        tab.set_viewport_size({"width": width, "height": 800})
-        tab.goto(tab.address)
+        tab = open_html(page(results_of() | {"to_guess": TO_GUESS}, live_models(*trained)), width, **settings)
         settle(tab)
-        opened.append(tab)
         return tab
 
-    opened = []
-    yield open_page
-    for tab in opened:
-        own = [address for address in tab.requests if not address.startswith(("data:", "blob:"))]
-        assert own == [tab.address] and tab.errors == []
+    return open_page
 
 
 def type_line(tab, text):
@@ -469,10 +459,5 @@ def test_nothing_is_wider_than_the_screen(open_page, width):
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_without_models_there_is_nothing_to_type_into(tab_with, tmp_path):
-    tab = tab_with(reduced_motion="reduce")
-    path = tmp_path / "page.html"
-    path.write_text(page(results_of()), encoding="utf-8", newline="\n")
-    tab.requests, tab.errors = [], []
-    tab.goto(path.as_uri())
-    assert not tab.locator("#live").is_visible() and tab.errors == []
+def test_without_models_there_is_nothing_to_type_into(open_html):
+    assert not open_html(page(results_of())).locator("#live").is_visible()

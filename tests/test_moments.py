@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from made_up import HOSTILE, results_of
 from options import OPTIONS, build
-from test_page import HOSTILE, results_of
 
 from shared.compare.watching import watched
 from shared.measure.influence import influence
@@ -267,25 +267,13 @@ def test_moments_of_another_passage_are_left_out(kept, tmp_path, capsys):
 
 
 @pytest.fixture
-def show(tab_with, tmp_path, kept):
+def show(open_html, kept):
     """show(change, width) -> the page with the moments that `change` makes of those kept."""
-    opened = []
 
-    def show(change=lambda moments: moments, width=1280, **settings):
-        results = results_of() | {"moments": change(watched(stages_of(kept)))}
-        path = tmp_path / "page.html"
-        path.write_text(page(results), encoding="utf-8", newline="\n")
-        tab = tab_with(**{"reduced_motion": "reduce"} | settings)
-        tab.address, tab.requests, tab.errors = path.as_uri(), [], []
-        tab.set_viewport_size({"width": width, "height": 800})
-        tab.goto(tab.address)
-        opened.append(tab)
-        return tab
+    def show(change=lambda moments: moments, width=1280):
+        return open_html(page(results_of() | {"moments": change(watched(stages_of(kept)))}), width)
 
-    yield show
-    for tab in opened:
-        assert [address for address in tab.requests if not address.startswith("data:")] == [tab.address]
-        assert tab.errors == []
+    return show
 
 
 def panel(tab, kind):
@@ -416,11 +404,6 @@ def test_the_slider_moves_nothing_but_what_it_shows(show):
     assert tab.evaluate(tops) == before
 
 
-def test_results_without_moments_have_no_section(tab_with, tmp_path):
-    tab = tab_with(reduced_motion="reduce")
-    path = tmp_path / "page.html"
-    path.write_text(page(results_of() | {"moments": None}), encoding="utf-8", newline="\n")
-    tab.requests, tab.errors = [], []
-    tab.goto(path.as_uri())
+def test_results_without_moments_have_no_section(open_html):
+    tab = open_html(page(results_of() | {"moments": None}))
     assert not tab.locator("#moments").is_visible() and not tab.locator("#to-moments").is_visible()
-    assert tab.errors == []

@@ -8,143 +8,13 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from in_browser import CONTRASTS, CONTROL_NAMES
+from made_up import HOSTILE, NAMES, TITLES, WORDS, results_of
 
 import shared.show.page as page_module
 from shared.show.page import page
 
-WORDS = ["To", "be", ",", "or", "not", "to", "be", ":", "\n", "that", "is", "the", "question", ";"]
-TITLES = {1: "RNN", 2: "LSTM", 3: "LSTM + attention", 4: "Mini transformer"}
-NAMES = {1: "model-01-rnn", 2: "model-02-lstm", 3: "model-03-lstm-attention", 4: "model-04-mini-transformer"}
-ATTENTION = {3: (1, 4), 4: (4, 4)}  # layers, heads
-HOSTILE = "</script><b>&\"'"
 PHONE = {"width": 390, "is_mobile": True, "has_touch": True}
-
-# For each visible text: how far it stands out from what is painted below it (WCAG 2.2, contrast ratio).
-CONTRASTS = """() => {
-    const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
-    const pen = canvas.getContext("2d", { willReadFrequently: true });
-    const colour = (name) => {
-        pen.clearRect(0, 0, 1, 1);
-        pen.fillStyle = name;
-        pen.fillRect(0, 0, 1, 1);
-        return [...pen.getImageData(0, 0, 1, 1).data].map((part) => part / 255);
-    };
-    const over = ([r, g, b, a], below) => [r, g, b].map((part, at) => a * part + (1 - a) * below[at]);
-    const ground = (element) => element
-        ? over(colour(getComputedStyle(element).backgroundColor), ground(element.parentElement)) : [1, 1, 1];
-    const linear = (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
-    const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-    const found = [];
-    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    while (texts.nextNode()) {
-        const text = texts.currentNode.data, element = texts.currentNode.parentElement;
-        if (!text.trim() || !element.checkVisibility() || element.closest(".unseen, option, script")) continue;
-        const style = getComputedStyle(element), below = ground(element);
-        const ink = colour(element.closest("svg") ? style.fill : style.color);
-        const [dark, light] = [luminance(over(ink, below)), luminance(below)].sort((one, other) => one - other);
-        found.push({ text, contrast: (light + 0.05) / (dark + 0.05) });
-    }
-    return found;
-}"""
-
-
-def rounded(array):
-    return np.round(array, 5).tolist()
-
-
-def causal(random, *shape, own_token=True):
-    """Rows that sum to 1 over what may be seen, some weights much larger than others."""
-    scores = np.exp(2.5 * random.standard_normal(shape)) * np.tri(shape[-1], k=0 if own_token else -1)
-    sums = scores.sum(-1, keepdims=True)
-    return np.divide(scores, sums, out=np.zeros_like(scores), where=sums > 0)
-
-
-def reader_stage(random, stage, tokens):
-    length = len(tokens)
-    probabilities = np.sort(random.dirichlet(np.full(9, 0.6), length))[:, ::-1]
-    words = np.array([*dict.fromkeys(tokens), "and", "I", "<unk>", "king", "my"], dtype=object)
-    guesses = [words[random.permutation(len(words))[:5]].tolist() for _ in tokens]
-    actual = [
-        dict(zip(row, shares)).get(token, 0.0004) for row, shares, token in zip(guesses, probabilities, tokens[1:])
-    ]
-    found = {
-        "stage": NAMES[stage],
-        "title": TITLES[stage],
-        "influence": rounded(causal(random, length, length)),
-        "next": [
-            [{"token": token, "probability": share} for token, share in zip(row, rounded(shares))]
-            for row, shares in zip(guesses, probabilities)
-        ],
-        "actual_next": [*rounded(actual), None],
-        "attention": None,
-        "gates": None,
-        "faithfulness": None,
-    }  # fmt: skip
-    if stage in ATTENTION:
-        found["attention"] = rounded(causal(random, *ATTENTION[stage], length, length, own_token=stage == 4))
-        found["faithfulness"] = {"loss": 4.066, "loss_uniform": 4.121, "tokens": 2048, "correlation": 0.31,
-                                 "correlation_spread": [-0.12, 0.66]}  # fmt: skip
-    if stage in (2, 3):
-        found["gates"] = {name: rounded(random.random(length)) for name in ("input", "forget", "output")}
-        found["gates"]["cell"] = rounded(2 * random.random(length))
-    return found
-
-
-def results_of(tokens=WORDS, stages=(1, 2, 3, 4), seed=0):
-    """Plausible results, made up but for their form."""
-    random = np.random.default_rng(seed)
-    lengths = [2**power for power in range(10)]
-    losses = {1: 4.29, 2: 4.12, 3: 4.06, 4: 4.15}
-    table = [{"stage": "counting", "title": "Counting", "runs": 1, "validation_perplexity": 104.13,
-              "validation_perplexity_spread": None, "test_perplexity": 110.2, "validation_bits_per_character": None,
-              "test_bits_per_character": None, "parameters": None, "training_tokens": 1146928, "training_seconds": 7.3,
-              "training_tokens_per_second": 157000.0, "generation_tokens_per_second": None, "checkpoint_bytes": None,
-              "state_bytes": None}]  # fmt: skip
-    for stage in stages:
-        best = float(np.exp(losses[stage]))
-        table.append({
-            "stage": NAMES[stage], "title": TITLES[stage], "runs": 3 if stage == 2 else 1,
-            "validation_perplexity": best,
-            "validation_perplexity_spread": [best - 0.6, best + 0.7] if stage == 2 else None,
-            "test_perplexity": best * 1.05, "validation_bits_per_character": None, "test_bits_per_character": None,
-            "parameters": 4810000 + 700000 * stage, "training_tokens": 1843200, "training_seconds": 300.0 + 20 * stage,
-            "training_tokens_per_second": 6144.2, "generation_tokens_per_second": 900.0 / stage,
-            "checkpoint_bytes": 19300000 + stage, "state_bytes": {"16": 2048, "256": 131072, "1024": 131072 * stage},
-        })  # fmt: skip
-    steps = np.arange(1, 7) * 307200
-    context = {stage: losses[stage] + 1.6 / (1 + np.arange(10)) + 0.02 * random.standard_normal(10) for stage in stages}
-    return {
-        "corpus": {"name": "shakespeare", "sha256": "88560a4e15942ac93c1ae44130877366af29afb64826bf2f1ec255a7eafaea17"},
-        "tokenizer": {"name": "word", "vocab_size": 17706, "share_unknown_validation": 0.0346,
-                      "share_unknown_test": 0.041},
-        "machine": {"cores": 2, "cpu": "AVX512", "system": "Linux x86_64", "python": "3.11.7", "torch": "2.13.0+cpu"},
-        "command": "python -m shared.compare",
-        "table": table,
-        "curves": {
-            "learning": [
-                {"stage": NAMES[stage], "tokens": steps.tolist(), "seconds": rounded(steps / (5500 + 300 * stage)),
-                 "validation_loss": rounded(losses[stage] + 0.8 * np.exp(-np.arange(6) / 2))}
-                for stage in stages
-            ],
-            "context": {"lengths": lengths, "targets": 1000, "stages": [
-                {"stage": NAMES[stage], "nats": rounded(context[stage]), "perplexity": rounded(np.exp(context[stage])),
-                 "standard_error": rounded(np.full(10, 0.09))}
-                for stage in stages
-            ]},
-            "position": {"stages": [
-                {"stage": NAMES[stage], "length": 256, "counts": [200] * 256,
-                 "nats": rounded(losses[stage] + 2 / (1 + np.arange(256)) ** 0.5 + 0.2 * random.standard_normal(256))}
-                for stage in stages
-            ]},
-            "gradient": {"distances": list(range(65)), "stages": [
-                {"stage": NAMES[stage], "norms": (np.exp(-np.arange(65) / (3 * stage**1.7)) * 0.3).tolist()}
-                for stage in stages
-            ]},
-        },
-        "prompt": {"text": " ".join(tokens), "tokens": list(tokens), "cut": None,
-                   "stages": [reader_stage(random, stage, tokens) for stage in stages]},
-    }  # fmt: skip
-
 
 # The text of the file
 
@@ -235,26 +105,13 @@ def test_a_number_that_json_has_not_is_refused(number):
 
 
 @pytest.fixture
-def show(tab_with, tmp_path):
-    """show(results, **settings) -> the page in a tab; after the test: nothing but the file was asked for."""
-    opened = []
+def show(open_html):
+    """show(results, **settings) -> the page in a tab."""
 
     def show(results, width=1280, change=str, **settings):
-        path = tmp_path / "page.html"
-        path.write_text(change(page(results)), encoding="utf-8", newline="\n")
-        tab = tab_with(**{"reduced_motion": "reduce"} | settings)  # else places are read while the page still glides
-        tab.address, tab.requests, tab.errors = path.as_uri(), [], []
-        tab.mouse.move(0, 0)
-        tab.set_viewport_size({"width": width, "height": 800})
-        tab.emulate_media(media="screen")
-        tab.goto(tab.address)
-        opened.append(tab)
-        return tab
+        return open_html(change(page(results)), width, **settings)
 
-    yield show
-    for tab in opened:
-        assert [address for address in tab.requests if not address.startswith("data:")] == [tab.address]
-        assert tab.errors == []
+    return show
 
 
 def stage_of(tab, stage):
@@ -509,18 +366,10 @@ def test_tokens_read_next_and_later_look_different_without_colour(show):
     assert heights[0] > heights[1] + 1
 
 
-def test_gates_are_shown_at_the_chosen_token_where_a_stage_has_them(show):
-    results = results_of()
-    tab = show(results)
-    token_of(tab, 2, 4).click()
-    given = results["prompt"]["stages"][1]["gates"]
-    assert stage_of(tab, 2).locator(".gate .amount").all_inner_texts() == [
-        f"{values[4]:.2f}" for values in given.values()
-    ]
-    assert stage_of(tab, 2).locator(".gate svg > line").first.get_attribute("x1") == "4"
-    points = stage_of(tab, 2).locator(".gate polyline").first.get_attribute("points").split()
-    np.testing.assert_allclose([1 - float(point.split(",")[1]) for point in points], given["input"])
-    assert stage_of(tab, 1).locator(".gate").count() == 0
+def test_gates_are_never_shown_as_bare_means(show):
+    tab = show(results_of())
+    for gate in ("forget", "input gate", "gates"):
+        assert gate not in tab.locator("#reader").inner_text().lower()
 
 
 def test_faithfulness_stands_beside_attention_and_nowhere_else(show):
@@ -607,8 +456,6 @@ def test_missing_values_are_a_dash_and_nothing_fails(show):
         stage["actual_next"] = [None] * len(WORDS)
         stage["next"][3] = [{"token": "be", "probability": None}]
         stage["influence"][3] = [None] * len(WORDS)
-        for gate in stage["gates"] or {}:
-            stage["gates"][gate][3] = None
         if stage["faithfulness"]:
             stage["faithfulness"] = {name: None for name in stage["faithfulness"]}
     results["tokenizer"] |= {"share_unknown_validation": None, "share_unknown_test": None}
@@ -617,7 +464,6 @@ def test_missing_values_are_a_dash_and_nothing_fails(show):
     results["curves"]["gradient"]["stages"][0]["norms"][5:] = [None] * 60
     tab = show(results)
     token_of(tab, 2, 3).click()
-    assert stage_of(tab, 2).locator(".gate .amount").all_inner_texts() == ["–"] * 4
     assert "to which it gave –" in stage_of(tab, 2).locator(".followed").inner_text()
     assert stage_of(tab, 4).locator(".facts dd").all_inner_texts() == ["–"] * 4
     assert {text for row in cells(tab, "#table tbody tr") for text in row[1:]} == {"–", "1", "3"}
@@ -736,12 +582,6 @@ def test_text_that_does_not_stand_out_would_be_seen(show, monkeypatch):
     monkeypatch.setattr(page_module, "_read", lambda name: read(name).replace("--soft: #5f5b53", "--soft: #9a968e"))
     tab = show(results_of())
     assert min(one["contrast"] for one in tab.evaluate(CONTRASTS)) < 4.5
-
-
-# What a control is called: by itself, or by the label around it.
-CONTROL_NAMES = """all => all.map(
-    (one) => one.getAttribute("aria-label") || one.innerText || one.textContent || one.labels?.[0]?.textContent || ""
-)"""
 
 
 def test_headings_go_down_one_step_at_a_time_and_every_control_has_a_name(show):

@@ -1,7 +1,7 @@
 """What a model could do at some thirty moments of its training, kept as moments.jsonl: so that one can watch it learn.
 
-A moment takes about as long as a step. So a run of fewer than 1,500 steps, as with --quick, keeps half as many: they are
-to take no more than a fiftieth of a training.
+A moment takes about as long as a step. So a run of fewer than 1,500 steps, as with --quick, keeps half as many: they
+are to take no more than a fiftieth of a training.
 
 At each moment the model reads one short held-out passage, and a line of the file says what it expected at every place,
 what mattered to it there, and what it would write. A line's fields:

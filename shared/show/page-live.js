@@ -27,8 +27,8 @@ function ask(question, data = {}) {
 }
 
 function startLive() {
-  const saved = JSON.parse(byId("live-models").textContent || "null");
-  if (!saved) return;
+  if (!withModels) return;
+  const saved = JSON.parse(byId("live-models").textContent);
   showLive();
   live.stages = saved.stages.map(({ header }) => header);
   const source = new Blob([byId("live-worker").textContent], { type: "text/javascript" });
@@ -58,7 +58,8 @@ function startLive() {
 function showLive() {
   byId("live").hidden = false;
   document.body.classList.add("with-live");
-  document.querySelectorAll(".if-live").forEach((link) => (link.hidden = false));
+  document.querySelectorAll(".if-live").forEach((part) => (part.hidden = false));
+  document.querySelectorAll(".if-not-live").forEach((part) => (part.hidden = true));
   byId("results-title").after(byId("lede"));
 }
 

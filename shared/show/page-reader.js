@@ -14,9 +14,8 @@ function makePanel(stage) {
   const parts = [
     makeMapChoice(panel),
     makeText(panel),
-    makeGuesses(panel),
+    ...(withModels ? [] : [makeGuesses(panel)]), // the models themselves tell above what they expect
     makeWeightTable(panel),
-    makeGates(stage),
     makeFaithfulness(stage),
   ];
   const heading = make(
@@ -214,57 +213,6 @@ function makeWeightTable(panel) {
   };
   const { element, refresh } = makeDetails("The marks as a table", content);
   return { element, update: refresh };
-}
-
-/** A line for each gate over the text, with its value at the chosen token; the live part shows single units instead. */
-function makeGates(stage) {
-  const live = JSON.parse(byId("live-models").textContent || "null");
-  if (!stage.gates || live) return { element: make("div") };
-  const gates = Object.entries(stage.gates).map(([name, values]) => makeGate(name, values));
-  const note = make(
-    "p",
-    { class: "note" },
-    "Mean sizes over the units of the top layer, signs left out. The upright line: the chosen token.",
-  );
-  const element = make(
-    "div",
-    { class: "block" },
-    make("h4", {}, "Gates and memory, token by token"),
-    ...gates.map((gate) => gate.element),
-    note,
-  );
-  return { element, update: () => gates.forEach((gate) => gate.update()) };
-}
-
-function makeGate(name, values) {
-  const present = values.filter(known);
-  const [low, high] = [Math.min(0, ...present), Math.max(1, ...present)];
-  const width = Math.max(values.length - 1, 1);
-  const points = values
-    .map((value, index) => [index, 1 - ((value ?? low) - low) / (high - low)])
-    .filter((_, index) => known(values[index]));
-  // The picture is stretched to its column; lines keep their width.
-  const steady = { "vector-effect": "non-scaling-stroke", fill: "none" };
-  const line = draw("polyline", { points: points.join(" "), stroke: "var(--own)", "stroke-width": 2, ...steady });
-  const now = draw("line", { y1: 0, y2: 1, stroke: "var(--ink)", "stroke-width": 1.5, ...steady });
-  const picture = draw(
-    "svg",
-    { viewBox: `0 0 ${width} 1`, preserveAspectRatio: "none", "aria-hidden": "true" },
-    line,
-    now,
-  );
-  const value = make("span", { class: "amount" });
-  const label = make(
-    "span",
-    {},
-    name,
-    make("span", { class: "range" }, range([low, high], Number.isInteger(high) && low === 0 ? 0 : 1)),
-  );
-  const update = () => {
-    ["x1", "x2"].forEach((end) => now.setAttribute(end, chosen));
-    value.textContent = fixed(values[chosen], 2);
-  };
-  return { element: make("div", { class: "gate" }, label, picture, value), update };
 }
 
 /** Whether the model needs its attention at all, beside the map of it; how to read it stands below all stages. */

@@ -6,6 +6,7 @@ const results = JSON.parse(document.getElementById("data").textContent);
 const prompt = results.prompt ?? { tokens: [], stages: [] };
 const stages = prompt.stages;
 const byId = (id) => document.getElementById(id);
+const withModels = byId("live-models").textContent !== "null";
 
 // ------------------------------------------------------------------------------------------------------------ elements
 
