@@ -32,3 +32,9 @@ CONTRASTS = """() => {
 CONTROL_NAMES = """all => all.map(
     (one) => one.getAttribute("aria-label") || one.innerText || one.textContent || one.labels?.[0]?.textContent || ""
 )"""
+
+# What would have to be scrolled to be read.
+SCROLLED = """(all) => all.filter((one) => {
+    const turns = ["auto", "scroll", "hidden"].includes(getComputedStyle(one).overflowY);
+    return turns && one.clientHeight > 1 && one.scrollHeight > one.clientHeight + 1;
+}).map((one) => one.className)"""

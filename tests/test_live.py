@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from in_browser import CONTRASTS, CONTROL_NAMES
+from in_browser import CONTRASTS, CONTROL_NAMES, SCROLLED
 from made_up import results_of
 from options import OPTIONS, build
 
@@ -451,6 +451,23 @@ def test_all_that_is_read_stands_out_and_every_control_has_a_name(open_page, sch
         "all => all.filter(one => one.offsetParent).map(one => Number(one.tagName[1]))"
     )
     assert levels[0] == 1 and max(new - old for old, new in zip(levels, levels[1:])) <= 1
+
+
+def test_on_paper_the_text_is_whole_and_there_is_nothing_to_press(open_page):
+    tab = open_page(width=718, color_scheme="dark")
+    type_line(tab, LONG * 9)
+    tab.emulate_media(media="print")
+    assert tab.locator("#live-stages").is_visible() and tab.locator("main *").evaluate_all(SCROLLED) == []
+    assert min(one["contrast"] for one in tab.evaluate(CONTRASTS)) >= 4.5
+    # What is read stays: tokens, the names of units, and which head is looked through.
+    kept = ".token, .units button, .heads [aria-pressed=true]"
+    assert tab.locator(f"main button:visible:not({kept}), select:visible, input:visible").count() == 0
+
+
+def test_what_is_told_above_is_not_told_again_below(open_page):
+    tab = open_page()
+    assert tab.locator("#reader .guesses").count() == 0 and tab.locator("#reader .token").count()
+    assert "gradient" in tab.inner_text("#reader > p:visible") and not tab.is_visible("#or-attention")
 
 
 @pytest.mark.parametrize("width", [320, 390, 800, 1600])

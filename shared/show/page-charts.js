@@ -127,6 +127,7 @@ function drawChart(chart, width) {
     chart.xBase,
     Math.floor(width / 80),
   );
+  across.ticks = farApart(across.ticks, across.place);
   const down = axis(ys, height - room.bottom, room.top, chart.yBase, 6, 0.05);
   const picture = draw("svg", {
     viewBox: `0 0 ${width} ${height}`,
@@ -158,6 +159,14 @@ function axis(values, from, to, base, most, margin = 0) {
   const ticks = base ? powers(low, high, base, most) : steps(low, high, most);
   return { place, ticks, from, to };
 }
+
+/** Round values crowd towards the end of a logarithmic axis: those whose labels would touch the one before go. */
+function farApart(ticks, place) {
+  const kept = [];
+  for (const tick of ticks) if (!kept.length || place(tick) - place(kept.at(-1)) >= LABEL) kept.push(tick);
+  return kept;
+}
+const LABEL = 46; // pixels across, with some room beside it
 
 /** Round values at equal distances: multiples of 1, 2 or 5 times a power of ten. */
 function steps(low, high, most) {

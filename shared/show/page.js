@@ -148,7 +148,7 @@ function startTable() {
   for (const [group, measures] of Object.entries(MEASURES)) {
     body.append(make("tr", {}, make("th", { colspan: models.length + 1, scope: "rowgroup" }, group)));
     for (const [measure, value] of Object.entries(measures)) {
-      const cells = models.map((row) => make("td", {}, value(row)));
+      const cells = models.map((row) => make("td", { "data-model": row.title }, value(row)));
       body.append(make("tr", {}, make("th", { scope: "row" }, measure), ...cells));
     }
   }
