@@ -37,4 +37,4 @@ CONTROL_NAMES = """all => all.map(
 SCROLLED = """(all) => all.filter((one) => {
     const turns = ["auto", "scroll", "hidden"].includes(getComputedStyle(one).overflowY);
     return turns && one.clientHeight > 1 && one.scrollHeight > one.clientHeight + 1;
-}).map((one) => one.className)"""
+}).map((one) => one.id || one.className || one.localName)"""
