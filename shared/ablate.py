@@ -74,7 +74,7 @@ from shared.run.records import differing_setting, machine, read_json, slug, writ
 from shared.run.stage import Stage
 from shared.run.training import Task, train
 from shared.show.tables import for_terminal, markdown, spread, wrapped
-from shared.text.batches import Lanes
+from shared.text.batches import Lanes, as_tensor
 from shared.text.corpus import load_corpus
 
 PART = 3  # a third of the text, and of the steps
@@ -282,7 +282,8 @@ def read_text(data: str, tokenizer_name: str, whole: bool) -> Text:
     end_of_speech = corpus.train.find("\n\n", cut)  # -1 in a text without blank lines
     part = corpus.train if whole else corpus.train[: max(cut, end_of_speech)]
     tokenizer = train_tokenizer(tokenizer_name, part, held_out=corpus.validation)
-    return Text(*(torch.tensor(tokenizer.encode(text)) for text in (part, corpus.validation)), tokenizer, corpus.name)
+    ids = (as_tensor(tokenizer.encode_long(text)).long() for text in (part, corpus.validation))
+    return Text(*ids, tokenizer, corpus.name)
 
 
 def run_variant(stage: Stage, variant: Variant, settings: dict, text: Text) -> float:

@@ -1,12 +1,25 @@
-"""Files that are on the disk whole or not at all: whatever is kept is written through `whole_file`."""
+"""Files that are on the disk whole or not at all: whatever is kept is written through `whole_file`.
 
+And files that others have made, read whole or refused in one line: `read_file`.
+"""
+
+import errno
 import os
+import stat
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from tqdm import tqdm
+
+from shared.errors import UserError
+
+CHUNK = 1 << 22  # bytes that are read at once: about as many as a slow disk gives between two looks at the bar
+PATIENCE = 2  # seconds: so long nobody wonders what is going on
 WAITS = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds for another program to close a file
 
 
@@ -45,6 +58,68 @@ def take_name(part: Path, path: Path) -> None:
             return os.replace(part, path)
         time.sleep(seconds)
     os.replace(part, path)
+
+
+def read_file(path: Path, most: int, advice: str) -> bytes:
+    """All bytes of a file of at most so many, with a bar if that takes a while.
+
+    UserError, with what to give instead, where there is no file, it cannot be read, or it is no file: to open a pipe
+    may take for ever, and a device may have no end.
+    """
+    try:
+        known = os.stat(path)
+        if stat.S_ISDIR(known.st_mode):
+            raise UserError(f"{path} is a folder; {advice}")
+        if not stat.S_ISREG(known.st_mode):
+            raise UserError(f"{path} is a pipe or a device and no file; {advice}")
+        with open(path, "rb") as file:
+            return read_stream(file, path, most, advice, known.st_size)
+    except (FileNotFoundError, ValueError):  # ValueError: a name that no file can have
+        raise UserError(f"no file {path}; {advice}") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {why(error)}; {advice}") from None
+
+
+def read_stream(file: BinaryIO, path: Path, most: int, advice: str, size: int | None = None) -> bytes:
+    """All that comes, `size` bytes if that is known; UserError where it is more than `most`."""
+    chunks, count = [], 0
+    with tqdm(desc=path.name, total=size, unit="B", unit_scale=True, file=sys.stderr, delay=1) as bar:
+        while count <= most and (size or 0) <= most:
+            chunk = file.read(CHUNK)
+            if not chunk:
+                return b"".join(chunks)
+            chunks.append(chunk)
+            count += len(chunk)
+            bar.update(len(chunk))
+    raise UserError(f"{path} is larger than {most / 1e6:,.0f} MB; {advice}")
+
+
+def why(error: OSError) -> str:
+    """What went wrong with a file, in words: of a full disk, that it is full."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "the disk is full" if full else error.strerror or str(error) or type(error).__name__
+
+
+@contextmanager
+def seconds_told(doing: str) -> Iterator[None]:
+    """Show on stderr for how long the block has been at it, once that is longer than PATIENCE: no bar can be drawn."""
+    ended, began = threading.Event(), time.time()
+
+    def tell() -> None:
+        if ended.wait(PATIENCE):
+            return
+        with tqdm(desc=doing, bar_format="{desc}: {elapsed}", file=sys.stderr, leave=False) as counter:
+            counter.start_t = began
+            while not ended.wait(PATIENCE):
+                counter.refresh()
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def part_of(path: Path, process: str = "*") -> Path:

@@ -27,6 +27,7 @@ import argparse
 import json
 import platform
 import time
+from collections.abc import Sequence
 
 from shared.run.cli import ArgumentParser, OneOrMore, log, number, path_or_name, read_flags, run_main, some_path
 from shared.text.tokenizer import TOKENIZERS, Tokenizer, train_tokenizer
@@ -60,7 +61,7 @@ if __name__ == "__main__":
 
 import numpy as np
 
-from shared.measure.ngrams import NGramScore, score
+from shared.measure.ngrams import MOST_COUNTED, MOST_SCORED, NGramScore, score
 from shared.run.records import write_text
 from shared.show.tables import for_terminal
 from shared.text.advice import advice
@@ -100,7 +101,7 @@ def as_json(flags: argparse.Namespace, corpus: Corpus, facts: dict, result: NGra
 # --------------------------------------------------------------------------------------------------------- the command
 
 
-def text_facts(tokenizer: Tokenizer, train: list[int], validation: list[int]) -> dict:
+def text_facts(tokenizer: Tokenizer, train: Sequence[int], validation: Sequence[int]) -> dict:
     """What was counted, and how much of what is scored is the unknown word, <unk>."""
     return {
         "tokenizer": tokenizer.name,
@@ -119,9 +120,12 @@ def main() -> None:
     corpus = load_corpus(flags.data, at_blank_line=flags.tokenizer == "word")
     log(f"{corpus.name}: learning the {flags.tokenizer} vocabulary")
     tokenizer = train_tokenizer(flags.tokenizer, corpus.train, flags.vocab_size, corpus.held_out)
-    train, validation = tokenizer.encode(corpus.train), tokenizer.encode(corpus.validation)
+    train, validation = map(tokenizer.encode_long, (corpus.train, corpus.validation))
     for line in advice(corpus, tokenizer, train):
         log(line)
+    if len(train) > MOST_COUNTED or len(validation) > MOST_SCORED:
+        log(f"of so long a text the first {MOST_COUNTED:,} tokens are counted, and the first {MOST_SCORED:,} scored")
+        train, validation = train[:MOST_COUNTED], validation[:MOST_SCORED]
     log(f"counting n-grams of up to {flags.order} tokens")
     characters = len(tokenizer.decode(validation[1:])) if tokenizer.lossless else None
     result = score(train, validation, tokenizer.vocab_size, flags.order, characters)

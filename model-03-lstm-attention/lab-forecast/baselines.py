@@ -29,6 +29,7 @@ if __name__ == "__main__":
 import torch
 from torch import Tensor
 
+from shared.files import seconds_told
 from shared.results.kept import shared_command
 from shared.results.labs import keep_baseline
 from shared.run.experiment import command_line
@@ -149,8 +150,11 @@ def main() -> None:
     windows = windows_of(series, "test", settings)
     for line in series.understood:
         log(f"table: {line}")
-    for row, forecast in baselines(series, settings).items():
-        scores = errors(forecast, windows)
+    with seconds_told("fitting the linear forecast"):
+        forecasts = baselines(series, settings)
+    for row, forecast in forecasts.items():
+        with seconds_told(row):
+            scores = errors(forecast, windows)
         if series.noise_variance is not None:
             scores = {"MSE / noise": scores["MSE"] / series.noise_variance}
         print(wrapped(f"{row:24} " + ", ".join(f"{name} {score:.3f}" for name, score in scores.items()), indent=25))

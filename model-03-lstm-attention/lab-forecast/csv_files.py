@@ -13,12 +13,14 @@ from io import StringIO
 from pathlib import Path
 
 from shared.errors import UserError
+from shared.files import read_file
 from shared.text.signs import printable
 
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 MISSING = {"", "-", "--", "?", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"}  # in small letters
 # A spreadsheet's #N/A or #DIV/0! is a cell and no comment.
 COMMENT = re.compile(r"\s*#(?!N/A|DIV/0|VALUE!|REF!|NUM!|NAME\?|NULL!)")
+MOST_BYTES = 50_000_000  # of a file: its cells take thirty times as much memory
 LONGEST_CELL = 40  # signs, in a message
 TITLE_LINES = 20  # in which the names of the columns are looked for, if the first line has others
 
@@ -73,12 +75,17 @@ def files_at(path: Path) -> list[Path]:
 
 def read_bytes(path: Path) -> bytes:
     """A file's content; UserError where there is none."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"cannot read {path}: {error.strerror}; give --data flow-pressure, etth1 or the path of a CSV file"
-        ) from None
+    return read_file(path, MOST_BYTES, "give --data flow-pressure, etth1 or the path of a CSV file")
+
+
+def read_all(files: Sequence[Path]) -> list[bytes]:
+    """The contents of files, that of a folder's together no larger than one file may be."""
+    contents = []
+    for file in files:
+        contents.append(read_bytes(file))
+        if sum(map(len, contents)) > MOST_BYTES:
+            raise UserError(f"the files up to {file} are larger than {MOST_BYTES / 1e6:.0f} MB; give fewer of them")
+    return contents
 
 
 def read_table(content: bytes, name: str, separator: str | None = None) -> Table:

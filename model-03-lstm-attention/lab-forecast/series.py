@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from shared.errors import UserError
+from shared.files import seconds_told
 from shared.text.corpus import user_path
 from shared.text.download import download
 
-from csv_files import TABLE_SETTINGS, TableOptions, files_at, read_bytes
+from csv_files import TABLE_SETTINGS, TableOptions, files_at, read_all
 from tables import Columns, read_columns
 
 ETTH1_URL = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/ETTh1.csv"
@@ -135,14 +136,15 @@ def load_series(
     if data == "etth1":
         path = download(ETTH1_URL, DOWNLOADS / "ETTh1.csv", ETTH1_SHA256, ETTH1_BYTES)
     files = files_at(path)
-    contents = [read_bytes(file) for file in files]
+    contents = read_all(files)
     sha256 = combined_sha256(contents)
     if sha256 == ETTH1_SHA256:
         target = target or [column for column in ETTH1_COLUMNS if column not in (past_only or [])]
         known_future = known_future or ["date"]
     roles = (target or [], known_future or [], past_only or [])
     options = TableOptions(**table)
-    tables = [read_columns(content, file.name, *roles, options) for file, content in zip(files, contents)]
+    with seconds_told(f"reading {path.name}"):
+        tables = [read_columns(content, file.name, *roles, options) for file, content in zip(files, contents)]
     columns, values = side_by_side([file.name for file in files], [table.columns for table in tables])
     spans = spans_of([file.name for file in files], list(map(len, values)))
     if sha256 == ETTH1_SHA256:

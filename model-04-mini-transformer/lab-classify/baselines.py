@@ -31,6 +31,7 @@ def parse_flags() -> Namespace:
 if __name__ == "__main__":
     read_flags(parse_flags)  # before PyTorch is imported, which takes a second
 
+from shared.files import seconds_told
 from shared.results.labs import keep_baseline
 from shared.show.tables import wrapped
 
@@ -119,12 +120,14 @@ def accuracies(right: list[list[bool]]) -> dict[str, float]:
 def main() -> None:
     """Score every baseline on both splits, and keep the scores if that was asked for."""
     flags = parse_flags()
-    unnamed, named = read_passages(), read_passages(speakers=True)
+    with seconds_told("reading the plays"):
+        unnamed, named = read_passages(), read_passages(speakers=True)
     rows = [(row, kind, unnamed) for row, kind in BASELINES.items()]
     rows.append(("naive Bayes, speakers' names left in", NaiveBayes, named))
     for split, deal in SPLITS.items():
         for row, kind, passages in rows:
-            scores = accuracies(cross_validate(kind, passages, deal(passages)))
+            with seconds_told(row):
+                scores = accuracies(cross_validate(kind, passages, deal(passages)))
             told = "".join(f"{name} {score:.3f}   " for name, score in scores.items())
             print(wrapped(f"split {split:8}{row:40}{told}", indent=14))
             if flags.keep:

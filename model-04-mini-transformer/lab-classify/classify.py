@@ -49,11 +49,13 @@ import torch
 from torch import Tensor
 
 from shared.errors import UserError
+from shared.files import seconds_told
 from shared.measure.faithfulness import rank_correlation
 from shared.run.checkpoint import load_checkpoint
 from shared.show.figures import save_figure
 from shared.show.tables import wrapped
-from shared.text.corpus import decode, read_bytes
+from shared.text.corpus import STANDARD_INPUT, read_bytes
+from shared.text.decoding import decode
 from shared.text.spacing import is_word
 
 from data import GENRES, PASSAGE_WORDS, cut, read_plays, tokenize, without_speakers
@@ -62,6 +64,7 @@ from explain import explain
 from model import SETTINGS, Classifier
 from pictures import marked_words_figure
 
+MOST_BYTES = 10_000_000  # the length of ten novels; each word takes many times its letters
 FEW_WORDS = PASSAGE_WORDS // 4  # fewer are little to go by
 
 
@@ -75,10 +78,11 @@ def read_text(flags: Namespace) -> str:
             raise UserError(f"there is no play {flags.play!r}; choose one of: {', '.join(plays)}")
         return plays[flags.play][1]
     if flags.file is not None:
-        return decode(read_bytes(flags.file), flags.file)
-    if sys.stdin.isatty():
+        return decode(read_bytes(flags.file, most=MOST_BYTES), flags.file)
+    if sys.stdin and sys.stdin.isatty():
         log("type or paste a text; Ctrl-D ends it (on Windows Ctrl-Z and Enter)")
-    return decode(sys.stdin.buffer.read(), Path("standard input"))
+        return decode(sys.stdin.buffer.read(), STANDARD_INPUT)
+    return decode(read_bytes(Path("-"), most=MOST_BYTES), STANDARD_INPUT)
 
 
 def count_words(tokens: tuple[str, ...]) -> int:
@@ -151,8 +155,9 @@ def main() -> None:
     if flags.visualize is not None and flags.passage > len(passages):
         raise UserError(f"the text has {len(passages)} passages; choose --passage from 1 to {len(passages)}")
     model, encoder = load_model(saved, choose_fold(saved, flags.fold, flags.play))
-    encoded = [encoder.encode(tokens) for tokens in passages]
-    answers = torch.stack([probabilities(model, words) for words in encoded])  # (passages, C)
+    with seconds_told(f"classifying {len(passages):,} passages"):
+        encoded = [encoder.encode(tokens) for tokens in passages]
+        answers = torch.stack([probabilities(model, words) for words in encoded])  # (passages, C)
     for index, shares in enumerate(answers):
         show(f"passage {index + 1}", shares)
     if len(passages) > 1:

@@ -59,6 +59,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shared.errors import UserError
+from shared.files import seconds_told
 from shared.model.language_model import num_parameters
 from shared.run.experiment import Run, start_run
 from shared.run.memory import make_within_memory
@@ -252,10 +253,12 @@ def identity(folds: list[Fold], settings: dict) -> dict:
 def main() -> None:
     """Read the flags, train all folds' models side by side, score them."""
     run = start_run(FOLDER.name, parse_flags(), DEFAULTS, {"quick": QUICK})
-    settings, passages = run.settings, read_passages()
+    settings = run.settings
     numbers = [settings["fold"]] if settings["fold"] else range(1, NUM_FOLDS + 1)
-    dealt = SPLITS[settings["split"]](passages)
-    folds = [make_fold(number, passages, dealt, settings) for number in numbers]
+    with seconds_told("reading the plays and counting their words"):
+        passages = read_passages()
+        dealt = SPLITS[settings["split"]](passages)
+        folds = [make_fold(number, passages, dealt, settings) for number in numbers]
     held = len(folds) * settings["batch_size"] * settings["hidden_size"] * PASSAGE_WORDS // 2  # words are dropped
     try:
         models = make_within_memory(lambda: build_models(folds, settings), run.device, held)

@@ -7,7 +7,7 @@ import numpy as np
 
 from shared.compare.measures import STATE_LENGTHS, HeldOut, plain
 from shared.measure.evaluation import Evaluation
-from shared.measure.ngrams import KneserNey, mean_nats
+from shared.measure.ngrams import MOST_COUNTED, KneserNey, mean_nats
 from shared.run.records import read_json, write_json
 from shared.text.corpus import Corpus
 from shared.text.tokenizer import Tokenizer, fingerprint
@@ -28,7 +28,8 @@ def counting(corpus: Corpus, tokenizer: Tokenizer, texts: dict[str, HeldOut], ke
     known = read_json(kept) if kept.is_file() else {}
     if known.get("key") == key:
         return known["row"]
-    row = count_ngrams(np.array(tokenizer.encode(corpus.train)), tokenizer.vocab_size, texts, passage)
+    train = np.array(tokenizer.encode_long(corpus.train)[:MOST_COUNTED], dtype=np.int64)
+    row = count_ngrams(train, tokenizer.vocab_size, texts, passage)
     write_json(kept, {"key": key, "row": plain(row)})
     return row
 

@@ -21,6 +21,7 @@ from shared.measure.reach import context_losses, gradient_by_distance, position_
 from shared.model.language_model import LanguageModel, num_parameters, state_bytes
 from shared.model.sampling import generate
 from shared.run.generation import MAP_TOKENS
+from shared.text.batches import as_tensor
 from shared.text.corpus import Corpus
 from shared.text.tokenizer import Tokenizer
 
@@ -49,8 +50,8 @@ class HeldOut:
 
 def held_out(tokenizer: Tokenizer, text: str) -> HeldOut:
     """A text as ids. Its characters are those of the tokens that are scored, all but the first."""
-    ids = tokenizer.encode(text)
-    return HeldOut(torch.tensor(ids), len(tokenizer.decode(ids[1:])) if tokenizer.lossless else None)
+    ids = tokenizer.encode_long(text)
+    return HeldOut(as_tensor(ids).long(), len(tokenizer.decode(ids[1:])) if tokenizer.lossless else None)
 
 
 def text_facts(corpus: Corpus, tokenizer: Tokenizer, texts: dict[str, HeldOut]) -> dict:

@@ -1,10 +1,12 @@
 """How well a model predicts a text: every token scored once, nats summed, divided once."""
 
 import math
+import sys
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from shared.model.language_model import LanguageModel
 
@@ -63,7 +65,8 @@ def _stretch_losses(model: LanguageModel, ids: Tensor, starts: Tensor, warm_up: 
     if warm_up:
         for first in range(0, warm_up, chunk):
             _, state, _ = model.features(tokens[:, first : min(first + chunk, warm_up)], state, False)
-    for first in range(warm_up, warm_up + length, chunk):
+    chunks = range(warm_up, warm_up + length, chunk)
+    for first in tqdm(chunks, "scoring", file=sys.stderr, delay=3, leave=False):
         part = slice(first, first + chunk)
         nats, state = model.loss(tokens[:, part], targets[:, part], state, reduction="none")
         losses.append(nats.cpu().double())

@@ -1,13 +1,16 @@
 """From logits to the next token, and from a prompt to a text: decoding, one token a step."""
 
+import sys
 from collections.abc import Iterator
 
 import torch
 from torch import Generator, Tensor
+from tqdm import tqdm
 
 from shared.errors import UserError
 from shared.model.language_model import LanguageModel, map_tensors
 
+PROMPT_PART = 4096  # tokens
 COLDEST = 1e-6  # below this temperature only the likeliest token is left; dividing by less would overflow
 
 
@@ -72,7 +75,10 @@ def generate(
     computes no numbers, as after a training at too high a rate.
     """
     device = model.embedding.weight.device
-    logits, state = model.next_logits(torch.tensor([prompt], device=device), None)  # (1, V)
+    # A long prompt is read in parts, since all states at once would not fit into the memory. Each goes on from the last.
+    state, parts = None, torch.tensor([prompt], device=device).split(PROMPT_PART, dim=1)
+    for part in tqdm(parts, "reading the prompt", file=sys.stderr, delay=2, leave=False):
+        logits, state = model.next_logits(part, state)  # (1, V)
     # From here on the samples go their own ways, each with a copy of what the prompt left.
     logits = logits.expand(num_samples, -1)  # (num_samples, V)
     state = map_tensors(lambda tensor: tensor.repeat_interleave(num_samples, dim=0), state)

@@ -63,7 +63,7 @@ import torch
 from shared.compare.measures import plain
 from shared.compare.runs import Trained, check_comparable, load_corpus_of, load_trained, stage_checkpoints
 from shared.errors import UserError
-from shared.measure.ngrams import KneserNey, mean_nats
+from shared.measure.ngrams import MOST_COUNTED, KneserNey, mean_nats
 from shared.probes.asking import Reader, by_counting, by_model, margins
 from shared.probes.catalogue import CHANCE, PROBES
 from shared.probes.plays import Plays, words_of
@@ -112,7 +112,8 @@ def ask_all(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer) -> dict:
             "name runs trained with --tokenizer word: --checkpoints PATH"
         )
     log("probing     making the questions")
-    counts = KneserNey(np.array(tokenizer.encode(corpus.train)), tokenizer.vocab_size, ORDER)
+    train = np.array(tokenizer.encode_long(corpus.train)[:MOST_COUNTED], dtype=np.int64)
+    counts = KneserNey(train, tokenizer.vocab_size, ORDER)
     probes = make_probes(corpus, tokenizer, counts)
 
     log("probing     counting")

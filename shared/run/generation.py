@@ -25,6 +25,7 @@ from shared.text.decoding import decode, normalise
 from shared.text.signs import printable
 from shared.text.tokenizer import Tokenizer
 
+MOST_BYTES = 10_000_000  # of a prompt: as long as ten novels
 NOTICES = 8  # unknown words or signs that are named
 MAP_TOKENS = 40  # as many as stay readable on a phone
 MAP_MEMORY = 1000  # tokens that are read for a map, whose size grows with their square
@@ -72,7 +73,7 @@ def check_head(model: LanguageModel, head: tuple[int, int] | None) -> None:
 
 def read_prompt(name: str) -> str:
     """The text of a file, or of standard input where that is "-", without the newline that ends its last line."""
-    content = read_bytes(user_path(name))
+    content = read_bytes(user_path(name), most=MOST_BYTES)
     if not content.strip():  # as a text to learn from that would be a mistake, and no prompt is none
         return ""
     return decode(content, STANDARD_INPUT if name == "-" else user_path(name)).removesuffix("\n")

@@ -2,6 +2,7 @@
 
 import math
 from argparse import Namespace
+from array import array
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from shared.run.training import Task
 from shared.run.verdict import verdict
 from shared.show.tables import wrapped
 from shared.text.advice import advice
-from shared.text.batches import Batch, Lanes
+from shared.text.batches import Batch, Lanes, as_tensor
 from shared.text.corpus import Corpus, load_corpus, user_path
 from shared.text.prompts import passage_for, prompt_for
 from shared.text.signs import printable
@@ -48,7 +49,7 @@ def train_language_model(stage: Stage, flags: Namespace) -> None:
     # Text -> token ids -> batches.
     corpus, tokenizer = load_text(settings, run.saved, known)
     train_ids, validation_ids = encode_text(corpus, tokenizer)
-    lanes = Lanes(train_ids, settings["batch_size"], settings["context_length"], settings["seed"])
+    lanes = Lanes(as_tensor(train_ids), settings["batch_size"], settings["context_length"], settings["seed"])
     if settings["epochs"]:
         settings["max_steps"] = math.ceil(settings["epochs"] * lanes.steps_per_epoch)
 
@@ -60,8 +61,9 @@ def train_language_model(stage: Stage, flags: Namespace) -> None:
     step_seconds = probe(model, settings, device, trial_step(model, lanes, device))
 
     # The training loop (shared/run/training.py).
-    introduce(run, corpus, tokenizer, lanes, model, validation_ids.tolist(), step_seconds)
-    task = language_task(model, lanes, validation_ids, tokenizer, settings, device)
+    introduce(run, corpus, tokenizer, lanes, model, (train_ids, validation_ids), step_seconds)
+    held_out = as_tensor(validation_ids).long()
+    task = language_task(model, lanes, held_out, tokenizer, settings, device)
     if not flags.no_moments:
         task = replace(task, watch=Moments(model, passage_for(corpus, tokenizer), tokenizer, run.out_dir, settings))
     text = {"name": corpus.name, "sha256": corpus.sha256}
@@ -69,11 +71,11 @@ def train_language_model(stage: Stage, flags: Namespace) -> None:
 
     # How good are the weights that did best? Scored once more: the whole validation split, in float32.
     run.load_best(model)
-    characters = len(tokenizer.decode(validation_ids[1:].tolist())) if tokenizer.lossless else None
-    score = evaluate(model, validation_ids, settings["context_length"], characters)
+    characters = len(tokenizer.decode(validation_ids[1:])) if tokenizer.lossless else None
+    score = evaluate(model, held_out, settings["context_length"], characters)
     run.finish(model, corpus=text, validation=validation_summary(score))
     seconds = read_records(run.out_dir / "metrics.jsonl")[-1]["seconds"]
-    ids = train_ids.tolist(), validation_ids.tolist()
+    ids = train_ids, validation_ids
     lines = verdict(stage, settings, corpus.sha256, score.perplexity, seconds, *ids, tokenizer.vocab_size)
     conclude(stage, run.out_dir, score, lines, prompt_for(corpus, tokenizer))
 
@@ -116,9 +118,9 @@ def load_text(settings: dict, saved: dict | None, known: Tokenizer | None = None
     return corpus, tokenizer_from_dict(saved["tokenizer"])
 
 
-def encode_text(corpus: Corpus, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
+def encode_text(corpus: Corpus, tokenizer: Tokenizer) -> tuple[array, array]:
     """The training and the validation text as ids. UserError where there is too little to validate on."""
-    train_ids, validation_ids = (torch.tensor(tokenizer.encode(text)) for text in (corpus.train, corpus.validation))
+    train_ids, validation_ids = map(tokenizer.encode_long, (corpus.train, corpus.validation))
     if len(validation_ids) < 2:
         raise UserError(f"{corpus.name} leaves no validation text; use a longer file")
     return train_ids, validation_ids
@@ -185,23 +187,23 @@ def introduce(
     tokenizer: Tokenizer,
     lanes: Lanes,
     model: LanguageModel,
-    validation_ids: list[int],
+    ids: tuple[array, array],
     step_seconds: float,
 ) -> None:
-    """Say what is going to happen before it does."""
+    """Say what is going to happen before it does. `ids` are those of the training and the validation text."""
+    train_ids, validation_ids = ids
     settings = run.settings
     parameters = num_parameters(model)
     unknown = ""
     if tokenizer.unk_id is not None:
-        shares = [tokenizer.share_unknown(ids) for ids in (lanes.ids.tolist(), validation_ids)]
-        unknown = "; <unk> is {:.1%} of training, {:.1%} of validation".format(*shares)
+        unknown = "; <unk> is {:.1%} of training, {:.1%} of validation".format(*map(tokenizer.share_unknown, ids))
     minutes = settings["max_steps"] * step_seconds * 1.15 / 60  # evaluations and saving take some more
     optimizer = f"optimizer {settings['optimizer']}, learning rate {settings['learning_rate']:g}"
     tell(f"{run.name} on {run.device} in {settings['precision']}, {optimizer}")
     name = f"{corpus.name} ({corpus.note})" if corpus.note else corpus.name
-    tell(f"corpus      {name}: {len(lanes.ids):,} training tokens, {len(validation_ids):,} validation tokens")
+    tell(f"corpus      {name}: {len(train_ids):,} training tokens, {len(validation_ids):,} validation tokens")
     tell(f"vocabulary  {tokenizer.vocab_size:,} tokens ({tokenizer.name}){unknown}")
-    for line in advice(corpus, tokenizer, lanes.ids.tolist()):
+    for line in advice(corpus, tokenizer, train_ids):
         tell(f"notice      {line}")
     tell(f"parameters  {parameters:,}, of which {model.embedding.weight.numel():,} in the embedding")
     batch = f"{settings['batch_size']} x {settings['context_length']} tokens"

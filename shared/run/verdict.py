@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import mean
 
 from shared.errors import UserError
+from shared.measure.ngrams import MOST_COUNTED, MOST_SCORED
 from shared.measure.ngrams import score as count
 from shared.run.records import read_json
 from shared.run.stage import Stage, too_short
@@ -24,11 +25,13 @@ def verdict(
     corpus: the hash of the text.
     """
     lines = []
-    order = 5 if len(train_ids) < 2e6 else 3 if len(train_ids) < 8e6 else 2  # some seconds of counting at most
+    order = 5 if len(train_ids) < 2e6 else 3  # some seconds of counting at most
+    of = f" of the first {MOST_COUNTED:,} tokens" if len(train_ids) > MOST_COUNTED else ""
     try:
-        counted = count(train_ids, validation_ids, vocab_size, order).orders[-1].perplexity
+        counts = count(train_ids[:MOST_COUNTED], validation_ids[:MOST_SCORED], vocab_size, order)
+        counted = counts.orders[-1].perplexity
         beaten = "this run is better" if perplexity < counted else "this run has learned less"
-        lines.append(f"counting    perplexity {counted:.2f} ({order}-grams, no network): {beaten}")
+        lines.append(f"counting    perplexity {counted:.2f} ({order}-grams{of}, no network): {beaten}")
     except UserError:  # too short a text to be counted
         pass
     if reached := default_run(stage, settings["tokenizer"], corpus):

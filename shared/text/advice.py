@@ -2,8 +2,10 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 from shared.text.corpus import Corpus
+from shared.text.portions import portions
 from shared.text.signs import CONTROLS, printable, visible
 from shared.text.tokenizer import Tokenizer
 
@@ -11,10 +13,13 @@ UNKNOWN_SHARE = 0.2  # of more <unk> than this, a model learns little but <unk>
 SHOWN = 5  # examples in a line
 
 
-def advice(corpus: Corpus, tokenizer: Tokenizer, train_ids: list[int]) -> list[str]:
+def advice(corpus: Corpus, tokenizer: Tokenizer, train_ids: Sequence[int]) -> list[str]:
     """A line for each thing that is unusual about a text, or about reading it by these tokens; most often none."""
     lines = []
-    controls = Counter(re.findall(f"[{''.join(map(re.escape, map(chr, CONTROLS)))}]", corpus.train + corpus.held_out))
+    control = re.compile(f"[{''.join(map(re.escape, map(chr, CONTROLS)))}]")
+    controls = Counter()
+    for portion in portions(corpus.train + corpus.held_out, "looking for control characters"):
+        controls.update(control.findall(portion))
     if controls:
         lines.append(
             f"{corpus.name} holds {controls.total():,} control characters ({listed(map(printable, controls))}), such "
@@ -33,7 +38,8 @@ def advice(corpus: Corpus, tokenizer: Tokenizer, train_ids: list[int]) -> list[s
 
 def new_characters(corpus: Corpus, tokenizer: Tokenizer) -> list[str]:
     """What becomes of characters that the training text, or the vocabulary of an earlier model, does not have."""
-    signs, learned = set(corpus.train + corpus.held_out), set(corpus.train)
+    learned = set(corpus.train)
+    signs = learned | set(corpus.held_out)
     left_out = [sign for sign, _ in tokenizer.check_prompt("".join(sorted(signs)))]
     new = sorted(signs - learned - set(left_out))
     lines = []

@@ -1,6 +1,9 @@
 """What every tokenizer promises."""
 
+from array import array
 from collections.abc import Sequence
+
+from shared.text.portions import portions
 
 
 class Tokenizer:
@@ -34,7 +37,17 @@ class Tokenizer:
         """Text -> ids, for any text that is valid Unicode; `check_prompt` says what in it is unknown."""
         raise NotImplementedError
 
-    def decode(self, ids: list[int]) -> str:
+    def encode_long(self, text: str) -> array:
+        """As `encode`, of a text of any length: portion by portion, with a bar, and in four bytes an id.
+
+        In a list, each id takes 8 bytes for its place and up to 32 more for itself.
+        """
+        ids = array("i")
+        for portion in portions(text, "encoding"):
+            ids.extend(self.encode(portion))
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
         """Ids -> text."""
         streamer = self.streamer()
         return "".join(map(streamer.push, ids)) + streamer.flush()
@@ -54,9 +67,9 @@ class Tokenizer:
         """
         return []
 
-    def share_unknown(self, ids: list[int]) -> float:
+    def share_unknown(self, ids: Sequence[int]) -> float:
         """The share of ids that are the unknown token, from 0 to 1."""
-        return sum(token == self.unk_id for token in ids) / max(len(ids), 1)
+        return 0.0 if self.unk_id is None else ids.count(self.unk_id) / max(len(ids), 1)
 
     def to_dict(self) -> dict:
         """Plain types for a checkpoint; tokenizer_from_dict turns them back into the tokenizer."""

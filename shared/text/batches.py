@@ -15,12 +15,19 @@ of a chunk goes on where row 0 of the last one stopped, and so does row 1: whate
 before.
 """
 
+from array import array
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from shared.errors import UserError
+
+
+def as_tensor(ids: array) -> Tensor:
+    """The ids that `encode_long` gives as a tensor (N) int32, in the same memory."""
+    return torch.from_numpy(np.asarray(ids))
 
 
 @dataclass(frozen=True)
@@ -69,5 +76,5 @@ class Lanes:
         lane_length = self.steps_per_epoch * self.context_length
         starts = offset + torch.arange(self.batch_size) * lane_length + chunk * self.context_length  # (B)
         # One token more than is read: the targets are the inputs, one token on.
-        window = self.ids[starts[:, None] + torch.arange(self.context_length + 1)]  # (B, T + 1)
+        window = self.ids[starts[:, None] + torch.arange(self.context_length + 1)].long()  # (B, T + 1)
         return Batch(window[:, :-1], window[:, 1:], restart=chunk == 0)

@@ -5,12 +5,13 @@ import heapq
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from tqdm import tqdm
 
 from shared.errors import UserError
 from shared.text.base import Streamer, Tokenizer
+from shared.text.portions import portions, to_learn_from
 from shared.text.signs import visible
 
 # Byte-pair encoding never joins across these chunks: a word with the space before it, a number, a run of signs, white
@@ -87,7 +88,7 @@ class BPETokenizer(Tokenizer):
                     heapq.heappush(heap, (found, changed))
         return chain.tokens()
 
-    def decode(self, ids: list[int]) -> str:
+    def decode(self, ids: Sequence[int]) -> str:
         """Ids -> text; bytes that are not UTF-8, which a model may well generate, become U+FFFD."""
         return b"".join(self.bytes[token] for token in ids).decode("utf-8", errors="replace")
 
@@ -168,7 +169,9 @@ def learn_merges(text: str, count: int) -> list[tuple[int, int]]:
     [(108, 111), (256, 119)]
     """
     # A text repeats its chunks, so each different one is worked on once and counted as often as it occurs.
-    chunks = Counter(CHUNK.findall(text))
+    chunks = Counter()
+    for portion in portions(to_learn_from(text), "counting words"):
+        chunks.update(CHUNK.findall(portion))
     words = [utf8(chunk) for chunk in chunks]
     chain = Chain(words)
     times = [

@@ -2,6 +2,7 @@
 
 from shared.errors import UserError
 from shared.text.base import Streamer, Tokenizer
+from shared.text.portions import portions
 from shared.text.signs import similar_signs, visible
 
 
@@ -27,7 +28,10 @@ class CharTokenizer(Tokenizer):
         >>> CharTokenizer.train("to be", held_out="or").characters
         '\n beort'
         """
-        characters = "".join(sorted({*text, *held_out, "\n"}))
+        found = {"\n", *held_out}
+        for portion in portions(text, "finding characters"):
+            found.update(portion)
+        characters = "".join(sorted(found))
         if vocab_size is not None and vocab_size < len(characters):
             raise UserError(
                 f"the text has {len(characters)} different characters, more than a vocabulary of {vocab_size}; "

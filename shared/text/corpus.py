@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import UserError
+from shared.files import read_file, read_stream, seconds_told, why
 from shared.text.decoding import decode, file_kind, is_binary, wide_encoding
 from shared.text.download import download
 
@@ -22,6 +23,7 @@ TINY_BYTES = 1_115_394
 TINY = DATA / "downloads" / "tinyshakespeare.txt"
 
 STANDARD_INPUT = Path("standard input")  # its name in messages
+MOST_BYTES = 500_000_000  # of all files together: text, ids and vocabulary of more would fill a laptop's memory
 MINIMUM = 2000  # characters: of fewer, a twentieth to validate on says nothing about a model
 
 
@@ -83,15 +85,14 @@ def read_files(names: Sequence[str]) -> tuple[dict[Path, bytes], list[str]]:
     files, left_out = {}, []
     for name in names:
         path = {"shakespeare": SHAKESPEARE, "tinyshakespeare": TINY}.get(name) or user_path(name)
-        if not path.is_dir():
-            files[STANDARD_INPUT if name == "-" else path] = read_bytes(path, f", or one of: {', '.join(NAMES)}")
-            continue
-        for file in files_of_folder(path):
-            content = read_bytes(file)
-            if is_text(content):
-                files[file] = content
-            else:
+        for file in files_of_folder(path) if path.is_dir() else [path]:
+            content = read_bytes(file, f", or one of: {', '.join(NAMES)}")
+            if path.is_dir() and not is_text(content):
                 left_out.append(file.name)
+                continue
+            files[STANDARD_INPUT if name == "-" else file] = content
+            if sum(map(len, files.values())) > MOST_BYTES:
+                raise UserError(f"the files up to {file} are larger than {MOST_BYTES / 1e6:,.0f} MB; give fewer")
     if not files:
         raise UserError(f"there is no text in the folder {names[0]}; give one that holds text files, or a file")
     return files, left_out
@@ -102,7 +103,7 @@ def files_of_folder(folder: Path) -> list[Path]:
     try:
         return sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     except OSError as error:
-        raise UserError(f"cannot read {folder}: {error.strerror}; give a folder that you may read") from None
+        raise UserError(f"cannot read {folder}: {why(error)}; give a folder that you may read") from None
 
 
 def is_text(content: bytes) -> bool:
@@ -145,25 +146,19 @@ def fetch_tinyshakespeare() -> None:
         raise UserError(f"{error}, or use the bundled text: --data shakespeare") from None
 
 
-def read_bytes(path: Path, instead: str = "") -> bytes:
+def read_bytes(path: Path, instead: str = "", most: int = MOST_BYTES) -> bytes:
     """All bytes of a file, or of standard input, which is called "-". `instead`: what else may be given than a path."""
     if path == Path("-"):
-        return read_standard_input()
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; give the path of a text file")
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"no file {path}; give the path of a text file{instead}") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; give a text file that you may read") from None
+        return read_standard_input(most)
+    return read_file(path, most, f"give the path of a text file{instead}")
 
 
-def read_standard_input() -> bytes:
+def read_standard_input(most: int) -> bytes:
     """All that is piped in; UserError where nothing is."""
     if sys.stdin is None or sys.stdin.isatty():
         raise UserError('"-" stands for what is piped in, and nothing is: cat play.txt | python ..., or name a file')
-    return sys.stdin.buffer.read()
+    with seconds_told("reading standard input to its end"):
+        return read_stream(sys.stdin.buffer, STANDARD_INPUT, most, "pipe in a part of it")
 
 
 def split_works(text: str) -> tuple[str, str, str]:

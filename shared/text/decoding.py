@@ -5,6 +5,7 @@ import unicodedata
 from pathlib import Path
 
 from shared.errors import UserError
+from shared.text.portions import portions
 
 # How files that are easily taken for a text begin.
 BEGINNINGS = {
@@ -60,7 +61,11 @@ def normalise(text: str) -> str:
     >>> normalise("cafe\u0301\r\n")
     'café\n'
     """
-    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if unicodedata.is_normalized("NFC", text):
+        return text
+    # In portions, since composing takes many times a text's memory. Nothing composes over a blank or a line's end.
+    return "".join(unicodedata.normalize("NFC", portion) for portion in portions(text, "composing characters"))
 
 
 def file_kind(data: bytes) -> str | None:

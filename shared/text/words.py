@@ -7,6 +7,7 @@ from functools import cache
 
 from shared.errors import UserError
 from shared.text.base import Streamer, Tokenizer
+from shared.text.portions import portions, to_learn_from
 from shared.text.signs import EXTENDERS, MARKS, similar_signs, visible
 from shared.text.spacing import SpacedStreamer, WordStreamer, bare, blanks, is_word
 
@@ -80,7 +81,7 @@ class WordTokenizer(Tokenizer):
         """
         if vocab_size is not None and vocab_size < 2:
             raise UserError(f"a word vocabulary of {vocab_size} is too small; it holds <unk> and the newline at least")
-        keeps_blanks = not follows_print(text)
+        keeps_blanks, text = not follows_print(text), to_learn_from(text)
         counts = count_forms(text) if keeps_blanks else count_bare(text)
         words = [word for word, count in counts.items() if count >= 2 and word not in ("<unk>", "\n")]
         words.sort(key=lambda word: (-counts[word], word))
@@ -168,10 +169,18 @@ def contradictions(form: str, other: str) -> int:
     return sum(OPEN != blank != there for blank, there in zip(blanks(form), blanks(other)))
 
 
+def count_tokens(text: str) -> Counter:
+    """How often each token occurs as it is cut out of the text."""
+    counts = Counter()
+    for portion in portions(text, "counting words"):
+        counts.update(split_tokens(portion))
+    return counts
+
+
 def count_bare(text: str) -> Counter:
     """How often each word and sign occurs."""
     counts = Counter()
-    for token, count in Counter(split_tokens(text)).items():
+    for token, count in count_tokens(text).items():
         if token == "\n" or not token.isspace():
             counts[bare(token)] += count
     return counts
@@ -180,7 +189,7 @@ def count_bare(text: str) -> Counter:
 def count_forms(text: str) -> Counter:
     """How often each word, and each sign with its blanks occurs. What is open, or seen once, counts for the closest."""
     found = Counter()
-    for token, count in Counter(split_tokens(text)).items():
+    for token, count in count_tokens(text).items():
         found[one_blank(token)] += count
     counts, variants = Counter(), defaultdict(list)
     # The certain ones first, the most frequent first.
