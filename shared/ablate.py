@@ -275,6 +275,16 @@ class Text:
     corpus: str
 
 
+# What is read of a file of results.
+KEPT = {
+    "command": str,
+    "runs": [{
+        "variant": str, "whole": bool, "seed": int, "nats_per_token": float, "seconds": float,
+        "settings": {"data": str, "tokenizer": str, "precision": str, "hidden_size": int, "max_steps": int},
+    }],
+}  # fmt: skip
+
+
 def read_text(data: str, tokenizer_name: str, whole: bool) -> Text:
     """The training text or its first third, and all of the validation text, by a tokenizer trained on the former."""
     corpus = load_corpus(data, at_blank_line=tokenizer_name == "word")
@@ -338,7 +348,7 @@ def ablate(name: str, text: Text, seeds: list[int], path: Path, whole: bool = Fa
 
     `only`: leave out the variants whose names do not contain this.
     """
-    kept = read_json(path) if path.exists() else {"command": own_command(name, text), "runs": []}
+    kept = read_json(path, KEPT) if path.exists() else {"command": own_command(name, text), "runs": []}
     stage = load_stage(name)
     # What the first kept run chose counts for all later ones too: only runs that compute alike can be compared.
     first = next((run["settings"] for run in kept["runs"] if run["whole"] == whole), {})

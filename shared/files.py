@@ -94,10 +94,13 @@ def read_stream(file: BinaryIO, path: Path, most: int, advice: str, size: int | 
     raise UserError(f"{path} is larger than {most / 1e6:,.0f} MB; {advice}")
 
 
-def why(error: OSError) -> str:
-    """What went wrong with a file, in words: of a full disk, that it is full."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return "the disk is full" if full else error.strerror or str(error) or type(error).__name__
+def why(error: Exception) -> str:
+    """What went wrong with a file, in a few words: of a full disk, that it is full."""
+    if isinstance(error.__context__, OSError):  # in place of which PyTorch has raised an error of its own
+        error = error.__context__
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full"
+    return getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
 
 
 @contextmanager

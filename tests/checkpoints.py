@@ -25,3 +25,19 @@ def random_checkpoint(stage: str, tokenizer: Tokenizer, corpus: Corpus, data: st
         "weights": model.state_dict(),
         "progress": {"step": 20, "tokens": 2000, "seconds": 8.0 + seed, "best_loss": 5.0, "best_step": 20},
     }
+
+
+def finished(stage: str, settings: dict) -> dict:
+    """The summary.json of a finished run of a stage."""
+    return {
+        "command": "python train.py",
+        "stage": stage,
+        "settings": {"seed": 1, "tokenizer": "word"} | settings,
+        "parameters": 1000,
+        "training_tokens": 2000,
+        "training_seconds": 8.0,
+        "command_seconds": 9.0,
+        "machine": {"cores": 1},
+        "corpus": {"name": "short.txt", "sha256": "0" * 64},
+        "validation": {"nats_per_token": 5.0, "perplexity": 148.4, "bits_per_character": None, "tokens": 100},
+    }

@@ -5,6 +5,7 @@ import signal
 import subprocess
 
 import pytest
+from checkpoints import finished
 
 from shared.compare import budget as budget
 from shared.compare.budget import Budget, budget_settings, parameters_with, run_training, train_missing
@@ -80,7 +81,7 @@ def trainings(monkeypatch, text):
         settings = load_stage(cwd.name).settings(given["tokenizer"])
         settings |= {name.replace("-", "_"): int(given[name]) for name in ("hidden-size", "max-steps", "seed")}
         out_dir.mkdir(parents=True, exist_ok=True)
-        summary = {"settings": settings, "corpus": {"name": "short.txt", "sha256": load_corpus(str(text)).sha256}}
+        summary = finished(cwd.name, settings) | {"corpus": {"name": "a", "sha256": load_corpus(str(text)).sha256}}
         (out_dir / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
         return 0
 

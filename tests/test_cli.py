@@ -345,9 +345,10 @@ def test_ctrl_c_is_no_traceback(capsys):
     assert ending(capsys, raising(KeyboardInterrupt())) == (130, "\nstopped\n")
 
 
-def test_a_full_disk_is_one_line(capsys):
-    code, shown = ending(capsys, raising(OSError(errno.ENOSPC, "No space left on device", "metrics.jsonl")))
-    assert code == 2 and shown.count("\n") == 1 and "metrics.jsonl" in shown
+@pytest.mark.parametrize("number, told", [(errno.ENOSPC, "the disk is full"), (errno.EIO, os.strerror(errno.EIO))])
+def test_a_disk_that_is_full_or_fails_is_one_line(capsys, number, told):
+    code, shown = ending(capsys, raising(OSError(number, os.strerror(number), "metrics.jsonl")))
+    assert code == 2 and shown.count("\n") == 1 and "metrics.jsonl" in shown and told in shown
 
 
 @pytest.mark.parametrize(
@@ -365,7 +366,7 @@ def test_too_little_memory_is_one_line(capsys, error):
     assert code == 2 and shown.count("\n") == 1 and "--batch-size" in shown
 
 
-@pytest.mark.parametrize("error", [ValueError("a bug"), RuntimeError("a bug"), OSError(errno.EIO, "a broken disk")])
+@pytest.mark.parametrize("error", [ValueError("a bug"), RuntimeError("a bug"), OSError(errno.EBADF, "a closed file")])
 def test_a_programmers_mistake_is_not_hidden(error):
     with pytest.raises(type(error)):
         run_main(raising(error))

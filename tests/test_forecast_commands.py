@@ -241,7 +241,7 @@ def test_what_is_to_come_after_a_table_without_known_columns_or_times_needs_no_m
 
 COMING = {
     "--future": "the model reads 'wind' of the future; give a CSV file with 3 coming rows as --future FILE",
-    "--future none.csv": "cannot read none.csv",
+    "--future none.csv": "no file none.csv",
     "--future two.csv": "two.csv has 2 rows, but 3 steps are forecast",
     "--future own.csv": "row 1 is of 2024-01-01 00:00:00, but the series goes on with 2024-01-11 00:00:00",
     "--future bare-plan.csv": "bare-plan.csv has no column 'wind'",
@@ -321,7 +321,7 @@ def test_a_table_out_of_order_is_forecast_in_order_if_that_is_asked_for(own):
 
 
 MISTAKES = {
-    "train.py --data none.csv": "cannot read none.csv",
+    "train.py --data none.csv": "no file none.csv",
     "train.py --data own.csv": "name it with --target, out of: time, heat, wind",
     "train.py --data own.csv --target heet": "did you mean 'heat'?",
     "train.py --data own.csv --target zzz": "no column 'zzz'; it has: time, heat, wind",
@@ -394,4 +394,4 @@ def test_a_checkpoint_of_an_older_version_is_told_in_one_line(trained, capsys, m
 
 
 def test_a_mistake_ends_a_command_with_status_2_and_no_traceback(folder):
-    assert "cannot read none.csv" in typed(folder, "python train.py --data none.csv", code=2).err
+    assert "no file none.csv" in typed(folder, "python train.py --data none.csv", code=2).err

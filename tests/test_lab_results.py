@@ -21,6 +21,8 @@ def run(row="with attention", table="copy", seed=1, seconds=61.2, **scores):
         "stage": LAB.rpartition("/")[2],
         "settings": {"seed": seed},
         "parameters": 1_234_567,
+        "training_tokens": 2000,
+        "training_seconds": seconds,
         "command_seconds": seconds,
         "table": table,
         "row": row,

@@ -490,16 +490,22 @@ def test_the_command_trains_prints_keeps_and_draws(tmp_path):
     assert (tmp_path / "recall-own.png").read_bytes().startswith(b"\x89PNG")
 
 
+def rows(accuracy):
+    return [{"distance": 4, "accuracy": accuracy, "mass": None}]
+
+
 def test_a_run_takes_the_place_of_one_of_its_seed_and_joins_the_others(tmp_path):
     path, recipe = tmp_path / "recall-quick-lag.json", {"max_steps": 3}
     assert recall.kept_stages(path, recipe) == {}
-    first, second, again = ({"seed": seed, "rows": rows} for seed, rows in ((1, "a"), (2, "b"), (1, "c")))
+    first, second, again = (
+        {"seed": seed, "rows": found} for seed, found in ((1, rows(0.1)), (2, rows(0.2)), (1, rows(0.3)))
+    )
     stages = recall.with_run({}, LSTM, second)
     stages = recall.with_run(stages, RNN, first)
     stages = recall.with_run(stages, LSTM, first)
     assert list(stages) == [RNN, LSTM] and stages[LSTM] == [first, second]
     assert recall.with_run(stages, LSTM, again)[LSTM] == [again, second]
-    write_json(path, {"recipe": recipe, "stages": stages})
+    write_json(path, {"task": "lag", "chance": 0.1, "recipe": recipe, "stages": stages})
     assert recall.kept_stages(path, recipe) == stages
     assert recall.kept_stages(path, {"max_steps": 4}) == {}
 

@@ -44,7 +44,6 @@ from shared.benchmark.busy import busy_costs, busy_table
 from shared.benchmark.costs import Case, generation_cost, training_cost
 from shared.benchmark.sharing import sharing_costs, sharing_table
 from shared.benchmark.timing import in_fresh_process, matmul_rate
-from shared.errors import UserError
 from shared.run.records import machine, read_json, write_json
 from shared.show.tables import cost_table, scaling_tables
 from shared.text.corpus import load_corpus
@@ -55,6 +54,10 @@ SCALES = {
     "vocab_size": (1000, 3000, 10_000, 30_000),
     "hidden_size": (64, 128, 256, 512),
 }
+# What --against has to hold.
+BENCHMARK = {
+    "machine": dict, "rows": [{"stage": str, "variant": str, "precision": str, "optimizer": str, "settings": dict}],
+}  # fmt: skip
 TEXT_LENGTHS = (64, 256, 1024)
 
 
@@ -111,9 +114,7 @@ def scaled(what: str, value: int) -> dict:
 def main() -> None:
     """Measure, print, keep."""
     flags = parse_flags()
-    earlier = read_json(flags.against) if flags.against else None
-    if earlier is not None and not {"machine", "rows"} <= earlier.keys():
-        raise UserError(f"{flags.against} is no benchmark; give a file that --json wrote")
+    earlier = read_json(flags.against, BENCHMARK) if flags.against else None
     vocab_size = train_tokenizer("word", load_corpus().train).vocab_size
     cases = [Case(stage, flags.device, {"vocab_size": vocab_size}) for stage in STAGES if flags.stage in (None, stage)]
     command = rebuilt_command(["python", "-m", "shared.benchmark", *sys.argv[1:]], drop=["--json", "--against"])

@@ -14,7 +14,7 @@ from shared.errors import UserError
 from shared.model.language_model import num_parameters
 from shared.run.cli import log
 from shared.run.interrupts import StopSignal
-from shared.run.records import differing_setting, read_json
+from shared.run.records import differing_setting, read_summary
 from shared.run.stage import Stage
 from shared.show.tables import in_minutes
 from shared.stages import STAGES, load_stage
@@ -86,7 +86,7 @@ def train_missing(budget: Budget, folder: Path) -> list[Path]:
     # A run of another budget is refused before any training, which takes long.
     for stage, settings in wanted.items():
         for path in kept_runs(folder / stage):
-            check_budget(read_json(path), settings, corpus.sha256, path.parent)
+            check_budget(read_summary(path.parent), settings, corpus.sha256, path.parent)
     folders = {stage: (folder / stage / f"seed{budget.seed}").resolve() for stage in wanted}
     missing = [stage for stage, out_dir in folders.items() if not (out_dir / "summary.json").is_file()]
     if missing and not torch.cuda.is_available():  # a GPU would make this an overestimate by far

@@ -13,6 +13,14 @@ from shared.text.corpus import Corpus
 from shared.text.tokenizer import Tokenizer, fingerprint
 
 ORDER = 8  # the longest n-gram counted
+# The numbers of a row, as they are kept.
+ROW = {
+    "title": str, "training_tokens": int, "training_seconds": float, "training_tokens_per_second": float,
+    "state_bytes": dict, "passage": [float], "runs": int, "parameters": (int,), "checkpoint_bytes": (int,),
+    "generation_tokens_per_second": (float,), "validation_perplexity_spread": (dict,), "stage": str,
+    "validation_perplexity": (float,), "validation_bits_per_character": (float,),
+    "test_perplexity": (float,), "test_bits_per_character": (float,),
+}  # fmt: skip
 ID_BYTES = 8  # of a token's id, an int64
 
 
@@ -25,7 +33,7 @@ def counting(corpus: Corpus, tokenizer: Tokenizer, texts: dict[str, HeldOut], ke
     and what vocabulary it is.
     """
     key = {"corpus": corpus.sha256, "tokenizer": fingerprint(tokenizer.to_dict()), "order": ORDER, "passage": passage}
-    known = read_json(kept) if kept.is_file() else {}
+    known = read_json(kept, {"key": dict, "row": ROW}) if kept.is_file() else {}
     if known.get("key") == key:
         return known["row"]
     train = np.array(tokenizer.encode_long(corpus.train)[:MOST_COUNTED], dtype=np.int64)

@@ -66,7 +66,7 @@ def _stretch_losses(model: LanguageModel, ids: Tensor, starts: Tensor, warm_up: 
         for first in range(0, warm_up, chunk):
             _, state, _ = model.features(tokens[:, first : min(first + chunk, warm_up)], state, False)
     chunks = range(warm_up, warm_up + length, chunk)
-    for first in tqdm(chunks, "scoring", file=sys.stderr, delay=3, leave=False):
+    for first in tqdm(chunks, "scoring", file=sys.stderr, delay=3, mininterval=0.5, leave=False):
         part = slice(first, first + chunk)
         nats, state = model.loss(tokens[:, part], targets[:, part], state, reduction="none")
         losses.append(nats.cpu().double())

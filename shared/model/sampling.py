@@ -75,7 +75,7 @@ def generate(
     computes no numbers, as after a training at too high a rate.
     """
     device = model.embedding.weight.device
-    # A long prompt is read in parts, since all states at once would not fit into the memory. Each goes on from the last.
+    # A long prompt is read in parts, each going on from the last: all of it at once would not fit into the memory.
     state, parts = None, torch.tensor([prompt], device=device).split(PROMPT_PART, dim=1)
     for part in tqdm(parts, "reading the prompt", file=sys.stderr, delay=2, leave=False):
         logits, state = model.next_logits(part, state)  # (1, V)

@@ -50,11 +50,12 @@ if __name__ == "__main__":
     read_flags(parse_flags)  # before PyTorch is imported, which takes a second
     wait_briefly()
 
+from shared.errors import UserError
 from shared.model.language_model import num_parameters
 from shared.recall.puzzles import PUZZLES, Puzzle
 from shared.recall.scores import measure, over_seeds
 from shared.recall.teaching import LEARNING_RATES, build, settings_of, teach
-from shared.run.records import machine, read_json, write_json
+from shared.run.records import machine, misfit, read_json, write_json
 from shared.show.curves import recall_figure
 from shared.show.figures import save_figure
 from shared.show.tables import for_terminal
@@ -70,6 +71,8 @@ class Recipe:
     start: str = "own"
 
 
+RUNS = [{"seed": int, "rows": [{"distance": int, "accuracy": float, "mass": (float,)}]}]
+RESULT = {"task": str, "chance": float, "recipe": dict, "stages": dict}
 PRESETS = {"default": Recipe(max_steps=600, longest=512), "quick": Recipe(max_steps=150, longest=32)}
 FINDING = "Gates add up over 512 tokens; only attention looks things up"  # of the default recipe
 
@@ -114,7 +117,7 @@ def table(found: dict) -> str:
 def draw(folder: Path, preset: str, recipe: dict) -> Path:
     """Draw all puzzles that the folder holds and that ran by this recipe -> the picture's path."""
     paths = [result_path(folder, preset, name) for name in PUZZLES]
-    results = [read_json(path) for path in paths if path.exists()]
+    results = [read_result(path) for path in paths if path.exists()]
     puzzles = {}
     for found in (result for result in results if result["recipe"] == recipe):
         stages = {stage: over_seeds(runs) for stage, runs in found["stages"].items()}
@@ -132,8 +135,17 @@ def result_path(folder: Path, preset: str, name: str) -> Path:
 
 def kept_stages(path: Path, recipe: dict) -> dict[str, list[dict]]:
     """What the file already holds, if it is of the same recipe: a list of runs a stage, one a seed."""
-    old = read_json(path) if path.exists() else {}
+    old = read_result(path) if path.exists() else {}
     return old["stages"] if old.get("recipe") == recipe else {}
+
+
+def read_result(path: Path) -> dict:
+    """What was found with one puzzle; UserError where something else stands there."""
+    result = read_json(path, RESULT)
+    fault = misfit(result["stages"], {stage: RUNS for stage in result["stages"]})
+    if fault or not result["stages"].keys() <= STAGES.keys():
+        raise UserError(f"{path} is not what this command wrote: {fault or 'a stage is none'}; give another --out")
+    return result
 
 
 def with_run(stages: dict[str, list[dict]], stage: str, run: dict) -> dict[str, list[dict]]:

@@ -61,7 +61,6 @@ def parse_flags() -> Namespace:
 if __name__ == "__main__":
     read_flags(parse_flags)  # before PyTorch is imported, which takes a second
 
-from shared.errors import UserError
 from shared.results import labs
 from shared.results.pages import check, check_preset, write
 from shared.results.passage import draw
@@ -69,7 +68,7 @@ from shared.results.picture import draw_memories, keep_gradient
 from shared.results.pretrained import pack_runs
 from shared.results.samples import WINDOW_LENGTH, nats_in_windows, write_sample
 from shared.results.worked import draw_worked
-from shared.run.records import read_json, read_records, write_json
+from shared.run.records import read_records, read_summary, write_json
 from shared.run.restore import restore_language_model
 from shared.stages import LABS, ROOT
 
@@ -94,15 +93,13 @@ def keep(out_dir: Path, preset: str, root: Path) -> Path:
     """Copy a finished run into the results/ of its stage or lab, or a comparison's picture into these -> the file."""
     if (out_dir / "results.json").is_file():
         return keep_gradient(out_dir / "results.json", root / "shared" / "results")
-    if not (out_dir / "summary.json").is_file():
-        raise UserError(f"there is no finished run in {out_dir}; give the --out-dir of a training that came to its end")
-    summary, records = read_json(out_dir / "summary.json"), read_records(out_dir / "metrics.jsonl")
+    summary, records = read_summary(out_dir), read_records(out_dir / "metrics.jsonl")
     if "scores" in summary:  # a lab's run: it brings its own scores
         return keep_lab_run(summary, records, root)
 
     stage = summary["stage"]
     check_preset(summary | {"preset": preset}, f"the run in {out_dir}")
-    model, tokenizer, _ = restore_language_model(out_dir / "best.pt")
+    model, tokenizer, _ = restore_language_model(out_dir / "best.pt", stage=stage, flag="--out-dir")
     if tokenizer.name == "char" and summary["validation"]["tokens"] > WINDOW_LENGTH:
         summary["validation"]["nats_in_windows"] = nats_in_windows(model, tokenizer, summary)
     run = kept_run(summary, records, preset, tokenizer.vocab_size, write_sample(model, tokenizer))

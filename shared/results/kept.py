@@ -94,13 +94,21 @@ def label(run: dict) -> str:
     return own_flags(run["command"]) if run["preset"] == "flags" else run["preset"]
 
 
+def words_of(command: str) -> list[str]:
+    """A command that was kept, as words; UserError where somebody has made it none."""
+    try:
+        return shlex.split(command)
+    except ValueError:
+        raise UserError(f"what should be the command of a run is none: {command}; train that run again") from None
+
+
 def own_flags(command: str) -> str:
     """The flags of a command but those that every table names anyway: the text, its tokens, the seed.
 
     >>> own_flags("python train.py --data tinyshakespeare --dropout 0.4 --seed 2")
     '--dropout 0.4'
     """
-    words = shlex.split(command)[2:]
+    words = words_of(command)[2:]
     flags = [word.replace("_", "-") if word.startswith("--") else word for word in words]
     told = ("--data", "--tokenizer", "--seed")
     return shlex.join(word for before, word in zip(["", *flags], flags) if not {before, word} & set(told))
@@ -112,4 +120,4 @@ def shared_command(command: str, corpus: str) -> str:
     >>> shared_command("python train.py --data=mine/text.txt --seed=2 --out-dir runs/2", "text.txt")
     'python train.py --data text.txt --seed 2'
     """
-    return rebuilt_command(shlex.split(command), drop=["--out-dir", "--resume"], replace={"--data": corpus})
+    return rebuilt_command(words_of(command), drop=["--out-dir", "--resume"], replace={"--data": corpus})

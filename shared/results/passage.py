@@ -19,7 +19,7 @@ from shared.measure.units import SHOWN, names_of_speakers, unit_traces
 from shared.model.language_model import LanguageModel
 from shared.results.kept import kept_default, rounded
 from shared.results.samples import write_sample
-from shared.run.records import machine, read_json, write_text
+from shared.run.records import machine, read_json, read_summary, write_text
 from shared.run.restore import restore_language_model
 from shared.show.curves import learning_curve_figure
 from shared.show.figures import save_figure
@@ -50,9 +50,7 @@ def measure_passage(out_dir: Path, root: Path) -> str:
 
     UserError: no finished run, or not the one whose default run is kept: chapter and pictures would be of two.
     """
-    if not (out_dir / "summary.json").is_file():
-        raise UserError(f"there is no finished run in {out_dir}; give the --out-dir of a training that came to its end")
-    summary = read_json(out_dir / "summary.json")
+    summary = read_summary(out_dir)
     stage, seed = summary["stage"], summary["settings"]["seed"]
     path = kept_default(root, stage, seed)
     run = read_json(path) if path.is_file() else {}

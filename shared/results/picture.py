@@ -1,9 +1,9 @@
 """Pictures of all stages together: how far back each memory reaches, and one line as four memories read it."""
 
-import shlex
 from pathlib import Path
 
 from shared.errors import UserError
+from shared.results.kept import words_of
 from shared.run.cli import rebuilt_command
 from shared.run.records import read_json, write_json
 from shared.show.curves import gradient_figure
@@ -13,12 +13,18 @@ from shared.stages import STAGES, stage_title
 
 FINDING = "The RNN lets go, the LSTM fades, attention keeps its whole window"  # a test asks the kept numbers for it
 RECALLED = "One line, four memories: only the Attention LSTM goes back to “pains”"  # a test asks for this one too
+# What is read of a comparison's results.json.
+COMPARISON = {
+    "command": str, "machine": dict, "corpus": {"name": str}, "tokenizer": {"name": str},
+    "table": [{"stage": str, "title": str, "validation_perplexity": (float,)}],
+    "curves": {"gradient": {"distances": [int], "targets": int, "stages": [{"stage": str, "norms": [float]}]}},
+}  # fmt: skip
 PLACES = ("--checkpoints", "--out", "--data", "--device")  # flags that say where on a machine something lay
 
 
 def keep_gradient(comparison: Path, folder: Path) -> Path:
     """Keep the gradient by distance of a comparison's results.json in `folder`, and draw it there -> the picture."""
-    kept = kept_gradient(read_json(comparison))
+    kept = kept_gradient(read_json(comparison, COMPARISON))
     write_json(folder / "gradient.json", kept)
     save_figure(gradient_figure(kept["gradient"], kept["titles"], FINDING, "words"), folder / "gradient.png")
     return folder / "gradient.png"
@@ -36,7 +42,7 @@ def kept_gradient(comparison: dict) -> dict:
             f"the front page shows all stages on the bundled words; this compares {len(rows)} on {text}, {tokens}"
         )
     return {
-        "command": rebuilt_command(shlex.split(comparison["command"]), drop=PLACES),
+        "command": rebuilt_command(words_of(comparison["command"]), drop=PLACES),
         "machine": comparison["machine"],
         "titles": {stage: row["title"] for stage, row in rows.items()},
         "validation_perplexity": {stage: row["validation_perplexity"] for stage, row in rows.items()},

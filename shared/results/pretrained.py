@@ -8,7 +8,7 @@ from shared.errors import UserError
 from shared.results.kept import CURVE_FIELDS, kept_default, rounded, shared_command
 from shared.run.moments import FILE as MOMENTS
 from shared.run.pretrained import pretrained_file, read_pretrained, write_pretrained, write_vocabulary
-from shared.run.records import read_json, read_records, write_text
+from shared.run.records import read_json, read_records, read_summary, write_text
 from shared.run.restore import restore_language_model
 from shared.show.tables import markdown
 from shared.stages import STAGES, stage_title
@@ -47,7 +47,7 @@ def header_of(saved: dict, out_dir: Path) -> dict:
         "corpus": saved["corpus"],
         "tokenizer": fingerprint(saved["tokenizer"]),
         "progress": saved["progress"],
-        "validation": read_json(out_dir / "summary.json")["validation"],
+        "validation": read_summary(out_dir)["validation"],
         "records": [{name: rounded(record[name]) for name in CURVE_FIELDS if name in record} for record in records],
     }
 

@@ -226,7 +226,7 @@ def gpu_tables(path: Path) -> str:
     if not path.is_file():
         return ""
     groups = defaultdict(list)
-    for run in read_json(path):
+    for run in read_json(path, list):
         groups[run["corpus"], run["tokenizer"]].append(run)
     return "\n\n".join(gpu_table(*names, groups[names]) for names in sorted(groups))
 

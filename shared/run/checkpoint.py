@@ -8,7 +8,7 @@ import torch
 from shared.errors import UserError
 from shared.files import whole_file
 from shared.run.cli import quoted
-from shared.run.folder import earlier_runs
+from shared.run.folder import cannot_go_on, earlier_runs
 from shared.stages import STAGES
 
 # Written into every checkpoint, and raised when what it holds changes. 1: before there was such a number; 2: this one.
@@ -23,8 +23,7 @@ def save_checkpoint(path: Path, content: dict) -> None:
         with whole_file(path) as file:
             torch.save({"format": FORMAT} | content, file)
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError, of many lines
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"could not write {path}: {reason}; make room or choose another --out-dir") from error
+        raise cannot_go_on(path, error) from error
 
 
 def checkpoint_file(path: Path) -> Path:

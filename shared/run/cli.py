@@ -24,6 +24,7 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from shared.errors import UserError
+from shared.files import why
 from shared.run.interrupts import exit_status
 from shared.text.signs import printable
 
@@ -32,6 +33,8 @@ SPEAKS = "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
 # The exit status of a mistake. torchrun ends all processes as soon as one has failed, and so it would the one that is
 # about to say why: the others do not call it a failure.
 MISTAKE = 2 if SPEAKS else 0
+# What no program can prevent: full disks, quotas, limits on files, disks that fail, or that can only be read.
+OUT_OF_OUR_HANDS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -334,7 +337,7 @@ def make_folder(folder: Path, flag: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot make the folder {folder}: {error.strerror}; name another with {flag}") from error
+        raise UserError(f"cannot make the folder {folder}: {why(error)}; name another with {flag}") from error
 
 
 def lacks_memory(error: Exception) -> bool:
@@ -467,7 +470,7 @@ def run_main(main: Callable[[], None]) -> None:
             # Python would try to write the rest when it ends, and complain: let that go nowhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
-        if error.errno != errno.ENOSPC:
+        if error.errno not in OUT_OF_OUR_HANDS:
             raise
-        log(f"error: the disk is full ({error.filename or 'while writing'}); make room and run the command again")
+        log(f"error: {why(error)} ({error.filename or 'while writing'}); mend that and run the command again")
         sys.exit(MISTAKE)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from shared.errors import UserError
+from shared.files import why
 from shared.run.flags import exercise_flags
 from shared.stages import load_module
 
@@ -115,7 +116,7 @@ def make_answers(folder: Path) -> Path:
         try:
             shutil.copyfile(folder / "exercises.py", path)
         except OSError as error:
-            raise UserError(f"cannot make {path}: {error.strerror}")
+            raise UserError(f"cannot make {path}: {why(error)}")
         print(f"made {path.name}, a copy of exercises.py: write your functions there")
     return path
 

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from shared.errors import UserError
+from shared.files import seconds_told
 from shared.model.language_model import num_parameters
 from shared.run import processes
 from shared.run.checkpoint import load_checkpoint
@@ -29,11 +30,11 @@ from shared.run.device import (
     set_random_state,
 )
 from shared.run.flags import EVALUATIONS
-from shared.run.folder import cannot_write, drop_parts, free_folder, lock_folder, make_room
+from shared.run.folder import cannot_write, check_files, drop_parts, free_folder, lock_folder, make_room
 from shared.run.interrupts import ProcessEnded, exit_status
 from shared.run.optimizers import learning_rate_factor, optimizers_for
 from shared.run.records import machine, read_records, write_json
-from shared.run.training import LoopSettings, Task, train
+from shared.run.training import LoopSettings, Progress, Task, train
 from shared.stages import stage_title
 
 # What may differ from the saved run when it is resumed: nothing that its past depended on. A text is known by its hash.
@@ -51,6 +52,7 @@ class Run:
     out_dir: Path
     saved: dict | None = None  # last.pt, on --resume
     lock: TextIO | None = None  # while the folder is this run's alone
+    progress: Progress | None = None  # when it has been trained
     began: float = field(default_factory=time.perf_counter)
 
     @property
@@ -73,7 +75,8 @@ class Run:
         optimizers = optimizers_for(model, settings)
         identity = {"stage": self.name, "settings": settings, "command": self.command} | identity
         try:
-            train(model, optimizers, task, loop_settings(settings), self.out_dir, identity, self.saved)
+            loop = loop_settings(settings)
+            self.progress = train(model, optimizers, task, loop, self.out_dir, identity, self.saved)
         except ProcessEnded as ended:
             raise UserError(f"another process of this run has ended; {self.way_on}") from ended
         except KeyboardInterrupt as stopped:
@@ -101,6 +104,7 @@ class Run:
             except OSError as error:
                 raise cannot_write(self.out_dir, error) from error
             self.lock = lock_folder(self.out_dir)
+        check_files(self.out_dir)
         drop_parts(self.out_dir)
         if self.saved is None:
             make_room(self.out_dir)
@@ -120,21 +124,23 @@ class Run:
 
         records = read_records(self.out_dir / "metrics.jsonl")
         seconds_before = self.saved["progress"]["seconds"] if self.saved else 0.0
-        save_figure(
-            learning_curve_figure(records, f"{stage_title(self.name)}: loss while training", unit),
-            self.out_dir / "learning_curve.png",
-        )
         summary = {
             "command": self.command,
             "stage": self.name,
             "settings": self.settings,
             "parameters": num_parameters(model),
-            "training_tokens": records[-1]["tokens"],
-            "training_seconds": round(records[-1]["seconds"], 1),
+            "training_tokens": self.progress.tokens,
+            "training_seconds": round(self.progress.seconds, 1),
             "command_seconds": round(seconds_before + time.perf_counter() - self.began, 1),
             "machine": machine() | ({"processes": processes.size()} if processes.size() > 1 else {}),
         }
-        write_json(self.out_dir / "summary.json", summary | found)
+        try:
+            if records:  # else somebody has deleted them
+                title = f"{stage_title(self.name)}: loss while training"
+                save_figure(learning_curve_figure(records, title, unit), self.out_dir / "learning_curve.png")
+            write_json(self.out_dir / "summary.json", summary | found)
+        except UserError as error:
+            raise UserError(f"{error}; what was learned is kept, and --resume writes the rest") from None
         if self.lock:
             free_folder(self.lock)
 
@@ -159,6 +165,7 @@ def start_run(name: str, flags: Namespace, defaults: dict, presets: dict[str, di
     if resume:
         run.saved = processes.from_writer(lambda: load_checkpoint(out_dir / "last.pt", stage=name, flag="--out-dir"))
         run.settings = resumed_settings(run.saved, defaults, preset, given, f"--{preset_name}")
+        read_records(out_dir / "metrics.jsonl")  # a file that is none is refused now, and not when the text is read
     processes.check_shares(run.settings)
     prepare_process(run.device)
     outlive_reader("stdout")  # what a training prints is in its folder as well
@@ -224,7 +231,8 @@ def probe(model: nn.Module, settings: dict, device: torch.device, trial_step: Ca
     `trial_step(precision)` computes one step's loss and gradients.
     """
     before = random_state(device)
-    precision, seconds = choose_precision(settings["precision"], device, trial_step)
+    with seconds_told("trying out a training step"):
+        precision, seconds = choose_precision(settings["precision"], device, trial_step)
     settings["precision"] = processes.from_writer(lambda: precision)  # in another process the clock may say otherwise
     set_random_state(before, device)  # what dropout drew is not missing later
     # What updating adds: a step of a copy, with the gradients that the trial has left.

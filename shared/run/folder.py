@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from shared.errors import UserError
-from shared.files import part_of, sync_folder, take_name, whole_file
+from shared.files import part_of, sync_folder, take_name, whole_file, why
 from shared.run.cli import log
 
 # What a training leaves in its folder, where other files may lie as well; and what some of them add.
@@ -73,6 +73,13 @@ def free_folder(lock: TextIO) -> None:
     lock.close()
 
 
+def check_files(folder: Path) -> None:
+    """UserError where something else lies in a folder under the name of one of a run's files: a pipe, say."""
+    for path in (folder / name for name in RUN_FILES + MORE_FILES):
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is no file; move it away or choose another --out-dir")
+
+
 def make_room(folder: Path) -> None:
     """Clear a folder for a new run. One that has a checkpoint is kept in previous/<number>/ until somebody deletes it.
 
@@ -125,6 +132,14 @@ def numbers_in(previous: Path) -> list[int]:
     return [int(path.name) for path in previous.glob("[0-9]*") if path.name.isdecimal()]
 
 
-def cannot_write(folder: Path, error: OSError) -> UserError:
-    """What to say where a run's folder cannot be written to."""
-    return UserError(f"cannot write to {folder}: {error.strerror}; choose another --out-dir")
+def cannot_write(path: Path, error: Exception, way_on: str = "make room, or choose another --out-dir") -> UserError:
+    """What to say where a run's folder, or a file in it, cannot be written."""
+    return UserError(f"cannot write {path}: {why(error)}; {way_on}")
+
+
+def cannot_go_on(path: Path, error: Exception) -> UserError:
+    """The same of a file that a training writes: what it has learned until its last.pt is not lost."""
+    last = path.with_name("last.pt")
+    if not os.path.isfile(last):
+        return cannot_write(path, error)
+    return cannot_write(path, error, f"when that is mended, go on from {last} with --resume")

@@ -20,7 +20,6 @@ from shared.run.experiment import Run, probe, start_run
 from shared.run.memory import make_within_memory
 from shared.run.moments import Moments
 from shared.run.processes import share
-from shared.run.records import read_records
 from shared.run.restore import restore_language_model
 from shared.run.stage import COMMON, Stage
 from shared.run.training import Task
@@ -48,8 +47,9 @@ def train_language_model(stage: Stage, flags: Namespace) -> None:
 
     # Text -> token ids -> batches.
     corpus, tokenizer = load_text(settings, run.saved, known)
-    train_ids, validation_ids = encode_text(corpus, tokenizer)
-    lanes = Lanes(as_tensor(train_ids), settings["batch_size"], settings["context_length"], settings["seed"])
+    ids = encode_text(corpus, tokenizer)  # of the training and of the validation text
+    validation_ids = as_tensor(ids[1]).long()
+    lanes = Lanes(as_tensor(ids[0]), settings["batch_size"], settings["context_length"], settings["seed"])
     if settings["epochs"]:
         settings["max_steps"] = math.ceil(settings["epochs"] * lanes.steps_per_epoch)
 
@@ -61,9 +61,8 @@ def train_language_model(stage: Stage, flags: Namespace) -> None:
     step_seconds = probe(model, settings, device, trial_step(model, lanes, device))
 
     # The training loop (shared/run/training.py).
-    introduce(run, corpus, tokenizer, lanes, model, (train_ids, validation_ids), step_seconds)
-    held_out = as_tensor(validation_ids).long()
-    task = language_task(model, lanes, held_out, tokenizer, settings, device)
+    introduce(run, corpus, tokenizer, lanes, model, ids, step_seconds)
+    task = language_task(model, lanes, validation_ids, tokenizer, settings, device)
     if not flags.no_moments:
         task = replace(task, watch=Moments(model, passage_for(corpus, tokenizer), tokenizer, run.out_dir, settings))
     text = {"name": corpus.name, "sha256": corpus.sha256}
@@ -71,12 +70,10 @@ def train_language_model(stage: Stage, flags: Namespace) -> None:
 
     # How good are the weights that did best? Scored once more: the whole validation split, in float32.
     run.load_best(model)
-    characters = len(tokenizer.decode(validation_ids[1:])) if tokenizer.lossless else None
-    score = evaluate(model, held_out, settings["context_length"], characters)
+    characters = len(tokenizer.decode(ids[1][1:])) if tokenizer.lossless else None
+    score = evaluate(model, validation_ids, settings["context_length"], characters)
     run.finish(model, corpus=text, validation=validation_summary(score))
-    seconds = read_records(run.out_dir / "metrics.jsonl")[-1]["seconds"]
-    ids = train_ids, validation_ids
-    lines = verdict(stage, settings, corpus.sha256, score.perplexity, seconds, *ids, tokenizer.vocab_size)
+    lines = verdict(stage, settings, corpus.sha256, score.perplexity, run.progress.seconds, *ids, tokenizer.vocab_size)
     conclude(stage, run.out_dir, score, lines, prompt_for(corpus, tokenizer))
 
 

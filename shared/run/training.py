@@ -5,13 +5,12 @@ Start at `train`, which tells the story; each of its lines is a method of `Loop`
 
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +24,7 @@ from shared.run.averaging import WeightAverage
 from shared.run.checkpoint import save_checkpoint
 from shared.run.cli import bar_size, log
 from shared.run.device import random_state, set_random_state
+from shared.run.folder import cannot_go_on
 from shared.run.interrupts import StopSignal
 from shared.run.optimizers import learning_rate_factor, set_learning_rate
 from shared.run.records import read_records, write_text
@@ -98,8 +98,10 @@ def train(
     loop = Loop(model, optimizers, task, settings, out_dir, identity)
     if resume is not None:
         loop.restore(resume)
+    elif processes.is_writer():
+        write_text(out_dir / "metrics.jsonl", "")
 
-    with StopSignal() as stop, loop.open_metrics(append=resume is not None), loop.open_bar():
+    with StopSignal() as stop, loop.open_bar():
         loop.watch()
         if processes.size() > 1:
             loop.save_last()  # whichever of them may end, there is something to go on from
@@ -239,9 +241,10 @@ class Loop:
         with self.average.in_use():
             record["validation_loss"] = self.task.evaluate()
             self.write_record(record)
-            if record["validation_loss"] < progress.best_loss:
+            best = self.out_dir / "best.pt"
+            if record["validation_loss"] < progress.best_loss or not best.is_file():  # which somebody may have deleted
                 progress.best_loss, progress.best_step = record["validation_loss"], progress.step
-                save_checkpoint(self.out_dir / "best.pt", self.checkpoint())
+                save_checkpoint(best, self.checkpoint())
             log(f"step {progress.step:,}: validation {self.task.describe(record['validation_loss'])}")
             self.task.look()
         self.interval_started = time.perf_counter()  # the speed shown is that of training alone
@@ -250,10 +253,18 @@ class Loop:
         """A line of metrics.jsonl. UserError where a loss is no number any more."""
         if not all(map(math.isfinite, record.values())):
             raise self.no_number("loss is", self.progress.step)
+        if not processes.is_writer():
+            return
         self.count_seconds()
         where = {"step": self.progress.step, "tokens": self.progress.tokens, "seconds": self.progress.seconds}
-        self.metrics.write(json.dumps(where | record) + "\n")
-        self.metrics.flush()
+        path = self.out_dir / "metrics.jsonl"
+        try:
+            # Opened for each line: should somebody delete the folder meanwhile, it is made again, as it is for weights.
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "a", encoding="utf-8", newline="\n") as file:
+                file.write(json.dumps(where | record) + "\n")
+        except OSError as error:
+            raise cannot_go_on(path, error) from error
 
     def watch(self) -> None:
         """Show the task how far the training has come."""
@@ -264,12 +275,6 @@ class Loop:
     def count_seconds(self) -> None:
         """Bring the run's seconds up to date, those before it was resumed included."""
         self.progress.seconds = self.seconds_before + time.perf_counter() - self.started
-
-    def open_metrics(self, append: bool) -> TextIO:
-        """metrics.jsonl, to be written line by line; a new run begins a new one."""
-        path = self.out_dir / "metrics.jsonl" if processes.is_writer() else os.devnull
-        self.metrics = open(path, "a" if append else "w", encoding="utf-8", newline="\n")
-        return self.metrics
 
     def open_bar(self) -> tqdm:
         """The progress bar, at the step where the run stands."""

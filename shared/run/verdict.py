@@ -9,6 +9,8 @@ from shared.measure.ngrams import score as count
 from shared.run.records import read_json
 from shared.run.stage import Stage, too_short
 
+KEPT = {"corpus": {"sha256": str}, "validation": {"perplexity": float}, "training_seconds": float}  # of a default run
+
 
 def verdict(
     stage: Stage,
@@ -43,7 +45,7 @@ def verdict(
 def default_run(stage: Stage, tokenizer: str, corpus: str) -> tuple[float, float] | None:
     """Perplexity and minutes of the stage's kept default runs on this text, their mean; None if there are none."""
     paths = sorted(stage.folder.glob(f"results/*-{tokenizer}-default-seed*.json"))
-    runs = [run for run in map(read_json, paths) if run["corpus"]["sha256"] == corpus]
+    runs = [run for run in (read_json(path, KEPT) for path in paths) if run["corpus"]["sha256"] == corpus]
     if not runs:
         return None
     return mean(run["validation"]["perplexity"] for run in runs), mean(run["training_seconds"] for run in runs) / 60

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 from shared.errors import UserError
-from shared.files import whole_file
+from shared.files import whole_file, why
 
 WIDTH = 8.0  # inches; with DPI, 1200 pixels: as many as a phone has across
 DPI = 150
@@ -78,8 +78,8 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         with whole_file(path) as file:
             figure.savefig(file, format=kind, dpi=DPI, metadata=metadata)
     except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"cannot write {path}: {reason}; name a folder that exists and can be written to") from error
+        way_on = "make room, or name a folder that exists and can be written to"
+        raise UserError(f"cannot write {path}: {why(error)}; {way_on}") from error
     tell_what_was_not_drawn()
 
 

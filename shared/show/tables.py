@@ -71,14 +71,20 @@ def same_row(rows: list[dict], wanted: dict) -> dict:
 def ratios(title: str, row: dict, reference: dict) -> list[str]:
     """A line of the table: each figure as a multiple of the reference's."""
     keys = [key for key, _ in COLUMNS.values()]
-    multiples = {key: row[key] / reference[key] for key in keys if row.get(key) and reference.get(key)}
+    there = [key for key in keys if is_positive(row.get(key)) and is_positive(reference.get(key))]
+    multiples = {key: row[key] / reference[key] for key in there}
     return [title, "", *(cell(multiples, key, "{:.2f}x") for key in keys)]
+
+
+def is_positive(figure: object) -> bool:
+    """Whether there is a figure, as there is none for what was not measured, and a ratio to it."""
+    return isinstance(figure, (int, float)) and figure > 0
 
 
 def differences(content: dict, earlier: dict) -> list[str]:
     """How machine and settings differ from the earlier benchmark's; where they do, a ratio says little of the code."""
-    notes = [f"earlier: {name} {earlier['machine'][name]}" for name, value in content["machine"].items()
-             if earlier["machine"][name] != value]  # fmt: skip
+    notes = [f"earlier: {name} {earlier['machine'].get(name)}" for name, value in content["machine"].items()
+             if earlier["machine"].get(name) != value]  # fmt: skip
     for row in content["rows"]:
         before = same_row(earlier["rows"], row).get("settings", row["settings"])
         changed = [f"{name} {before[name]}" for name, value in row["settings"].items() if before.get(name) != value]
