@@ -386,14 +386,14 @@ def test_what_compiling_is_worth_is_a_whole_run():
 
 @pytest.mark.thorough
 def test_the_report_of_a_gpu_is_made_here_too_but_of_a_processor(tmp_path):
-    text = (ROOT / "data" / "shakespeare.txt").read_text(encoding="utf-8")[:30_000]
+    text = (ROOT / "data" / "shakespeare.txt").read_text(encoding="utf-8")[:20_000]
     (tmp_path / "short.txt").write_text(text, encoding="utf-8", newline="\n")
     line = (
         f"python -m shared.benchmark.gpu --device cpu --tiny --characters {tmp_path}/short.txt --out {tmp_path}/report"
     )
     started(ROOT, line)
     report = read_json(tmp_path / "report" / "report.json")["parts"]
-    assert len(report) == 11 and {row["status"] for row in report[:7] + report[-1:]} == {"0"}
+    assert len(report) == 10 and {row["status"] for row in report} == {"0"}
     assert all(row["ended"] for row in report if "ended" in row)
     runs = read_json(tmp_path / "report" / "runs.json")
     assert [run["stage"] for run in runs] == [list(STAGES)[-1], *reversed(STAGES)]

@@ -30,7 +30,7 @@ CHARACTERS = (
     "--batch-size 64 --dropout 0.2 --precision bfloat16 --learning-rate 0.004 --max-steps 1200 --decay-share 0.8 "
     "--eval-interval 100"
 )
-TINY = " --max-steps 2 --batch-size 2 --hidden-size 24 --num-layers 1 --context-length 16"
+TINY = " --data {characters} --max-steps 2 --batch-size 2 --hidden-size 24 --num-layers 1 --context-length 16"
 MODES = ("as it is", "default", "reduce-overhead")  # of torch.compile; the last one makes CUDA graphs
 
 
@@ -65,6 +65,7 @@ import torch
 
 from shared.benchmark.costs import Case, generation_cost, training_steps
 from shared.benchmark.timing import median_seconds
+from shared.results.kept import shared_command
 from shared.run.device import choose_device, prepare_process
 from shared.run.records import machine, read_json, read_records, write_json
 
@@ -77,13 +78,12 @@ from shared.run.records import machine, read_json, read_records, write_json
 def parts(flags: Namespace) -> list[Part]:
     """What is found out. Stage 1 comes last, since its loop over time is far too slow there to come to its end."""
     first, *others = STAGES
-    goal = CHARACTERS.format(characters=flags.characters)
     return [
         measurement(flags, "generation", 40),
         Part("tests", ["-m", "pytest", "-m", "gpu", *(["-k", "rnn"] if flags.tiny else [])], 100),
-        training(flags, LAST, "characters, a model of nanoGPT's size", goal),
+        training(flags, LAST, "characters, a model of nanoGPT's size", CHARACTERS),
         *(training(flags, stage, f"{stage}, default") for stage in reversed(others)),
-        *(measurement(flags, mode, 30) for mode in MODES),
+        *(measurement(flags, mode, 30) for mode in MODES[: 2 if flags.tiny else 3]),
         training(flags, first, f"{first}, default"),
     ]
 
@@ -91,8 +91,8 @@ def parts(flags: Namespace) -> list[Part]:
 def training(flags: Namespace, stage: str, name: str, more: str = "") -> Part:
     """A run of a stage's train.py, from its start to its last line."""
     out_dir = flags.out / "runs" / f"{stage}{'-characters' if more else ''}"
-    line = f"train.py --device {flags.device} --seed 1 {more}{TINY * flags.tiny} --out-dir"
-    return Part(name, [*line.split(), str(out_dir)], 62, lambda out: training_told(out_dir), ROOT / stage)
+    line = f"train.py --device {flags.device} --seed 1 {more}{TINY * flags.tiny}".format(characters=flags.characters)
+    return Part(name, [*line.split(), "--out-dir", str(out_dir)], 62, lambda out: training_told(out_dir), ROOT / stage)
 
 
 def training_told(out_dir: Path) -> dict:
@@ -113,9 +113,9 @@ def training_told(out_dir: Path) -> dict:
 
 def kept_run(summary: dict) -> dict:
     """A finished run as a row of shared/results/gpu.json."""
-    settings, command = summary["settings"], summary["command"].partition(" --out-dir")[0]
-    row = {"corpus": summary["corpus"]["name"], "tokenizer": settings["tokenizer"], "seed": settings["seed"]}
-    return summary | row | {"command": command, "machine": graphics_machine()}
+    settings, corpus = summary["settings"], summary["corpus"]["name"]
+    row = {"corpus": corpus, "tokenizer": settings["tokenizer"], "seed": settings["seed"]}
+    return summary | row | {"command": shared_command(summary["command"], corpus), "machine": graphics_machine()}
 
 
 def graphics_machine() -> dict:
@@ -138,17 +138,21 @@ def measure(name: str, device: str, tiny: bool) -> dict:
     """Generation's speed in all stages; or a training step's, with the model compiled in one of the MODES."""
     changes = dict(vocab_size=300, hidden_size=24, num_layers=1) if tiny else dict(vocab_size=12_000)
     if name != "generation":
-        return step_cost(Case(LAST, device, changes), name)
+        how = {"backend": "eager"} if tiny else {"mode": name}  # which compiles nothing, and needs no compiler
+        return step_cost(Case(LAST, device, changes), {} if name == MODES[0] else how)
     return {stage: generation_cost(Case(stage, device, changes), (64,)) for stage in STAGES}
 
 
-def step_cost(case: Case, mode: str) -> dict:
-    """Milliseconds of a training step, what compiling took, and how long the whole default run would take so."""
+def step_cost(case: Case, compiled: dict) -> dict:
+    """Milliseconds of a training step, what compiling took, and how long the whole default run would take so.
+
+    compiled: how torch.compile compiles it; not at all, if there is nothing.
+    """
     device, settings = choose_device(case.device), case.settings
     prepare_process(device)
     model, began = case.model().to(device).train(), time.perf_counter()
-    if mode != MODES[0]:
-        model.loss = torch.compile(model.loss, mode=mode)
+    if compiled:
+        model.loss = torch.compile(model.loss, **compiled)
     steps = training_steps(model, case.lanes(), settings, device)
     next(steps)
     compiling, step = time.perf_counter() - began, median_seconds(steps, device)
