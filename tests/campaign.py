@@ -23,6 +23,7 @@ from pathlib import Path
 
 import forked
 import torch
+from command_lines import campaign_command_lines
 from torch import Tensor
 
 import shared.results.__main__
@@ -46,6 +47,7 @@ PARTS = (
     "a byte changed in a packed run",
     "a packed run cut off",
     "a text to learn from",
+    "a command line by chance",
 )
 Outcome = tuple[str, str]  # one of WORDS, and what to know of it
 TIMES = {"seconds", "training_seconds", "command_seconds", "command"}  # what no two runs need to have alike
@@ -395,3 +397,18 @@ def learned(base: Path, number: int) -> list[Outcome]:
         found.append(("refused" if ended.refused else "harmless", told) if fine else bad(told, ended))
     shutil.rmtree(place)
     return found
+
+
+# --------------------------------------------------------------------------------------------------- from other modules
+
+
+def outcomes_of(tried: int, refused: int, faults: list) -> list[Outcome]:
+    """What another module has counted, as outcomes; what is neither refused nor a fault did no harm."""
+    harmless = tried - refused - len(faults)
+    return [("refused", "")] * refused + [("harmless", "")] * harmless + [bad(str(fault)) for fault in faults]
+
+
+def command_lines(base: Path, count: int, seed: int) -> list[Outcome]:
+    """So many command lines of tests/command_lines.py."""
+    found = campaign_command_lines(count, seed, base)
+    return outcomes_of(count, found["by_status"].get("2", 0), found["bad"])

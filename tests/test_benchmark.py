@@ -393,7 +393,7 @@ def test_the_report_of_a_gpu_is_made_here_too_but_of_a_processor(tmp_path):
     )
     started(ROOT, line)
     report = read_json(tmp_path / "report" / "report.json")["parts"]
-    assert len(report) == 10 and {row["status"] for row in report} == {"0"}
+    assert len(report) == 9 and {row["status"] for row in report} == {"0"}
     assert all(row["ended"] for row in report if "ended" in row)
     runs = read_json(tmp_path / "report" / "runs.json")
     assert [run["stage"] for run in runs] == [list(STAGES)[-1], *reversed(STAGES)]

@@ -123,6 +123,11 @@ def test_texts_to_learn_from(ledger, tmp_path, enter):
     enter("a text to learn from", sum(in_parallel(campaign.learned, jobs), []))
 
 
+def test_command_lines_by_chance(tmp_path, enter):
+    jobs = [(tmp_path, size(250, 20), campaign.SEED + number) for number in range(size(8, 2))]
+    enter("a command line by chance", sum(in_parallel(campaign.command_lines, jobs), []))
+
+
 # Each part sees the fault that it is for
 
 
