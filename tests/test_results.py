@@ -10,6 +10,7 @@ from statistics import mean
 
 import numpy as np
 import pytest
+from campaign import PARTS
 from PIL import Image
 from terminal import typed
 
@@ -23,8 +24,8 @@ from shared.results.kept import file_name, kept_run, load_results, own_flags, sh
 from shared.results.passage import PASSAGE, check_passage, draw, title_in_chapter
 from shared.results.picture import FINDING, RECALLED, draw_memories
 from shared.results.samples import nats_in_windows
-from shared.results.tables import gpu_tables, puzzle_table, stage_costs, tables
-from shared.run.records import differing_setting, write_json
+from shared.results.tables import campaign_table, gpu_tables, puzzle_table, stage_costs, tables
+from shared.run.records import differing_setting, read_json, write_json
 from shared.run.stage import COMMON
 from shared.show.curves import gradient_figure
 from shared.show.maps import head_that_chooses_most
@@ -353,6 +354,30 @@ def test_a_gpus_runs_have_a_table_a_text_and_a_row_a_stage_and_its_flags(root):
 
 def test_where_no_gpu_was_measured_none_is_shown(root, tmp_path):
     assert gpu_tables(tmp_path / "gpu.json") == "" and "GPU" not in page(root, NOTEBOOK)
+
+
+CAMPAIGN = ROOT / "shared" / "results" / "campaign.json"
+
+
+def test_the_campaigns_table_adds_up_what_was_counted(tmp_path):
+    parts = {"killed": {"tried": 1200, "resumed exactly": 1000, "begun again": 200, "bad": 0}}
+    parts |= {"damaged": {"tried": 30, "refused": 20, "harmless": 10, "bad": 0}}
+    machine = {"cores": 2, "torch": "2.13.0", "python": "3.11.7"}
+    write_json(tmp_path / "kept.json", {"command": "x", "seed": 7, "minutes": 30, "machine": machine, "parts": parts})
+    text = campaign_table(tmp_path / "kept.json")
+    assert "| killed | 1,200 | 1,000 | 200 |  |  | 0 |" in text
+    assert "| all | 1,230 | 1,000 | 200 | 20 | 10 | 0 |" in text and text.endswith("seed 7")
+    assert campaign_table(tmp_path / "none.json") == ""
+
+
+@pytest.mark.claims
+@pytest.mark.skipif(not CAMPAIGN.exists(), reason="no counts of the campaign are kept")
+def test_the_campaigns_counts_are_of_all_its_parts_by_the_thousand_and_nothing_was_lost():
+    kept = read_json(CAMPAIGN)["parts"]
+    assert list(kept) == list(PARTS) and not any(part["bad"] for part in kept.values())
+    kills = sum(part["tried"] for name, part in kept.items() if name.startswith("killed"))
+    damages = sum(part["tried"] for name, part in kept.items() if "byte" in name or "cut" in name)
+    assert kills > 1000 and damages > 1000
 
 
 def test_a_spread_is_shown_only_where_there_are_several_seeds():
