@@ -9,6 +9,7 @@ log.txt, all that the parts printed. Each part has a limit of time of its own, a
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.run.cli import ArgumentParser, log, make_folder, read_flags, run_main
+from shared.run.cli import ArgumentParser, log, make_folder, read_flags, rebuilt_command, run_main
 from shared.stages import ROOT, STAGES
 
 SECONDS = 470  # for all parts together
@@ -65,7 +66,6 @@ import torch
 
 from shared.benchmark.costs import Case, generation_cost, training_steps
 from shared.benchmark.timing import median_seconds
-from shared.results.kept import shared_command
 from shared.run.device import choose_device, prepare_process
 from shared.run.records import machine, read_json, read_records, write_json
 
@@ -115,7 +115,8 @@ def kept_run(summary: dict) -> dict:
     """A finished run as a row of shared/results/gpu.json."""
     settings, corpus = summary["settings"], summary["corpus"]["name"]
     row = {"corpus": corpus, "tokenizer": settings["tokenizer"], "seed": settings["seed"]}
-    return summary | row | {"command": shared_command(summary["command"], corpus), "machine": graphics_machine()}
+    command = rebuilt_command(shlex.split(summary["command"]), drop=["--out-dir"], replace={"--data": corpus})
+    return summary | row | {"command": command, "machine": graphics_machine()}
 
 
 def graphics_machine() -> dict:
