@@ -272,7 +272,8 @@ def fault(program: str, ended: Ended) -> str:
         return "a traceback: " + last
     if "Warning: " in ended.err:
         return "a warning: " + ended.err
-    if sign := re.search(r"[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f]", ended.out + ended.err):
+    sign = re.search(r"[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f]", ended.out + ended.err)
+    if sign and not page:
         return f"a control character reached the terminal: {sign[0]!r}"
     told = last.startswith("error: ") or (len(lines) == 1 and "--help" in last) or (page and ": error: " in last)
     if ended.status == 2 and not told:

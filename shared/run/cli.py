@@ -227,11 +227,14 @@ def number(
 def some_path(text: str) -> Path:
     """A type for argparse: a path, of a file or folder that need not be there.
 
-    Refused is what the system cannot even look for: a name too long, one with a NUL byte, one behind a closed door.
+    Refused is what the system cannot even look for (a name too long, one behind a closed door), and control characters,
+    which would act on the terminal wherever the path is shown, and break the commands that are to be copied from there.
 
     >>> some_path("plays") / "lear.txt" == Path("plays", "lear.txt")
     True
     """
+    if printable(text) != text or set(text) & set("\n\t"):
+        raise argparse.ArgumentTypeError(f"{text!r} has control characters; give it another name")
     try:
         Path(text).stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -260,7 +263,8 @@ def one_line(text: str) -> str:
 
 def log(*parts: object) -> None:
     """A line for the person watching. Progress goes to stderr, so stdout holds only results."""
-    tqdm.write(" ".join(map(str, parts)), file=sys.stderr)  # above the progress bar, if there is one, not through it
+    line = printable(" ".join(map(str, parts)))  # paths and texts in it may be anybody's
+    tqdm.write(line, file=sys.stderr)  # above the progress bar, if there is one, not through it
 
 
 def bar_size() -> dict:
