@@ -74,6 +74,9 @@ def plain(words: list[str], folder: Path) -> list[str]:
         named = Path(os.path.normpath(folder / program))  # not resolved: it is a link to the system's Python
         assert named.is_relative_to(ROOT / ".venv"), f"{words[0]} in {folder}"
         return ["python", *words[1:]]
+    if words[0] == "torchrun":  # what several processes are to run, one runs as well
+        assert re.fullmatch(r"--nproc-per-node=\d", words[1])
+        return ["python", *words[2:]]
     return ["python", *words[1:]] if words[0] in PYTHONS else words
 
 
