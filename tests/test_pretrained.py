@@ -385,5 +385,4 @@ def test_the_workflows_commands_are_ones_that_the_programs_take(monkeypatch):
     for action in ("actions/upload-pages-artifact@v", "actions/deploy-pages@v"):
         assert len(re.findall(re.escape(action) + r"\d+$", WORKFLOW, flags=re.MULTILINE)) == 1
     assert "pages: write" in WORKFLOW and "id-token: write" in WORKFLOW and "branches: [main]" in WORKFLOW
-    requirements = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
-    assert re.search(r"torch==\S+", WORKFLOW)[0] in requirements
+    assert all((ROOT / file).is_file() for file in re.findall(r" -r (\S+)", WORKFLOW))
