@@ -44,6 +44,7 @@ from shared.errors import UserError
 from shared.run.device import choose_device
 from shared.show.figures import save_figure
 from shared.show.maps import alignment_figure
+from shared.text.signs import printable
 
 from examples import Symbols, Vocabularies, encoded, window
 from model import Seq2Seq, shifted
@@ -69,7 +70,7 @@ def main() -> None:
         raise UserError('there is no text; give a line, as in: python translate.py "Loue lookes not with the eyes"')
     work = translate_line if settings["task"] == "spelling" else translate_string
     results = [work(model, vocabularies, settings, line, flags.beam) for line in lines]
-    print("\n".join(written for written, _ in results))
+    print(printable("\n".join(written for written, _ in results)))
     if flags.visualize is not None:
         draw(results[0][1](), settings, flags.visualize)
 

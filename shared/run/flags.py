@@ -32,7 +32,7 @@ FLAGS = {
     "--epochs": ("passes over the training text, instead of --max-steps", dict(type=POSITIVE)),
     "--batch-size": (
         "examples side by side in a step; more is faster per example, fewer gives more steps",
-        dict(type=LENGTH),
+        dict(type=WIDTH),
     ),
     "--context-length": (
         "tokens a training step reads at once, and how far back its gradients go",
