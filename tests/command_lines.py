@@ -24,11 +24,15 @@ from repository import FILES
 from shared.stages import LABS, ROOT, STAGES
 
 MAIN = 'if __name__ == "__main__":'
+INTERNAL = {"shared/benchmark/sharing.py"}  # is started by a program, never typed
 # The files with which one starts the course's programs, as paths from the root.
 PROGRAMS = sorted(
-    path.relative_to(ROOT).as_posix()
-    for path in FILES
-    if path.suffix == ".py" and "tests" not in path.parts and MAIN in path.read_text(encoding="utf-8")
+    {
+        path.relative_to(ROOT).as_posix()
+        for path in FILES
+        if path.suffix == ".py" and "tests" not in path.parts and MAIN in path.read_text(encoding="utf-8")
+    }
+    - INTERNAL
 )
 # The exit status 1 is an answer of theirs: not all exercises are right.
 ANSWER_1 = re.compile("exercises/check.py$")

@@ -34,10 +34,14 @@ ROOT = Path.cwd()
 
 def import_all() -> None:
     """All modules of shared that are no programs, and what they import."""
+    programs = []
     for path in sorted(Path("shared").rglob("*.py")):
-        if 'if __name__ == "__main__":' not in path.read_text(encoding="utf-8"):
-            importlib.import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
-    for name in ("shared.ablate", "shared.ngram"):  # programs that others import; to be run, they have to be new
+        name = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+        if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8"):
+            programs.append(name)
+        else:
+            importlib.import_module(name)
+    for name in programs:  # some are imported by others; to be run, they have to be new
         sys.modules.pop(name, None)
     torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # the first one imports much
 

@@ -19,7 +19,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.run.cli import ArgumentParser, log, make_folder, read_flags, rebuilt_command, run_main
+from shared.run.cli import (
+    ArgumentParser,
+    log,
+    make_folder,
+    path_or_name,
+    read_flags,
+    rebuilt_command,
+    run_main,
+    some_path,
+)
 from shared.stages import ROOT, STAGES
 
 SECONDS = 470  # for all parts together
@@ -52,9 +61,9 @@ def parse_flags() -> Namespace:
     add = parser.add_argument
     add("--device", choices=["cuda", "cpu"], default="cuda", help="where to compute; cpu only to try this out [cuda]")
     add("--tiny", action="store_true", help="two steps of tiny models: the numbers say nothing")
-    add("--out", type=Path, default=ROOT / "gpu-report", metavar="DIR", help="where to write [gpu-report]")
+    add("--out", type=some_path, default=ROOT / "gpu-report", metavar="DIR", help="where to write [gpu-report]")
     why = "the text of the model of nanoGPT's size: a path, where there is no network [tinyshakespeare]"
-    add("--characters", default="tinyshakespeare", metavar="PATH", help=why)
+    add("--characters", type=path_or_name, default="tinyshakespeare", metavar="PATH", help=why)
     add("--measure", choices=["generation", *MODES], help="only this, and print it: what the whole command calls")
     return parser.parse_args()
 
