@@ -271,7 +271,7 @@ def test_a_path_that_no_system_takes_is_refused_in_one_line(capsys, text):
     parser.add_argument("--data", type=path_or_name, nargs="+")
     for flag in ("--out", "--data"):
         shown = refused(capsys, flag, text, parser=lambda: parser)
-        assert f"argument {flag}: there can be no file" in shown and len(shown) < 400 and "\0" not in shown
+        assert f"argument {flag}: cannot look for" in shown and len(shown) < 400 and "\0" not in shown
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\tb", "\x1b[31mred", "\x9b31m", "a\0b"])

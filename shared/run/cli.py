@@ -241,7 +241,7 @@ def some_path(text: str) -> Path:
         pass
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise argparse.ArgumentTypeError(f"there can be no file {text!r}: {reason}")
+        raise argparse.ArgumentTypeError(f"cannot look for {text!r}: {reason}")
     return Path(text)
 
 
