@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 STAGE_1, FORECAST = next(iter(STAGES)), "model-03-lstm-attention/lab-forecast"
-COUNT, SEED = 70, 6
+COUNT, SEED = 60, 6
 PATIENCE = 0.5  # so many seconds of computing, and it gets Ctrl-C
 # Modules that have a part of others' command lines.
 PARTS = {"shared/run/cli.py", "shared/run/flags.py", "shared/run/stage.py", f"{FORECAST}/flags.py"}
