@@ -8,8 +8,8 @@
 // E embedding = H hidden, D = H / heads, V vocabulary. A matrix is {rows, columns, data}, row after row.
 //
 // `change` is what a reader may break: heads, a Set of "layer.head" that are switched off; uniform, true for equal weights;
-// forgotten, a Set of places whose keys are deleted; averaged, a Set of places whose keys become the mean of all; gates, [{layer, gate, unit, value}] that are held at a value, all units
-// where none is named; and nudges, [{head, place, by}] added to a score.
+// forgotten, a Set of places whose keys are deleted; averaged, a Set of places whose keys become the mean of all; gates,
+// [{layer, gate, unit, value}] that are held at a value, all units where none is named; and nudges, [{head, place, by}] added to a score.
 
 "use strict";
 
@@ -21,21 +21,24 @@ const NOTHING_CHANGED = {heads: new Set(), uniform: false, forgotten: new Set(),
 function times(matrix, x) {
   const {rows, columns, data} = matrix, y = new Float32Array(rows);
   let r = 0;
-  // Four rows at once: no sum has to wait for another, so a processor adds them side by side, twice as fast.
-  for (; r + 4 <= rows; r += 4) {
+  // Eight rows at once: no sum has to wait for another, so a processor adds them side by side, more than twice as fast.
+  for (; r + 8 <= rows; r += 8) {
     const first = r * columns, second = first + columns, third = second + columns, fourth = third + columns;
-    let a = 0, b = 0, c = 0, d = 0;
+    const fifth = fourth + columns, sixth = fifth + columns, seventh = sixth + columns, eighth = seventh + columns;
+    let a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
     for (let i = 0; i < columns; i++) {
       const value = x[i];
       a += data[first + i] * value;
       b += data[second + i] * value;
       c += data[third + i] * value;
       d += data[fourth + i] * value;
+      e += data[fifth + i] * value;
+      f += data[sixth + i] * value;
+      g += data[seventh + i] * value;
+      h += data[eighth + i] * value;
     }
-    y[r] = a;
-    y[r + 1] = b;
-    y[r + 2] = c;
-    y[r + 3] = d;
+    [y[r], y[r + 1], y[r + 2], y[r + 3]] = [a, b, c, d];
+    [y[r + 4], y[r + 5], y[r + 6], y[r + 7]] = [e, f, g, h];
   }
   for (; r < rows; r++) y[r] = dot(row(matrix, r), x);
   return y;
@@ -110,8 +113,10 @@ function joined(parts) {
 // The largest score is taken away first, so that no power of e is too large for a number. Loops over a vocabulary are
 // written out: to call a function for each of its tokens would take longer than what the function does.
 function softmax(scores) {
-  const logSum = logSumExp(scores), shares = new Float64Array(scores.length);
-  for (let i = 0; i < scores.length; i++) shares[i] = Math.exp(scores[i] - logSum);
+  const largest = largestOf(scores), shares = new Float64Array(scores.length);
+  let sum = 0;
+  for (let i = 0; i < scores.length; i++) sum += shares[i] = Math.exp(scores[i] - largest);
+  for (let i = 0; i < scores.length; i++) shares[i] /= sum;
   return shares;
 }
 
@@ -121,9 +126,15 @@ function logSoftmax(scores) {
   return shares;
 }
 
+function largestOf(scores) {
+  let largest = -Infinity;
+  for (let i = 0; i < scores.length; i++) if (scores[i] > largest) largest = scores[i];
+  return largest;
+}
+
 function logSumExp(scores) {
-  let largest = -Infinity, sum = 0;
-  for (let i = 0; i < scores.length; i++) largest = Math.max(largest, scores[i]);
+  const largest = largestOf(scores);
+  let sum = 0;
   for (let i = 0; i < scores.length; i++) sum += Math.exp(scores[i] - largest);
   return largest + Math.log(sum);
 }
@@ -255,10 +266,9 @@ class TiedOutput {
       const stop = starts[k + 1] ?? embedding.rows;
       return {start, stop, weight: rowsOf(embedding, start, stop), bias: tensors.bias.subarray(start, stop)};
     });
-    const {weight, bias} = this.bands[0], clusters = this.bands.length - 1, data = [weight.data, tensors.band_vectors.data];
-    this.head = {
-      weight: {rows: weight.rows + clusters, columns: weight.columns, data: joined(data)}, bias: joined([bias, tensors.band_bias]),
-    };
+    const {weight, bias} = this.bands[0], clusters = tensors.band_vectors;
+    const rows = weight.rows + clusters.rows, data = joined([weight.data, clusters.data]);
+    this.head = {weight: {rows, columns: weight.columns, data}, bias: joined([bias, tensors.band_bias])};
   }
 
   // Of the token that came after each of several places: features (n vectors E), ids (n) -> log probabilities (n)
@@ -395,8 +405,11 @@ class AttentionLSTM extends LanguageModel {  // stage 3
 
   // p(word) = (1 - g) * p(word by the output layer) + g * (the first head's weights where the word stands)
   guess(step) {
-    const written = super.guess(step), {keep, copy, copied} = this.copying(step), answer = written.map(value => keep + value);
-    for (const [token, weight] of copied) answer[token] = Math.log(Math.exp(keep + written[token]) + Math.exp(copy) * weight);
+    const written = super.guess(step), {keep, copy, copied} = this.copying(step);
+    const answer = written.map(value => keep + value);
+    for (const [token, weight] of copied) {
+      answer[token] = Math.log(Math.exp(keep + written[token]) + Math.exp(copy) * weight);
+    }
     return answer;
   }
 

@@ -16,15 +16,15 @@ class Reading {
   }
 
   // ids of the text; what a reader broke; ids of another text, whose memory this one is to be read with
-  read(ids, change, before, situation) {
+  read(ids, change, beforeIds, situation) {
     let same = 0;
     if (situation === this.situation) while (same < ids.length && ids[same] === this.ids[same]) same++;
-    else this.begin = this.model.readAll(this.model.start(), before).at(-1)?.state ?? this.model.start();
+    else this.begin = this.model.readAll(this.model.start(), beforeIds).at(-1)?.state ?? this.model.start();
     this.steps.length = this.losses.length = same;
     this.steps.push(...this.model.readAll(this.stateBefore(same), ids.slice(same), change));
     if (!same && ids.length) this.losses.push(null);  // nothing stands before the first
-    const first = this.losses.length, guesses = this.model.logProbabilities(this.steps.slice(first - 1, -1), ids.slice(first));
-    this.losses.push(...guesses.map(value => -value));
+    const first = this.losses.length, before = this.steps.slice(first - 1, -1);
+    this.losses.push(...this.model.logProbabilities(before, ids.slice(first)).map(value => -value));
     Object.assign(this, {ids: [...ids], situation});
   }
 
