@@ -22,6 +22,7 @@ MODULES = (
     "plots",
     "shown",
     "beyond",
+    "content",
     "forecast",
     "train",
     "baselines",

@@ -25,7 +25,7 @@ from shared.results.labs import load_lab_results
 from shared.stages import ROOT, load_folder
 
 LAB = "model-04-mini-transformer/lab-classify"
-MODULES = ("data", "model", "encoders", "explain", "pictures", "baselines", "train", "classify")
+MODULES = ("data", "model", "encoders", "folds", "explain", "pictures", "baselines", "train", "classify")
 PNG = b"\x89PNG\r\n\x1a\n"
 
 

@@ -65,11 +65,12 @@ FLOORS = {
     "errors": set(),
     "files": {"errors"},
     "stages": set(),
-    "text": {"errors", "files"},
+    "schema": set(),
+    "text": {"errors", "files", "schema"},
     "model": {"errors"},
     "measure": {"errors", "text", "model"},
     "show": {"errors", "files"},
-    "run": {"errors", "files", "stages", "text", "model", "measure", "show"},
+    "run": {"errors", "files", "stages", "schema", "text", "model", "measure", "show"},
 }
 PARTS = {path.relative_to(ROOT / "shared").parts[0].removesuffix(".py") for path in SHARED} - {"__init__"}
 COMMANDS = sorted(PARTS - set(FLOORS))

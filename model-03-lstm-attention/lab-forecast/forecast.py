@@ -44,11 +44,12 @@ if __name__ == "__main__":
     read_flags(parse_flags)  # before PyTorch is imported, which takes a second
 
 import torch
+from content import check_content
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from shared.errors import UserError
-from shared.run.checkpoint import load_checkpoint
+from shared.run.checkpoint import checkpoint_file, load_checkpoint
 from shared.run.records import write_text
 from shared.run.restore import rebuild_model
 from shared.show.figures import save_figure
@@ -71,10 +72,10 @@ def load_forecaster(path: Path, given: dict | None = None) -> tuple[Forecaster, 
     `given` are settings of the series in which it is not as in training: where it is, and how it is written. Where it
     was in training, stays among the settings as `trained_on`.
     """
-    saved = load_checkpoint(path, stage="lab-forecast")
+    saved, path = load_checkpoint(path, "lab-forecast", check=check_content), checkpoint_file(path)
     settings = saved["settings"] | (given or {}) | {"trained_on": saved["settings"]["data"]}
     choice = MODELS[settings["model"]]
-    model = rebuild_model(saved, choice.model_class)
+    model = rebuild_model(saved, choice.model_class, path)
     series = series_of(settings)
     if series.values.size(1) != model.past_size:
         raise UserError(f"{series.name} has other columns than the model was trained on; name that file with --data")

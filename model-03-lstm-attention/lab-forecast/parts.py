@@ -113,7 +113,7 @@ def season_ago(values: Tensor, num_future: int, season: int, count: int = 1, len
     # Where, in the last season of the past, the step stands that each future step repeats; from there back by seasons.
     latest = lengths - period + torch.arange(num_future, device=values.device) % period  # (B, Tf)
     total = 0.0
-    for back in range(count):
+    for back in range(min(count, values.size(1))):  # no past has more seasons than steps
         steps = (latest - back * period).clamp(min=0)  # (B, Tf)
         known = (back < counts)[..., None]  # (B, 1, 1)
         total = total + values.gather(1, steps[..., None].expand(-1, -1, values.size(-1))) * known  # (B, Tf, O)

@@ -15,6 +15,7 @@ if __name__ == "__main__":
     wait_briefly()
 
 import torch
+from content import check_content
 from torch import Tensor
 
 from shared.errors import UserError
@@ -26,6 +27,7 @@ from shared.run.experiment import Run, probe, start_run
 from shared.run.memory import make_within_memory
 from shared.run.processes import share
 from shared.run.training import Task
+from shared.text.signs import printable
 
 from losses import quantile_error, squared_error
 from model import MODELS, Forecaster
@@ -159,7 +161,7 @@ def unit_of(settings: dict) -> str:
 
 def main() -> None:
     flags = parse_flags()
-    run = start_run("lab-forecast", flags, defaults_for(flags.data), {"quick": QUICK})
+    run = start_run("lab-forecast", flags, defaults_for(flags.data), {"quick": QUICK}, check_content)
     settings, device = run.settings, run.device
     check_flags(flags, settings["model"])
     check(settings)
@@ -180,7 +182,7 @@ def main() -> None:
     introduce(run, series, training, model, probe(model, settings, device, trial_step))
     run.train(model, task, {
         "model_settings": constructor,
-        "series": {"name": series.name, "sha256": series.sha256},
+        "series": {"name": printable(series.name), "sha256": series.sha256},
         "scale": {"means": series.means, "deviations": series.deviations},
     })  # fmt: skip
     run.load_best(model)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import torch
 
-from shared.run.checkpoint import load_checkpoint
+from shared.run.checkpoint import checkpoint_file, load_checkpoint
+from shared.run.content import LEFT_OUT, SETTINGS, SIZE, check_room
 from shared.run.restore import rebuild_model
+from shared.schema import PLAIN, check
 
 from examples import (
     LETTERS,
@@ -33,6 +35,13 @@ from scores import modernised, string_scores, word_scores
 NAME = "lab-seq2seq"
 # Task -> the symbols of its source and of its target. The Folio's symbols suffice for both of its sides.
 SYMBOLS = {"spelling": (OLD_SYMBOLS, MODERN_SYMBOLS), "copy": (LETTERS, LETTERS), "reverse": (LETTERS, LETTERS)}
+
+# What of a run's settings the model is built with, and what a checkpoint's settings may be.
+MODEL_SETTINGS = {
+    "hidden_size": SIZE, "embedding_size": SIZE, "num_layers": SIZE, "attention": {"additive", "multi-head", "none"},
+    "num_heads": SIZE, "bidirectional": bool, "dropout": LEFT_OUT,
+}  # fmt: skip
+TASK_SETTINGS = {"task": set(SYMBOLS), "context": range(4), "longest": range(1, 41), "own_vocabularies": bool}
 
 HELD_OUT_WORDS = 5000  # of the validation plays, by which the best weights are chosen; the end scores all words
 HELD_OUT_STRINGS = 20  # of every length
@@ -108,7 +117,25 @@ def make_task(settings: dict) -> StringTask | SpellingTask:
     return SpellingTask(settings) if settings["task"] == "spelling" else StringTask(settings)
 
 
+def vocabulary_sizes(vocabularies: Vocabularies) -> dict[str, int]:
+    """What the model has to know of the vocabularies; one that is shared is named once."""
+    source, target = vocabularies
+    sizes = {"source_vocab_size": source.vocab_size}
+    return sizes if target is source else sizes | {"target_vocab_size": target.vocab_size}
+
+
+def check_content(content: dict) -> None:
+    """ValueError where a checkpoint is none of this lab: what `load_checkpoint` is told of it."""
+    check(content, {"settings": SETTINGS | MODEL_SETTINGS | TASK_SETTINGS | {...: PLAIN}, ...: object})
+    settings, model_settings = content["settings"], content.get("model_settings")
+    expected = {name: settings[name] for name in MODEL_SETTINGS} | vocabulary_sizes(vocabularies_of(settings))
+    if model_settings != expected:
+        raise ValueError("model_settings are not what settings says")
+    size = settings["hidden_size"]
+    check_room(content, size * (settings["embedding_size"] + settings["num_layers"] * size))
+
+
 def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[Seq2Seq, Vocabularies, dict]:
     """A trained model in eval mode, its vocabularies and its settings, from a checkpoint of this lab."""
-    saved = load_checkpoint(path, device, NAME)
-    return rebuild_model(saved, Seq2Seq, device), vocabularies_of(saved["settings"]), saved["settings"]
+    saved, path = load_checkpoint(path, NAME, check=check_content), checkpoint_file(path)
+    return rebuild_model(saved, Seq2Seq, path, device), vocabularies_of(saved["settings"]), saved["settings"]

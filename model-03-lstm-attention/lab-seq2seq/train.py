@@ -67,13 +67,10 @@ from shared.run.training import Task
 from examples import Batch, Examples, Vocabularies
 from model import PAD, Seq2Seq
 from scores import mean_loss, outputs
-from tasks import NAME, SpellingTask, StringTask, make_task
+from tasks import MODEL_SETTINGS, NAME, SpellingTask, StringTask, check_content, make_task, vocabulary_sizes
 
 STRINGS = dict(max_steps=800, batch_size=128, hidden_size=64, dropout=0.0)
 QUICK = dict(max_steps=250)
-MODEL_SETTINGS = (
-    "hidden_size", "embedding_size", "num_layers", "attention", "num_heads", "bidirectional", "dropout",
-)  # fmt: skip
 SHOWN = 5  # outputs, at each evaluation
 
 
@@ -81,7 +78,7 @@ def main() -> None:
     """Train, score the best weights, say what to type next."""
     flags = parse_flags()
     defaults = DEFAULTS if flags.task in (None, "spelling") else DEFAULTS | STRINGS
-    run = start_run(NAME, flags, defaults, {"quick": QUICK})
+    run = start_run(NAME, flags, defaults, {"quick": QUICK}, check_content)
     task = make_task(run.settings)
     model_settings = {name: run.settings[name] for name in MODEL_SETTINGS} | vocabulary_sizes(task.vocabularies)
 
@@ -108,13 +105,6 @@ def main() -> None:
     scores = task.scores(model)
     run.finish(model, unit="nats per symbol", table=task.table, row=task.row, scores=scores)
     conclude(run, task, scores)
-
-
-def vocabulary_sizes(vocabularies: Vocabularies) -> dict[str, int]:
-    """What the model has to know of the vocabularies; one that is shared is named once."""
-    source, target = vocabularies
-    sizes = {"source_vocab_size": source.vocab_size}
-    return sizes if target is source else sizes | {"target_vocab_size": target.vocab_size}
 
 
 def summed_loss(model: Seq2Seq, batch: Batch) -> tuple[torch.Tensor, int]:

@@ -46,12 +46,14 @@ if __name__ == "__main__":
     read_flags(parse_flags)  # before PyTorch is imported, which takes a second
 
 import torch
+from folds import check_content
 from torch import Tensor
 
 from shared.errors import UserError
 from shared.files import seconds_told
 from shared.measure.faithfulness import rank_correlation
-from shared.run.checkpoint import load_checkpoint
+from shared.run.checkpoint import checkpoint_file, load_checkpoint
+from shared.run.restore import rebuild_model
 from shared.show.figures import save_figure
 from shared.show.tables import wrapped
 from shared.text.corpus import STANDARD_INPUT, read_bytes
@@ -102,15 +104,15 @@ def choose_fold(saved: dict, wanted: int | None, play: str | None) -> int:
     return index
 
 
-def load_model(saved: dict, index: int) -> tuple[Classifier, CountedWords | LearnedWords]:
-    """One fold's model, in eval mode, and its encoder."""
+def load_model(saved: dict, index: int, path: Path) -> tuple[Classifier, CountedWords | LearnedWords]:
+    """One fold's model, in eval mode, and its encoder, from the content of the checkpoint at `path`."""
     settings, fold = saved["settings"], saved["folds"][index]
-    model = Classifier(len(GENRES), **{name: settings[name] for name in SETTINGS}, **fold["model_settings"])
+    model_settings = {name: settings[name] for name in SETTINGS} | {"num_classes": len(GENRES)} | fold["model_settings"]
     # All models were saved as one list, in which each weight's name begins with its model's place.
     start = f"{index}."
     weights = {name.removeprefix(start): value for name, value in saved["weights"].items() if name.startswith(start)}
-    model.load_state_dict(weights)
-    return model.eval(), ENCODERS[settings["embedding"]].from_dict(fold["encoder"])
+    model = rebuild_model({"model_settings": model_settings, "weights": weights}, Classifier, path)
+    return model, ENCODERS[settings["embedding"]].from_dict(fold["encoder"])
 
 
 @torch.no_grad()
@@ -146,7 +148,7 @@ def visualize(model: Classifier, tokens: tuple[str, ...], words: Tensor, path: P
 def main() -> None:
     """Cut the text into passages, ask the model about each, and draw one if that was asked for."""
     flags = parse_flags()
-    saved = load_checkpoint(flags.checkpoint, stage=FOLDER.name)
+    saved = load_checkpoint(flags.checkpoint, FOLDER.name, check=check_content)
     passages = cut(tokenize(without_speakers(read_text(flags))))
     if not any(map(count_words, passages)):
         raise UserError("the text has no words; give a text of some 200 words")
@@ -154,7 +156,7 @@ def main() -> None:
         passages.pop()  # a scrap at the end, that would count as much as a whole passage
     if flags.visualize is not None and flags.passage > len(passages):
         raise UserError(f"the text has {len(passages)} passages; choose --passage from 1 to {len(passages)}")
-    model, encoder = load_model(saved, choose_fold(saved, flags.fold, flags.play))
+    model, encoder = load_model(saved, choose_fold(saved, flags.fold, flags.play), checkpoint_file(flags.checkpoint))
     with seconds_told(f"classifying {len(passages):,} passages"):
         encoded = [encoder.encode(tokens) for tokens in passages]
         answers = torch.stack([probabilities(model, words) for words in encoded])  # (passages, C)

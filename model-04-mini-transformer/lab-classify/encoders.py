@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from shared.schema import check
+
 from data import GENRES, Passage
 
 PIECE_LENGTH = 5  # letters, the two marks for a word's ends included
@@ -142,3 +144,19 @@ class LearnedWords:
 
 
 ENCODERS = {"counted": CountedWords, "learned": LearnedWords}
+# What their to_dict saves.
+SCHEMAS = {"counted": {"pieces": [str], "counts": Tensor}, "learned": {"words": [str]}}
+
+
+def check_encoder(kind: str, saved: dict) -> int | None:
+    """The size of the embedding table that a model needs with this; ValueError where no `to_dict` saved it."""
+    check(saved, SCHEMAS[kind], "encoder")
+    texts = saved["pieces" if kind == "counted" else "words"]
+    if len(set(texts)) != len(texts):
+        raise ValueError("encoder has two texts that are the same")
+    if kind == "learned":
+        return len(texts) + 1
+    counts = saved["counts"]
+    if counts.shape != (len(GENRES), len(texts)) or counts.dtype != torch.float32 or (counts < 0).any():
+        raise ValueError("encoder.counts has not a count for each genre and piece")
+    return None

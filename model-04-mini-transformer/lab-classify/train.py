@@ -56,6 +56,7 @@ if __name__ == "__main__":
 
 import torch
 import torch.nn.functional as F
+from folds import check_content
 from torch import Tensor, nn
 
 from shared.errors import UserError
@@ -252,7 +253,7 @@ def identity(folds: list[Fold], settings: dict) -> dict:
 
 def main() -> None:
     """Read the flags, train all folds' models side by side, score them."""
-    run = start_run(FOLDER.name, parse_flags(), DEFAULTS, {"quick": QUICK})
+    run = start_run(FOLDER.name, parse_flags(), DEFAULTS, {"quick": QUICK}, check_content)
     settings = run.settings
     numbers = [settings["fold"]] if settings["fold"] else range(1, NUM_FOLDS + 1)
     with seconds_told("reading the plays and counting their words"):

@@ -110,7 +110,10 @@ def check_comparable(runs: list[Trained]) -> None:
 def earlier_like(wanted: Trained, run: Trained, what: str) -> Path | None:
     """The newest of the runs kept beside `run` whose corpus or tokenizer is that of `wanted`; None if there is none."""
     for folder in reversed(earlier_runs(run.path.parent)):
-        saved = load_checkpoint(folder / "best.pt")
+        try:
+            saved = load_checkpoint(folder / "best.pt")
+        except UserError:  # a damaged one, which nobody has named
+            continue
         if saved["stage"] == run.stage and identity(replace(run, saved=saved), what) == identity(wanted, what):
             return folder
     return None

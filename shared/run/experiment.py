@@ -34,8 +34,10 @@ from shared.run.folder import cannot_write, check_files, drop_parts, free_folder
 from shared.run.interrupts import ProcessEnded, exit_status
 from shared.run.optimizers import learning_rate_factor, optimizers_for
 from shared.run.records import machine, read_records, write_json
+from shared.run.restore import load_weights
 from shared.run.training import LoopSettings, Progress, Task, train
 from shared.stages import stage_title
+from shared.text.signs import printable
 
 # What may differ from the saved run when it is resumed: nothing that its past depended on. A text is known by its hash.
 FREE_ON_RESUME = {"data", "device", "precision", "eval_interval"}
@@ -111,7 +113,8 @@ class Run:
 
     def load_best(self, model: nn.Module) -> None:
         """Give the model the weights that did best on held-out data."""
-        model.load_state_dict(load_checkpoint(self.out_dir / "best.pt", self.device)["weights"])
+        path = self.out_dir / "best.pt"
+        load_weights(model, load_checkpoint(path, self.name)["weights"], path)
 
     def finish(self, model: nn.Module, unit: str = "nats per token", **found: object) -> None:
         """Draw the learning curve, whose loss is in `unit`; write what was run, on what and what was `found` as JSON.
@@ -145,11 +148,18 @@ class Run:
             free_folder(self.lock)
 
 
-def start_run(name: str, flags: Namespace, defaults: dict, presets: dict[str, dict]) -> Run:
+def start_run(
+    name: str,
+    flags: Namespace,
+    defaults: dict,
+    presets: dict[str, dict],
+    check: Callable[[dict], None] | None = None,
+) -> Run:
     """The run that these flags ask for: the defaults, changed by a preset, changed by the flags that were given.
 
-    With --resume the saved run's settings count instead. Prepares this process for computing on the run's device.
-    UserError where another training runs in the folder: better now than when the text is read.
+    With --resume the saved run's settings count instead; `check` is what `load_checkpoint` is told of a lab. Prepares
+    this process for computing on the run's device. UserError where another training runs in the folder: better now than
+    when the text is read.
     """
     given = {name: value for name, value in vars(flags).items() if value is not None}
     out_dir, resume = Path(given.pop("out_dir")).resolve(), given.pop("resume")
@@ -163,7 +173,9 @@ def start_run(name: str, flags: Namespace, defaults: dict, presets: dict[str, di
     if processes.is_writer() and out_dir.is_dir():
         run.lock = lock_folder(out_dir)
     if resume:
-        run.saved = processes.from_writer(lambda: load_checkpoint(out_dir / "last.pt", stage=name, flag="--out-dir"))
+        run.saved = processes.from_writer(
+            lambda: load_checkpoint(out_dir / "last.pt", name, "--out-dir", last=True, check=check)
+        )
         run.settings = resumed_settings(run.saved, defaults, preset, given, f"--{preset_name}")
         read_records(out_dir / "metrics.jsonl")  # a file that is none is refused now, and not when the text is read
     processes.check_shares(run.settings)
@@ -244,7 +256,7 @@ def probe(model: nn.Module, settings: dict, device: torch.device, trial_step: Ca
 
 def command_line() -> str:
     """The command as it was typed, with no path of this machine. Several processes learn what one does."""
-    return rebuilt_command(["python", *typed_words()])
+    return printable(rebuilt_command(["python", *typed_words()]))
 
 
 def typed_words() -> list[str]:

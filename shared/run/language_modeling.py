@@ -65,7 +65,7 @@ def train_language_model(stage: Stage, flags: Namespace) -> None:
     task = language_task(model, lanes, validation_ids, tokenizer, settings, device)
     if not flags.no_moments:
         task = replace(task, watch=Moments(model, passage_for(corpus, tokenizer), tokenizer, run.out_dir, settings))
-    text = {"name": corpus.name, "sha256": corpus.sha256}
+    text = {"name": printable(corpus.name), "sha256": corpus.sha256}
     run.train(model, task, {"model_settings": model_settings, "tokenizer": tokenizer.to_dict(), "corpus": text})
 
     # How good are the weights that did best? Scored once more: the whole validation split, in float32.
@@ -175,7 +175,12 @@ def language_task(
         generator = torch.Generator().manual_seed(settings["seed"])
         log(with_gutter(printable(sample_text(model, tokenizer, generator))) + "\n")
 
-    return Task(lanes.batch, step, validate, describe, look, "tokens")
+    @torch.no_grad()
+    def try_carry(carry: State) -> None:
+        tokens = share(torch.zeros(lanes.batch_size, 1, dtype=torch.int64, device=device))
+        model.next_logits(tokens, carry)
+
+    return Task(lanes.batch, step, validate, describe, look, "tokens", try_carry=try_carry)
 
 
 def introduce(

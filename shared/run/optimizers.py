@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from shared.model.output import TiedOutput
+from shared.run.content import check_tensors
 from shared.run.flags import EPSILON
 
 
@@ -103,6 +104,37 @@ def optimizers_for(model: nn.Module, settings: dict) -> list[Optimizer]:
         settings["weight_decay"],
         settings.get("epsilon", EPSILON),
     )
+
+
+# What an optimizer remembers of each weight that it has changed, of the weight's shape; AdamW counts steps as well.
+REMEMBERED = {Muon: ["momentum_buffer"], AdamW: ["exp_avg", "exp_avg_sq"]}
+
+
+def optimizer_states(optimizers: list[Optimizer], saved: list[dict]) -> list[dict]:
+    """What `load_state_dict` of each optimizer can be given, from what was saved; ValueError where it does not fit.
+
+    PyTorch would find that out in the middle of a step, or never. What is no memory of a weight (rates, decay) stays as
+    it is: the settings say it.
+    """
+    if len(saved) != len(optimizers):
+        raise ValueError(f"optimizers are {len(saved)}, not {len(optimizers)}")
+    states = []
+    for place, (optimizer, memory) in enumerate(zip(optimizers, saved)):
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        names = REMEMBERED[type(optimizer)]
+        for number, found in memory["state"].items():
+            if type(number) is not int or not 0 <= number < len(parameters) or not isinstance(found, dict):
+                raise ValueError(f"optimizers[{place}].state has more than there are weights")
+            expected = dict.fromkeys(names, parameters[number].detach())
+            if isinstance(optimizer, AdamW):
+                expected["step"] = torch.zeros(())
+            check_tensors(found, expected, f"optimizers[{place}].state.{number}")
+        copies = {
+            number: {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in found.items()}
+            for number, found in memory["state"].items()
+        }
+        states.append({"state": copies, "param_groups": optimizer.state_dict()["param_groups"]})
+    return states
 
 
 def learning_rate_factor(step: int, max_steps: int, warmup_steps: int, decay_share: float) -> float:

@@ -22,12 +22,14 @@ from shared.model.language_model import map_tensors
 from shared.run import processes
 from shared.run.averaging import WeightAverage
 from shared.run.checkpoint import save_checkpoint
-from shared.run.cli import bar_size, log
+from shared.run.cli import bar_size, lacks_memory, log
+from shared.run.content import check_tensors
 from shared.run.device import random_state, set_random_state
 from shared.run.folder import cannot_go_on
 from shared.run.interrupts import StopSignal
-from shared.run.optimizers import learning_rate_factor, set_learning_rate
+from shared.run.optimizers import learning_rate_factor, optimizer_states, set_learning_rate
 from shared.run.records import read_records, write_text
+from shared.run.restore import another_version
 
 LOG_INTERVAL = 10  # steps between two lines of metrics
 LOOK_AT_ONCE = {"cpu"}  # a GPU would have to be waited for at each step
@@ -45,6 +47,7 @@ class Task:
     look()              whatever is worth seeing after an evaluation
     unit                what the terms are: "tokens", say
     watch(step, tokens, seconds)   called before the first step and after each: what there is to see of the learning
+    try_carry(carry)    fails where no step can start from a carry that came in a file
     """
 
     batch: Callable[[int], Any]
@@ -54,6 +57,7 @@ class Task:
     look: Callable[[], None] = lambda: None
     unit: str = "terms"
     watch: Callable[[int, int, float], None] = lambda step, tokens, seconds: None
+    try_carry: Callable[[Any], None] = lambda carry: None
 
 
 @dataclass(frozen=True)
@@ -316,17 +320,29 @@ class Loop:
         return self.identity | {"weights": self.model.state_dict(), "progress": asdict(self.progress)}
 
     def restore(self, saved: dict) -> None:
-        """Put everything back as it was when last.pt was written."""
+        """Put everything back as it was when last.pt was written. UserError where it is another model's."""
+        try:
+            check_tensors(saved["weights"], self.model.state_dict(), "weights")
+            check_tensors(saved.get("average", {}), self.average.state_dict(), "average")
+            states = optimizer_states(self.optimizers, saved["optimizers"])
+        except ValueError as error:
+            raise another_version(self.out_dir / "last.pt", error) from error
         self.model.load_state_dict(saved["weights"])
-        for optimizer, state in zip(self.optimizers, saved["optimizers"]):
+        for optimizer, state in zip(self.optimizers, states):
             optimizer.load_state_dict(state)
         self.average.load_state_dict(saved.get("average", {}))
-        set_random_state(saved["random"], self.device)
         self.progress = Progress(**saved["progress"])
         self.seconds_before, self.saved_step = self.progress.seconds, self.progress.step
         self.carry, (self.interval_loss, self.interval_count) = map_tensors(
             lambda tensor: tensor.to(self.device), (processes.share(saved["carry"]), saved["interval"])
         )
+        try:
+            self.task.try_carry(self.carry)
+        except (RuntimeError, IndexError, TypeError, ValueError, AttributeError) as error:
+            if lacks_memory(error):
+                raise
+            raise another_version(self.out_dir / "last.pt", ValueError("no step can start from its carry")) from error
+        set_random_state(saved["random"], self.device)
         if processes.is_writer():
             drop_records_after(self.out_dir / "metrics.jsonl", self.progress.step)
 

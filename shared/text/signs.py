@@ -15,6 +15,7 @@ LOOKALIKES = {"‘": "'", "’": "'", "“": '"', "”": '"', "«": '"', "»": '
 # Unicode has a picture for each of the first 32 and for DEL; those from 0x80 on have none. A newline and a tab may act.
 CONTROLS = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\n\t"} | {127: "␡"}
 CONTROLS |= {code: f"\\x{code:x}" for code in range(0x80, 0xA0)}
+CONTROLS |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")  # half of a surrogate pair, which no file can hold
 
 
 def printable(text: str) -> str:

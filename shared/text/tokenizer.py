@@ -13,12 +13,20 @@ import hashlib
 import json
 
 from shared.errors import UserError
+from shared.schema import check
 from shared.text.base import Tokenizer
 from shared.text.byte_pairs import BPETokenizer
 from shared.text.characters import CharTokenizer
 from shared.text.words import WordTokenizer
 
 TOKENIZERS = {kind.name: kind for kind in (WordTokenizer, CharTokenizer, BPETokenizer)}
+# What `to_dict` of each has saved.
+SCHEMAS = {
+    "word": {"name": str, "words": [str], "keeps_blanks?": bool},
+    "char": {"name": str, "characters": str},
+    "bpe": {"name": str, "merges": [[int]]},
+}
+VOCABULARY_BYTES = 2**25  # of all pieces together: merges that double from one to the next would fill any memory
 
 
 def find_tokenizer(name: str) -> type[Tokenizer]:
@@ -45,6 +53,42 @@ def tokenizer_from_dict(saved: dict) -> Tokenizer:
     """
     contents = {key: value for key, value in saved.items() if key != "name"}
     return find_tokenizer(saved["name"])(**contents)
+
+
+def check_tokenizer(saved: dict) -> int:
+    """The size of the vocabulary that to_dict saved; ValueError where no tokenizer of ours can have saved this.
+
+    >>> check_tokenizer({"name": "char", "characters": "\\nab"})
+    3
+    """
+    check(saved, dict, "tokenizer")
+    check(saved.get("name"), set(TOKENIZERS), "tokenizer.name")
+    check(saved, SCHEMAS[saved["name"]], "tokenizer")
+    if saved["name"] == "bpe":
+        check_merges(saved["merges"])
+        return 256 + len(saved["merges"])
+    texts = list(saved.get("words", saved.get("characters")))
+    if len(set(texts)) != len(texts) or "" in texts:
+        raise ValueError("tokenizer has two tokens that are the same, or one that is empty")
+    if "\n" not in texts or saved["name"] == "word" and texts[:2] != ["<unk>", "\n"]:
+        raise ValueError("tokenizer has no newline, or not in its place")
+    if any("\ud800" <= sign <= "\udfff" for text in texts for sign in text):
+        raise ValueError("tokenizer has half of a surrogate pair, which is no character")
+    return len(texts)
+
+
+def check_merges(merges: list) -> None:
+    """ValueError where one of byte-pair encoding's merges joins what is not there yet, or they grow without end."""
+    sizes, total = [1] * 256, 256  # bytes of each token, and of all
+    for place, merge in enumerate(merges):
+        if len(merge) != 2 or not all(0 <= token < len(sizes) for token in merge):
+            raise ValueError(f"tokenizer.merges[{place}] does not join two tokens from before it")
+        sizes.append(sizes[merge[0]] + sizes[merge[1]])
+        total += sizes[-1]
+        if total > VOCABULARY_BYTES:
+            raise ValueError(f"tokenizer.merges[{place}] makes a token of {sizes[-1]:,} bytes, which is too long")
+    if len(set(map(tuple, merges))) != len(merges):
+        raise ValueError("tokenizer.merges joins one pair twice")
 
 
 def fingerprint(saved: dict) -> str:
