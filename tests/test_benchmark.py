@@ -15,7 +15,7 @@ from terminal import started
 from torch.utils.flop_counter import FlopCounterMode
 
 from shared.benchmark import __main__ as benchmark
-from shared.benchmark import busy, costs, gpu, timing
+from shared.benchmark import busy, costs, gpu, sharing, timing
 from shared.benchmark.costs import Case, flops_per_token, training_cost, training_steps
 from shared.benchmark.timing import in_fresh_process, median_seconds, peak_mib
 from shared.errors import UserError
@@ -352,6 +352,34 @@ def test_steps_are_measured_beside_none_one_and_two_programs(monkeypatch):
 def test_the_table_of_busy_programs_shows_the_ratio():
     table = busy.busy_table([{"stage": "model-01-rnn", "way": "briefly, as here", "milliseconds": [30.0, 75.0, 90.4]}])
     assert table.splitlines()[1].split()[-7:] == ["30", "ms", "75", "ms", "90", "ms", "2.5x"]
+
+
+# ---------------------------------------------------------------------------------------------------- several processes
+
+SHARED = {"stage": "model-01-rnn", "parameters": 2_000_000, "optimizer_seconds": 0.01, "seconds": 0.05}
+
+
+@pytest.mark.thorough
+def test_a_step_by_one_process_and_by_two_is_timed_where_torchrun_starts_them():
+    case = tiny("model-02-lstm", precision="float32")
+    alone, both = (sharing.launched(case, count) for count in (1, 2))
+    assert alone["parameters"] == both["parameters"] > 0
+    assert all(row["seconds"] > 0 < row["optimizer_seconds"] for row in (alone, both))
+
+
+def test_the_fastest_of_several_rounds_counts(monkeypatch):
+    times = iter([0.5, 0.4, 0.3, 0.6, 0.7, 0.2])
+    monkeypatch.setattr(sharing, "launched", lambda case, count: {"seconds": next(times)})
+    (row,) = sharing.sharing_costs([tiny("model-01-rnn")])
+    assert (row["seconds"], row["seconds_by_two"]) == (0.3, 0.2)
+
+
+def test_more_machines_share_the_lanes_but_not_the_optimizer_and_send_more():
+    assert [sharing.message_bytes(1000, machines) for machines in (1, 2, 4)] == [0, 4000, 6000]
+    # .04 seconds of lanes by two, .01 of the optimizer, and 8 million bytes at a thousand million bits a second
+    assert sharing.expected_seconds(SHARED, 2, 1e9) == pytest.approx(0.02 + 0.01 + 0.064)
+    table = sharing.sharing_table([SHARED | {"seconds_by_two": 0.04}])
+    assert table.splitlines()[1].split()[1:8] == ["50", "ms", "40", "ms", "1.25x", "10", "ms"]
 
 
 # ------------------------------------------------------------------------------------------------------------- on a GPU
