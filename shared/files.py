@@ -30,8 +30,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Until then, whatever happens (a crash, a full disk, Ctrl-C), an older file at `path` stays as it was. OSError where
     nothing can be written there.
     """
-    if path.exists() and not path.is_file():  # a device or a pipe has a reader already, and must not be replaced
-        with open(path, "wb") as file:
+    if path.exists() and not path.is_file():  # a device or a pipe, which must not be replaced
+        with open(path, "wb", opener=at_once) as file:
             yield file
         return
     part = part_of(path, str(os.getpid()))  # its own, so that two processes never write into one
@@ -123,6 +123,14 @@ def seconds_told(doing: str) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+
+
+def at_once(path: str, flags: int) -> int:
+    """Open a device or a pipe; OSError for a pipe that nobody reads, where one would wait for ever."""
+    number = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if hasattr(os, "O_NONBLOCK"):
+        os.set_blocking(number, True)
+    return number
 
 
 def part_of(path: Path, process: str = "*") -> Path:

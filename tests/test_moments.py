@@ -230,7 +230,7 @@ def test_a_line_that_is_no_moment_is_left_out_and_told(broken, kept, tmp_path, c
 def test_a_file_far_too_large_is_not_read(tmp_path, capsys):
     (tmp_path / FILE).write_bytes(b"\xff\n" * 1_500_000)
     assert read_moments(tmp_path / FILE) == []
-    assert "too large" in capsys.readouterr().err
+    assert "larger than 2 MB" in capsys.readouterr().err
 
 
 def stages_of(kept):

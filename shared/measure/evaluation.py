@@ -61,7 +61,7 @@ def _stretch_losses(model: LanguageModel, ids: Tensor, starts: Tensor, warm_up: 
     positions = starts[:, None] + torch.arange(warm_up + length + 1)
     window = ids[positions.clamp(max=len(ids) - 1)].to(device)  # past the text's end: repeats, dropped by the caller
     tokens, targets = window[:, :-1], window[:, 1:]
-    state, losses = None, []
+    state, losses = None, torch.zeros(len(starts), length, dtype=torch.float64)
     if warm_up:
         for first in range(0, warm_up, chunk):
             _, state, _ = model.features(tokens[:, first : min(first + chunk, warm_up)], state, False)
@@ -69,8 +69,8 @@ def _stretch_losses(model: LanguageModel, ids: Tensor, starts: Tensor, warm_up: 
     for first in tqdm(chunks, "scoring", file=sys.stderr, delay=3, mininterval=0.5, leave=False):
         part = slice(first, first + chunk)
         nats, state = model.loss(tokens[:, part], targets[:, part], state, reduction="none")
-        losses.append(nats.cpu().double())
-    return torch.cat(losses, dim=1)
+        losses[:, first - warm_up : first - warm_up + chunk] = nats
+    return losses
 
 
 def evaluate(model: LanguageModel, ids: Tensor, context_length: int, characters: int | None = None) -> Evaluation:

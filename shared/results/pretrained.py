@@ -1,5 +1,6 @@
 """The runs that come with the course: packing them, and what the notebook and its check say of them."""
 
+import json
 import math
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from shared.compare.pretrained import MEASURE, digests, kept_file, measure_pretr
 from shared.errors import UserError
 from shared.results.kept import CURVE_FIELDS, kept_default, rounded, shared_command
 from shared.run.moments import FILE as MOMENTS
+from shared.run.moments import read_moments
 from shared.run.pretrained import pretrained_file, read_pretrained, write_pretrained, write_vocabulary
 from shared.run.records import read_json, read_records, read_summary, write_text
 from shared.run.restore import restore_language_model
@@ -29,8 +31,8 @@ def pack_runs(out_dirs: list[Path], root: Path) -> list[Path]:
             path = pretrained_file(header["stage"], root)
             write_pretrained(path, header, model)
             path.with_name(MOMENTS).unlink(missing_ok=True)
-            if (out_dir / MOMENTS).is_file():  # with which the page shows how the run learned
-                write_text(path.with_name(MOMENTS), (out_dir / MOMENTS).read_text(encoding="utf-8"))
+            if moments := read_moments(out_dir / MOMENTS):  # with which the page shows how the run learned
+                write_text(path.with_name(MOMENTS), "".join(json.dumps(moment) + "\n" for moment in moments))
     measure_pretrained(root)
     return [pretrained_file(stage, root) for stage in STAGES] + [kept_file(root)]
 

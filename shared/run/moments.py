@@ -25,6 +25,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from shared.errors import UserError
+from shared.files import read_file
 from shared.measure.influence import influence
 from shared.model.language_model import LanguageModel
 from shared.model.sampling import generate
@@ -150,11 +152,13 @@ def read_moments(path: Path) -> list[dict]:
 
     One line on lines that are no moments; a crash may have cut off the last one.
     """
-    if not path.is_file() or path.stat().st_size > MOST_BYTES:
-        if path.is_file():
-            log(f"notice      {path} is too large to be what train.py wrote, and is left out")
+    if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    try:
+        lines = read_file(path, MOST_BYTES, "no moment is shown").decode("utf-8", errors="replace").splitlines()
+    except UserError as error:
+        log(f"notice      {error}")
+        return []
     found = [moment for moment in map(parsed, lines) if moment]
     if len(found) < len(lines):
         log(f"notice      {len(lines) - len(found)} lines of {path} are no moments of a training, and are left out")

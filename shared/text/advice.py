@@ -18,8 +18,9 @@ def advice(corpus: Corpus, tokenizer: Tokenizer, train_ids: Sequence[int]) -> li
     lines = []
     control = re.compile(f"[{''.join(map(re.escape, map(chr, CONTROLS)))}]")
     controls = Counter()
-    for portion in portions(corpus.train + corpus.held_out, "looking for control characters"):
-        controls.update(control.findall(portion))
+    for text in (corpus.train, corpus.held_out):
+        for portion in portions(text, "looking for control characters"):
+            controls.update(control.findall(portion))
     if controls:
         lines.append(
             f"{corpus.name} holds {controls.total():,} control characters ({listed(map(printable, controls))}), such "

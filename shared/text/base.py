@@ -38,11 +38,11 @@ class Tokenizer:
         raise NotImplementedError
 
     def encode_long(self, text: str) -> array:
-        """As `encode`, of a text of any length: portion by portion, with a bar, and in four bytes an id.
+        """As `encode`, of a text of any length: portion by portion, with a bar, and in two or four bytes an id.
 
         In a list, each id takes 8 bytes for its place and up to 32 more for itself.
         """
-        ids = array("i")
+        ids = array("h" if self.vocab_size < 2**15 else "i")
         for portion in portions(text, "encoding"):
             ids.extend(self.encode(portion))
         return ids

@@ -26,7 +26,7 @@ from shared.errors import UserError
 
 
 def as_tensor(ids: array) -> Tensor:
-    """The ids that `encode_long` gives as a tensor (N) int32, in the same memory."""
+    """The ids that `encode_long` gives as a tensor (N) of short integers, in the same memory."""
     return torch.from_numpy(np.asarray(ids))
 
 
