@@ -1,7 +1,9 @@
 """No run is lost: one training at a time in a folder, each earlier run kept, and a kill leaves all of them whole."""
 
+import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from itertools import count
@@ -13,6 +15,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
+from shared import files
 from shared.errors import UserError
 from shared.files import whole_file
 from shared.run import experiment, training
@@ -353,3 +356,69 @@ def test_a_pipe_or_a_device_is_written_to_and_not_replaced(tmp_path):
     write_text(tmp_path / "pipe", "for whoever reads")
     assert os.read(reader, 100) == b"for whoever reads"
     os.close(reader)
+
+
+# What happens to the folder meanwhile
+
+
+def at_step_3(deed):
+    """Something that is done in step 3, when last.pt has been written."""
+    return lambda number: deed() if number == 3 else None
+
+
+def test_a_run_whose_folder_is_deleted_ends_with_its_weights_in_a_new_one(tmp_path):
+    train(tmp_path / "run", 6, before_step=at_step_3(lambda: shutil.rmtree(tmp_path / "run")))
+    assert load_checkpoint(tmp_path / "run" / "last.pt")["progress"]["step"] == 6
+    assert [record["step"] for record in read_records(tmp_path / "run" / "metrics.jsonl")] == [4, 5, 6]
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["training_tokens"] == 6
+
+
+def test_a_run_whose_folder_became_a_file_ends_in_one_line(tmp_path):
+    def replaced():
+        shutil.rmtree(tmp_path / "run")
+        (tmp_path / "run").write_bytes(b"")
+
+    with pytest.raises(
+        UserError, match="cannot write .*run.metrics.jsonl: [^;]+; make room, or choose another"
+    ) as told:
+        train(tmp_path / "run", 6, before_step=at_step_3(replaced))
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "last.pt", "best.pt", "summary.json", "learning_curve.png"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
+def test_a_disk_that_is_full_or_fails_leaves_last_pt_and_tells_how_to_go_on(tmp_path, monkeypatch, name, number):
+    failing = []
+
+    def opened(path, mode="r", *more, **how):
+        if failing and name in str(path) and set(mode) & set("wa"):
+            raise OSError(number, os.strerror(number))
+        return open(path, mode, *more, **how)
+
+    for module in (files, training):
+        monkeypatch.setattr(module, "open", opened, raising=False)
+    with pytest.raises(UserError, match=f"cannot write .*{name}: .*--resume") as told:
+        train(tmp_path, 6, before_step=at_step_3(lambda: failing.append(True)))
+    assert ("the disk is full" if number == errno.ENOSPC else os.strerror(number)) in str(told.value)
+    assert load_checkpoint(tmp_path / "last.pt")["progress"]["step"] in (2, 4, 6)
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith(".part")]
+    failing.clear()
+    train(tmp_path, 6, resume=True)
+    assert load_checkpoint(tmp_path / "last.pt")["progress"]["step"] == 6
+    assert (tmp_path / "summary.json").is_file()
+
+
+@pytest.mark.parametrize("name", RUN_FILES)
+def test_what_is_no_file_in_the_place_of_a_runs_is_refused_before_training(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match=f"{name} is no file; move it away"):
+        train(tmp_path)
+
+
+def test_foreign_records_are_refused_before_the_text_is_read(tmp_path):
+    train(tmp_path)
+    (tmp_path / "metrics.jsonl").write_text("[1, 2]\n", encoding="utf-8")
+    flags = SimpleNamespace(out_dir=str(tmp_path), resume=True)
+    with pytest.raises(UserError, match="metrics.jsonl, line 1, is no record of a training"):
+        experiment.start_run("a test", flags, SETTINGS | {"max_steps": 4}, {})
