@@ -25,7 +25,15 @@ from shared.results.pretrained import check_pretrained, pack_runs, pretrained_ta
 from shared.run import generation
 from shared.run.checkpoint import save_checkpoint
 from shared.run.moments import FILE as MOMENTS
-from shared.run.pretrained import HEAD, MAGIC, VERSION, load_pretrained, pretrained_file, vocabulary_file
+from shared.run.pretrained import (
+    HEAD,
+    MAGIC,
+    VERSION,
+    load_pretrained,
+    pretrained_file,
+    read_pretrained,
+    vocabulary_file,
+)
 from shared.run.records import write_json
 from shared.run.restore import restore_language_model
 from shared.run.stage import generation_flags
@@ -313,6 +321,20 @@ def test_compare_shows_the_pretrained_runs_without_measuring_them_again(packed, 
     learned = results["curves"]["learning"]
     assert [(curve["stage"], curve["tokens"]) for curve in learned] == [(stage, [2000]) for stage in STAGES]
     assert results["prompt"]["text"] == compare.PASSAGE and "--pretrained" in results["command"]
+
+
+@pytest.mark.claims
+def test_the_course_s_own_page_lets_one_watch_all_four_learn_and_stays_under_16_megabytes(monkeypatch, tmp_path):
+    monkeypatch.setattr(compare, "figures_of", lambda results: {})
+    monkeypatch.setattr(sys, "argv", ["compare.py", "--pretrained", "--device", "cpu", "--out", str(tmp_path)])
+    compare.main()
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert [stage["stage"] for stage in results["moments"]["stages"]] == list(STAGES)
+    for stage in results["moments"]["stages"]:
+        *_, last = stage["moments"]
+        run = read_pretrained(pretrained_file(stage["stage"]))[0]
+        assert last["step"] == run["settings"]["max_steps"] and last["validation"]["step"] <= run["progress"]["step"]
+    assert (tmp_path / "index.html").stat().st_size < 16e6
 
 
 def test_the_maps_are_those_of_the_prompt_and_agree_with_a_comparison_of_checkpoints(packed, monkeypatch, tmp_path):

@@ -44,7 +44,7 @@ def parse_flags() -> argparse.Namespace:
     add("--prompt", help="the text whose maps are drawn [a held-out line of the text that the runs have read]")
     add("--out", type=some_path, default=ROOT / "comparison", metavar="DIR", help="where to write [comparison]")
     add("--device", choices=DEVICES, default="auto", help="where to compute [auto]")
-    add("--no-live", action="store_true", help="leave the models out of the page: 15 MB less, and nothing to type into")
+    add("--no-live", action="store_true", help="leave the models out of the page: 13 MB less, and nothing to type into")
     add(
         "--data",
         type=path_or_name,

@@ -74,9 +74,10 @@ const lastOf = list => list[list.length - 1];
 const read = () => Math.min(...readers.map(({now}) => (now ? now.steps.length : 0)));  // tokens that all have read
 
 const ANSWERS = {
-  // Models and tokenizer, once: each stage's weights come as base64.
-  build({stages, saved}) {
-    readers = stages.map(({header, weights}) => new Reader(header, decoded(weights)));
+  // Models and tokenizer, once: each stage's weights come compressed, as base64.
+  async build({stages, saved}) {
+    const unpacked = await Promise.all(stages.map(({weights}) => inflated(decoded(weights))));
+    readers = stages.map(({header}, number) => new Reader(header, unpacked[number]));
     tokenizer = buildTokenizer(saved);
     return {};
   },
@@ -182,6 +183,12 @@ function decoded(text) {
   const signs = atob(text), bytes = new Uint8Array(signs.length);
   for (let i = 0; i < signs.length; i++) bytes[i] = signs.charCodeAt(i);
   return bytes;
+}
+
+// What Python's zlib has compressed, as it was.
+async function inflated(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 const known = value => value !== undefined && value !== null;

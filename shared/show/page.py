@@ -7,6 +7,7 @@ say goes in as data, and the scripts write it as text, so nothing in a prompt ca
 import base64
 import hashlib
 import json
+import zlib
 from pathlib import Path
 from string import Template
 
@@ -43,10 +44,10 @@ def page(results: dict, live: dict | None = None) -> str:
 
 
 def _weights(stage: dict) -> str:
-    """A model's weights as text that does nothing: base64, which holds no sign that could end its element."""
-    content = base64.b64encode(stage["weights"]).decode("ascii")
+    """A model's weights, a tenth smaller, as text that does nothing: no sign of base64 could end its element."""
+    content = base64.b64encode(zlib.compress(stage["weights"])).decode("ascii")
     name = stage["header"]["stage"]
-    return f'<script type="application/octet-stream+base64" id="weights-{name}">{content}</script>'
+    return f'<script type="application/zlib+base64" id="weights-{name}">{content}</script>'
 
 
 def _read(name: str) -> str:
