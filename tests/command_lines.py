@@ -283,7 +283,7 @@ def fault(program: str, ended: Ended) -> str:
     sign = re.search(r"[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f]", ended.out + ended.err)
     if sign and not page:
         return f"a control character reached the terminal: {sign[0]!r}"
-    told = last.startswith("error: ") or (len(lines) == 1 and "--help" in last) or (page and ": error: " in last)
+    told = last.startswith("error: ") or (len(lines) == 1 and "--help" in last) or (page and ": error: " in ended.err)
     if ended.status == 2 and not told:
         return f"no line that says why: {last!r}"
     if ended.status == 2 and len(last) > 1500 and not page:
