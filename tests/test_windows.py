@@ -1,4 +1,4 @@
-"""The course on Windows, as far as that can be imitated elsewhere (see windows.py), and on old consoles."""
+"""The course on Windows, as far as that can be imitated elsewhere (see like_windows.py), and on old consoles."""
 
 import errno
 import io
@@ -19,7 +19,7 @@ from shared.stages import ROOT, STAGES
 if sys.platform != "linux":
     pytest.skip("Windows is imitated on Linux alone", allow_module_level=True)
 
-from windows import as_windows
+from like_windows import as_windows
 
 STAGE = next(iter(STAGES))
 SMALL = (
@@ -110,7 +110,7 @@ HOLDER = """
 import runpy, sys
 sys.path[:0] = sys.argv[1:3]
 from pathlib import Path
-from windows import as_windows
+from like_windows import as_windows
 with as_windows():
     lock = runpy.run_path(sys.argv[1] + "/shared/run/folder.py")["lock_folder"](Path(sys.argv[3]))
 print("taken", flush=True)
