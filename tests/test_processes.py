@@ -108,17 +108,20 @@ def assert_same(folder, whole, tolerance):
 
 
 def test_two_processes_learn_what_one_learns_and_one_goes_on_where_they_stopped(text, tmp_path):
-    trainings = []
-    for name in ("stage 2", "seq2seq"):
-        program = PROGRAMS[name] + " --optimizer adamw"
-        trainings += [
-            (1, command(program, text, tmp_path / f"{name} alone")),
-            (2, command(program, text, tmp_path / name), "stop 12"),
-            (1, command(program, text, tmp_path / name, "--resume")),
-        ]
-    stopped = own_lines(train_by_several(tmp_path, trainings))
-    assert len(stopped) == 2 and all("torchrun --nproc-per-node 2 train.py" in line for line in stopped)
-    for name in ("stage 2", "seq2seq"):
+    stage, lab = (PROGRAMS[name] + " --optimizer adamw" for name in ("stage 2", "forecast"))
+    told = train_by_several(
+        tmp_path,
+        [
+            (1, command(stage, text, tmp_path / "stage alone")),
+            (2, command(stage, text, tmp_path / "stage"), "stop 12"),
+            (1, command(stage, text, tmp_path / "stage", "--resume")),
+            (1, command(lab, text, tmp_path / "lab alone")),
+            (2, command(lab, text, tmp_path / "lab")),
+        ],
+    )
+    (stopped,) = own_lines(told)
+    assert "torchrun --nproc-per-node 2 train.py" in stopped
+    for name in ("stage", "lab"):
         assert_same(tmp_path / name, tmp_path / f"{name} alone", 1e-5)
 
 

@@ -39,10 +39,10 @@ BYTES = 4  # of a gradient's number
 
 
 def sharing_costs(cases: list[Case]) -> list[dict]:
-    """A row for each stage: seconds of a step by one process and by two, each held to one core."""
+    """A row for each stage: seconds of a step in float32 by one process and by two, each held to one core."""
     rows = []
     for case in cases:
-        rounds = [[launched(case, count) for count in (1, 2)] for _ in range(ROUNDS)]
+        rounds = [[launched(case.but(precision="float32"), count) for count in (1, 2)] for _ in range(ROUNDS)]
         alone, both = (min(found, key=lambda row: row["seconds"]) for found in zip(*rounds))
         rows.append({"stage": case.stage} | alone | {"seconds_by_two": both["seconds"]})
     return rows

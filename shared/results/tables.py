@@ -180,7 +180,7 @@ def shared_by_processes(path: Path) -> str:
     if not path.is_file():
         return ""
     content = read_json(path)
-    title = f"**A step of training by several processes**, each on one core (`{content['command']}`)"
+    title = f"**A step of training by several processes**, each on one core, in float32 (`{content['command']}`)"
     legend = (
         "*Machines* are told, not measured: each with one such core, the lanes shared among them, and the gradients "
         "sent over a network of this speed."
