@@ -17,13 +17,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import forked
+import hostile_files
 import torch
 from command_lines import campaign_command_lines
+from mutations import campaign_mutations
 from torch import Tensor
 
 import shared.results.__main__
@@ -48,6 +50,8 @@ PARTS = (
     "a packed run cut off",
     "a text to learn from",
     "a command line by chance",
+    "a checkpoint that somebody has changed",
+    "a file that no program of the course has written",
 )
 Outcome = tuple[str, str]  # one of WORDS, and what to know of it
 TIMES = {"seconds", "training_seconds", "command_seconds", "command"}  # what no two runs need to have alike
@@ -261,13 +265,13 @@ READERS = {"best.pt": WRITING, "last.pt": GOING_ON, "metrics.jsonl": GOING_ON, "
 def read(training: Training, name: str, out_dir: Path, logs: Path) -> forked.Ended:
     """Have the program run that reads this file of a run."""
     if name == "summary.json":
-        return forked.whole(lambda: run_main(lambda: kept(out_dir, logs)), training.folder, logs)
+        return forked.whole(partial(keep, out_dir, logs), training.folder, logs)
     return forked.whole(READERS[name].format(out_dir=out_dir), training.folder, logs)
 
 
-def kept(out_dir: Path, root: Path) -> None:
+def keep(out_dir: Path, root: Path) -> None:
     """As `python -m shared.results keep`, but that the run is kept below another root."""
-    print(shared.results.__main__.keep(out_dir, "flags", root).name)
+    run_main(lambda: print(shared.results.__main__.keep(out_dir, "flags", root).name))
 
 
 def said(ended: forked.Ended, out_dir: Path) -> list[str]:
@@ -412,3 +416,31 @@ def command_lines(base: Path, count: int, seed: int) -> list[Outcome]:
     """So many command lines of tests/command_lines.py."""
     found = campaign_command_lines(count, seed, base)
     return outcomes_of(count, found["by_status"].get("2", 0), found["bad"])
+
+
+def mutations(base: Path, count: int, seed: int) -> list[Outcome]:
+    """So many changed checkpoints of tests/mutations.py."""
+    folder = base / str(seed)
+    folder.mkdir()
+    found = campaign_mutations(count, seed, folder)
+    return outcomes_of(count, found["refused"], found["others"])
+
+
+@cache
+def hostile_pairs() -> list[tuple]:
+    """The files of tests/hostile_files.py, each with a command that reads it, in an order of chance."""
+    return random.Random(SEED).sample(found := list(hostile_files.spoilt()), len(found))
+
+
+def hostile(training: Training, number: int) -> Outcome:
+    """One of these pairs, tried on a finished run of stage 1."""
+
+    def whole(line: str, folder: Path, logs: Path) -> forked.Ended:
+        word, _, out_dir = line.partition(" ")
+        return forked.whole(partial(keep, Path(out_dir), logs) if word == "keep" else line, folder, logs)
+
+    whole_run = training.base / "whole"
+    told, ended = hostile_files.tried(training.base, whole_run, training.text, hostile_pairs()[number], number, whole)
+    if ended.refused:
+        return "refused", told
+    return ("harmless", told) if ended.done else bad(told, ended)

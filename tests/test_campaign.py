@@ -80,7 +80,7 @@ def at_every_operation(trainings, half_ways, most):
 
 
 def test_killed_at_every_operation_on_a_file(trainings, enter):
-    jobs = at_every_operation(trainings, [0] * len(trainings), size(10**6, 7))
+    jobs = at_every_operation(trainings, [0] * len(trainings), size(10**6, 5))
     enter("killed at every operation on a file", in_parallel(campaign.killed_at_operation, jobs))
 
 
@@ -119,13 +119,23 @@ def test_a_damaged_packed_run(tmp_path, enter, spoil):
 
 
 def test_texts_to_learn_from(ledger, tmp_path, enter):
-    jobs = [(tmp_path, number) for number in range(size(300, 8))]
+    jobs = [(tmp_path, number) for number in range(size(200, 8))]
     enter("a text to learn from", sum(in_parallel(campaign.learned, jobs), []))
 
 
 def test_command_lines_by_chance(tmp_path, enter):
-    jobs = [(tmp_path, size(250, 20), campaign.SEED + number) for number in range(size(8, 2))]
+    jobs = [(tmp_path, size(250, 10), campaign.SEED + number) for number in range(size(8, 2))]
     enter("a command line by chance", sum(in_parallel(campaign.command_lines, jobs), []))
+
+
+def test_changed_checkpoints(tmp_path, enter):
+    jobs = [(tmp_path, size(250, 12), campaign.SEED + number) for number in range(size(4, 2))]
+    enter("a checkpoint that somebody has changed", sum(in_parallel(campaign.mutations, jobs), []))
+
+
+def test_files_that_no_program_of_the_course_has_written(trainings, enter):
+    jobs = [(trainings[0], number) for number in range(size(1400, 20))]
+    enter("a file that no program of the course has written", in_parallel(campaign.hostile, jobs))
 
 
 # Each part sees the fault that it is for
