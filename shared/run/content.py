@@ -80,17 +80,17 @@ def check_parts(content: Any, most_parts: int, most_bytes: int) -> None:
     while rest:
         name, depth, part = rest.pop()
         num_parts += 1
+        num_bytes += part.numel() * part.element_size() if isinstance(part, Tensor) else 0
+        if num_parts > most_parts or num_bytes > most_bytes or depth > DEEPEST:
+            raise ValueError(f"{name or 'it'} would be larger than the file")
         if isinstance(part, dict) and all(isinstance(key, str | int) for key in part):
             rest += [(part_name(name, key), depth + 1, value) for key, value in part.items()]
         elif isinstance(part, list | tuple):
             rest += [(name, depth + 1, value) for value in part]
         elif type(part) is Tensor:
             check_tensor(part, name)
-            num_bytes += part.numel() * part.element_size()
         elif not (part is None or type(part) in (bool, float, str) or type(part) is int and abs(part) < 2**63):
             raise ValueError(f"{name or 'it'} holds a {type(part).__name__} that has no place in a checkpoint")
-        if num_parts > most_parts or num_bytes > most_bytes or depth > DEEPEST:
-            raise ValueError(f"{name or 'it'} would be larger than the file")
 
 
 def check_tensor(tensor: Tensor, name: str) -> None:
