@@ -25,6 +25,7 @@ import forked
 import hostile_files
 import torch
 from command_lines import campaign_command_lines
+from mutations import campaign_mutations
 from torch import Tensor
 
 import shared.results.__main__
@@ -49,6 +50,7 @@ PARTS = (
     "a packed run cut off",
     "a text to learn from",
     "a command line by chance",
+    "a checkpoint that somebody has changed",
     "a file that no program of the course has written",
 )
 Outcome = tuple[str, str]  # one of WORDS, and what to know of it
@@ -414,6 +416,14 @@ def command_lines(base: Path, count: int, seed: int) -> list[Outcome]:
     """So many command lines of tests/command_lines.py."""
     found = campaign_command_lines(count, seed, base)
     return outcomes_of(count, found["by_status"].get("2", 0), found["bad"])
+
+
+def mutations(base: Path, count: int, seed: int) -> list[Outcome]:
+    """So many changed checkpoints of tests/mutations.py."""
+    folder = base / str(seed)
+    folder.mkdir()
+    found = campaign_mutations(count, seed, folder)
+    return outcomes_of(count, found["refused"], found["others"])
 
 
 @cache

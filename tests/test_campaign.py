@@ -128,6 +128,11 @@ def test_command_lines_by_chance(tmp_path, enter):
     enter("a command line by chance", sum(in_parallel(campaign.command_lines, jobs), []))
 
 
+def test_changed_checkpoints(tmp_path, enter):
+    jobs = [(tmp_path, size(250, 12), campaign.SEED + number) for number in range(size(4, 2))]
+    enter("a checkpoint that somebody has changed", sum(in_parallel(campaign.mutations, jobs), []))
+
+
 def test_files_that_no_program_of_the_course_has_written(trainings, enter):
     jobs = [(trainings[0], number) for number in range(size(1400, 20))]
     enter("a file that no program of the course has written", in_parallel(campaign.hostile, jobs))
