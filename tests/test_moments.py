@@ -235,7 +235,11 @@ def test_a_file_far_too_large_is_not_read(tmp_path, capsys):
 
 def stages_of(kept):
     """What a comparison asks of its runs."""
-    records = [{"step": 3, "validation_loss": 2.5}, {"step": 4, "train_loss": 2.0}, {"step": 6, "validation_loss": 2.0}]
+    records = [
+        {"step": 3, "seconds": 30.0, "validation_loss": 2.5},
+        {"step": 4, "seconds": 40.0, "train_loss": 2.0},
+        {"step": 6, "seconds": 80.0, "validation_loss": 2.0},
+    ]
     return [
         SimpleNamespace(stage=OPTIONS[kind][0], title=kind, path=kept / kind / "best.pt", records=records)
         for kind in KINDS
@@ -248,6 +252,8 @@ def test_a_comparison_lays_the_moments_of_its_runs_side_by_side(kept):
     assert [stage["stage"] for stage in found["stages"]] == [OPTIONS[kind][0] for kind in KINDS]
     known = [moment["validation"] and moment["validation"]["step"] for moment in found["stages"][0]["moments"]]
     assert known == [None, None, None, 3, 3, 3, 6, 6, 6, 6]
+    clock = {moment["step"]: moment["seconds"] for moment in found["stages"][0]["moments"]}
+    assert [clock[step] for step in (0, 1, 3, 4, 5, 6)] == [0, 10, 30, 40, 60, 80]  # of the records, evenly between
     assert len(json.dumps(found)) < len(KINDS) * 2_000_000
 
 

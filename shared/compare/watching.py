@@ -1,5 +1,7 @@
 """The moments that the runs of a comparison have kept, side by side: what each model could do while it learned."""
 
+import numpy as np
+
 from shared.compare.runs import Trained
 from shared.run.cli import log
 from shared.run.moments import FILE, read_moments
@@ -24,8 +26,14 @@ def watched(runs: list[Trained]) -> dict | None:
 
 
 def shown(run: Trained, moment: dict) -> dict:
-    """A moment as the page shows it."""
-    names = ("step", "tokens", "seconds", "next", "next_p", "true_p", "influence", "attention", "sample")
+    """A moment as the page shows it.
+
+    Its time is by the learning curve's clock: the runs that come with the course were trained once more for their
+    moments, with the same numbers to the last bit, but on a busier machine.
+    """
+    names = ("step", "tokens", "next", "next_p", "true_p", "influence", "attention", "sample")
+    clock = [(0, 0.0), *((each["step"], each["seconds"]) for each in run.records)]
+    seconds = float(np.interp(moment["step"], *zip(*clock)))
     measured = [each for each in run.records if "validation_loss" in each and each["step"] <= moment["step"]]
     validation = {name: measured[-1][name] for name in ("step", "validation_loss")} if measured else None
-    return {name: moment[name] for name in names} | {"validation": validation}
+    return {name: moment[name] for name in names} | {"seconds": seconds, "validation": validation}
