@@ -222,6 +222,7 @@ def test_what_a_training_could_not_go_on_from_is_told(runs):
     refused(runs, "rnn", last | {"optimizers": [adamw]}, "optimizers are 1, not 2")
     refused(runs, "rnn", last | {"carry": (torch.zeros(4, 17),)}, "no step can start from its carry")
     refused(runs, "rnn", last | {"random": {"cpu": last["random"]["cpu"][:9]}}, "random.cpu is no state")
+    refused(runs, "rnn", last | {"settings": last["settings"] | {"max_steps": "3"}}, "settings.max_steps is '3'")
     refused(runs, "rnn", last | {"interval": (torch.zeros(2), 0)}, "interval begins with something else")
 
 

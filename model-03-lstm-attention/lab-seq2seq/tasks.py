@@ -127,7 +127,8 @@ def vocabulary_sizes(vocabularies: Vocabularies) -> dict[str, int]:
 def check_content(content: dict) -> None:
     """ValueError where a checkpoint is none of this lab: what `load_checkpoint` is told of it."""
     check(content, {"settings": SETTINGS | MODEL_SETTINGS | TASK_SETTINGS | {...: PLAIN}, ...: object})
-    settings, model_settings = content["settings"], content.get("model_settings")
+    check(content, {"model_settings": {...: PLAIN}, ...: object})
+    settings, model_settings = content["settings"], content["model_settings"]
     expected = {name: settings[name] for name in MODEL_SETTINGS} | vocabulary_sizes(vocabularies_of(settings))
     if model_settings != expected:
         raise ValueError("model_settings are not what settings says")

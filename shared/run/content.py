@@ -49,7 +49,7 @@ LANGUAGE = {
 COUNT = range(2**53)
 BEST = {
     "stage": NAME,
-    "settings": {...: PLAIN},
+    "settings": {"max_steps?": WHOLE, ...: PLAIN},
     "weights": {...: Tensor},
     "progress": {
         "step": COUNT, "tokens": COUNT, "seconds": NUMBER, "best_loss": Between(-math.inf), "best_step": COUNT,

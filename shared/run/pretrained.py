@@ -23,9 +23,11 @@ from shared.files import whole_file
 from shared.model.language_model import LanguageModel
 from shared.model.packing import layout, pack, unpack
 from shared.run.cli import quoted
+from shared.run.content import BEST, LANGUAGE
 from shared.run.records import write_text
+from shared.schema import NAME, PLAIN, SHA256, check
 from shared.stages import ROOT, model_class
-from shared.text.tokenizer import Tokenizer, fingerprint, tokenizer_from_dict
+from shared.text.tokenizer import Tokenizer, check_tokenizer, fingerprint, tokenizer_from_dict
 
 PRETRAINED = "pretrained"  # what --checkpoint calls them
 MAGIC = b"4memory\n"
@@ -33,8 +35,9 @@ VERSION = 1
 HEAD = struct.Struct("<8sII32s")
 LARGEST_FILE = 2**26  # bytes; a file beyond that is none of these, and is not read
 FIELDS = {
-    "stage": str, "command": str, "settings": dict, "model_settings": dict, "corpus": dict, "tokenizer": str,
-    "progress": dict, "validation": dict, "records": list, "tensors": list,
+    "stage": NAME, "command": str, "settings": LANGUAGE["settings"], "model_settings": LANGUAGE["model_settings"],
+    "corpus": LANGUAGE["corpus"], "tokenizer": SHA256, "progress": BEST["progress"], "validation": {...: PLAIN},
+    "records": [{...: (int, float)}], "tensors": [dict],
 }  # fmt: skip
 
 
@@ -113,10 +116,9 @@ def read_pretrained(path: Path) -> tuple[dict, bytes]:
         raise damaged(path)
     try:
         header = json.loads(content[:length])
+        check(header, FIELDS, "header")
     except (ValueError, RecursionError) as error:
         raise damaged(path) from error
-    if not isinstance(header, dict) or not all(isinstance(header.get(name), kind) for name, kind in FIELDS.items()):
-        raise damaged(path)
     return header, content[length:]
 
 
@@ -145,9 +147,10 @@ def read_vocabulary(header: dict, root: Path) -> dict:
         raise damaged(path)
     try:
         saved = json.loads(path.read_bytes())
+        vocab_size = check_tokenizer(saved)
     except (ValueError, RecursionError) as error:
         raise damaged(path) from error
-    if fingerprint(saved) != header["tokenizer"]:
+    if fingerprint(saved) != header["tokenizer"] or vocab_size != header["model_settings"]["vocab_size"]:
         raise damaged(path)
     return saved
 
