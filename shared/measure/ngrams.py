@@ -12,7 +12,7 @@ from shared.measure.evaluation import Evaluation
 
 ABSOLUTE = 0.5  # what is taken from each count when the counts say nothing better
 # Of longer texts the beginning is counted, and scored: n-grams of eight tokens take up to 300 bytes a place.
-MOST_COUNTED, MOST_SCORED = 6_000_000, 1_000_000  # tokens
+MOST_COUNTED, MOST_SCORED = 4_500_000, 1_000_000  # tokens
 
 # ------------------------------------------------------------------------------------------------------------ counting
 
