@@ -34,7 +34,7 @@ from shared.run.pretrained import (
     read_pretrained,
     vocabulary_file,
 )
-from shared.run.records import write_json
+from shared.run.records import read_json, write_json
 from shared.run.restore import restore_language_model
 from shared.run.stage import generation_flags
 from shared.stages import ROOT, STAGES
@@ -76,7 +76,18 @@ def packed(tmp_path_factory):
         save_checkpoint(folder / "best.pt", saved | {"command": command})
         model, _, _ = restore_language_model(folder / "best.pt")
         loss = evaluate(model, validation, saved["settings"]["context_length"]).loss
-        summary = {"validation": {"nats_per_token": loss, "perplexity": math.exp(loss)}}
+        summary = {
+            "command": command,
+            "stage": stage,
+            "settings": saved["settings"],
+            "parameters": 1,
+            "training_tokens": saved["progress"]["tokens"],
+            "training_seconds": 1.0,
+            "command_seconds": 1.0,
+            "machine": {},
+            "corpus": saved["corpus"],
+            "validation": {"nats_per_token": loss, "perplexity": math.exp(loss), "tokens": len(validation) - 1},
+        }
         write_json(folder / "summary.json", summary)
         write_json(root / stage / "results" / "shakespeare-word-default-seed1.json", summary)
         record = {"step": 20, "tokens": 2000, "seconds": 9.0, "train_loss": 5.5}
@@ -380,7 +391,9 @@ def test_only_one_kept_default_run_of_each_stage_is_packed(packed):
 
 def test_a_run_that_is_not_kept_is_not_packed(packed, tmp_path):
     shutil.copytree(packed.runs[STAGE_1], tmp_path / "run")
-    write_json(tmp_path / "run" / "summary.json", {"validation": {"nats_per_token": 1.0}})
+    summary = read_json(tmp_path / "run" / "summary.json")
+    summary["validation"]["nats_per_token"] = 1.0
+    write_json(tmp_path / "run" / "summary.json", summary)
     before = comparing.digests(packed.root)
     with pytest.raises(UserError, match="none of the kept default runs"):
         pack_runs([tmp_path / "run", *list(packed.runs.values())[1:]], packed.root)
