@@ -132,9 +132,11 @@ def test_the_moments_of_a_run_are_packed_with_it(packed, monkeypatch):
     monkeypatch.setattr("shared.results.pretrained.measure_pretrained", lambda root: None)
     stage = next(iter(STAGES))
     kept, copy = packed.runs[stage] / MOMENTS, pretrained_file(stage, packed.root).with_name(MOMENTS)
-    kept.write_text('{"step": 0}\n', encoding="utf-8", newline="\n")
+    moment = {"step": 0, "tokens": 0, "seconds": 0.0, "passage": ["to", "be"], "next": [["be"], ["or"]]}
+    moment |= {"next_p": "1;1", "true_p": "1", "influence": "1000;400 600", "attention": None, "sample": "to"}
+    kept.write_text(json.dumps(moment) + '\n{"step": 1', encoding="utf-8")  # a crash cut the last line off
     pack_runs(list(packed.runs.values()), packed.root)
-    assert copy.read_bytes() == kept.read_bytes()
+    assert copy.read_text(encoding="utf-8") == json.dumps(moment) + "\n"
     kept.unlink()
     pack_runs(list(packed.runs.values()), packed.root)
     assert not copy.exists()
