@@ -242,7 +242,7 @@ def killed_at_random(training: Training, number: int, kill: Callable = forked.ki
     chance = random.Random(f"{SEED} {training.base.name} {number}")
     out_dir, logs = training.place(f"random-{number}")
     resume, kills = "", 0
-    for _ in range(6):
+    for _ in range(size(6, 3)):
         ended = kill(chance.uniform(0, longest), training.line(out_dir) + resume, training.folder, logs)
         if ended.done:
             break

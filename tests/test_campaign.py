@@ -161,9 +161,14 @@ FAULTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def total(trainings):
+    """How many operations the last training makes."""
+    return campaign.operations(trainings[-1])
+
+
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_is_seen_by_kills(trainings, monkeypatch, fault):
-    total = campaign.operations(trainings[-1])
+def test_a_planted_fault_is_seen_by_kills(trainings, total, monkeypatch, fault):
     monkeypatch.setattr(*FAULTS[fault])
     # From its fourth step on to the middle of its last checkpoint: by then there is much to lose.
     jobs = [(trainings[-1], at) for at in range(total - 30, total - 15, 5)]
