@@ -412,6 +412,11 @@ def outcomes_of(tried: int, refused: int, faults: list) -> list[Outcome]:
     return [("refused", "")] * refused + [("harmless", "")] * harmless + [bad(str(fault)) for fault in faults]
 
 
+def call(part: Callable[..., list[Outcome]], *given: object) -> list[Outcome]:
+    """For jobs of several parts at once."""
+    return part(*given)
+
+
 def command_lines(base: Path, count: int, seed: int) -> list[Outcome]:
     """So many command lines of tests/command_lines.py."""
     found = campaign_command_lines(count, seed, base)

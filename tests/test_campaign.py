@@ -123,14 +123,14 @@ def test_texts_to_learn_from(ledger, tmp_path, enter):
     enter("a text to learn from", sum(in_parallel(campaign.learned, jobs), []))
 
 
-def test_command_lines_by_chance(tmp_path, enter):
-    jobs = [(tmp_path, size(250, 10), campaign.SEED + number) for number in range(size(8, 2))]
-    enter("a command line by chance", sum(in_parallel(campaign.command_lines, jobs), []))
-
-
-def test_changed_checkpoints(tmp_path, enter):
-    jobs = [(tmp_path, size(250, 12), campaign.SEED + number) for number in range(size(4, 2))]
-    enter("a checkpoint that somebody has changed", sum(in_parallel(campaign.mutations, jobs), []))
+def test_command_lines_and_changed_checkpoints(tmp_path, enter):
+    """Side by side, since each job of either first trains small models, by itself."""
+    lines, changes = range(size(8, 1)), range(size(4, 1))
+    jobs = [(campaign.command_lines, tmp_path, size(250, 12), campaign.SEED + number) for number in lines]
+    jobs += [(campaign.mutations, tmp_path, size(250, 16), campaign.SEED + number) for number in changes]
+    found = in_parallel(campaign.call, jobs)
+    enter("a command line by chance", sum(found[: len(lines)], []))
+    enter("a checkpoint that somebody has changed", sum(found[len(lines) :], []))
 
 
 def test_files_that_no_program_of_the_course_has_written(trainings, enter):
