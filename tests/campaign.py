@@ -270,8 +270,8 @@ def read(training: Training, name: str, out_dir: Path, logs: Path) -> forked.End
 
 
 def keep(out_dir: Path, root: Path) -> None:
-    """As `python -m shared.results keep`, but that the run is kept below another root."""
-    run_main(lambda: print(shared.results.__main__.keep(out_dir, "flags", root).name))
+    """As `python -m shared.results keep`, but that the run is kept below another root, under whatever name it gives."""
+    run_main(lambda: print(shared.results.__main__.keep(out_dir, "flags", root).suffix))
 
 
 def said(ended: forked.Ended, out_dir: Path) -> list[str]:
