@@ -538,8 +538,8 @@ def test_rows_stand_in_the_order_of_the_stages_however_they_are_named(compared, 
     assert [(row["stage"], row["runs"]) for row in table] == [("counting", 1), (STAGE_1, 1), (STAGE_2, 1)]
 
 
-def test_a_checkpoint_of_something_else_is_refused(tmp_path):
-    save_checkpoint(tmp_path / "best.pt", {"stage": "lab-copy", "settings": {}, "weights": {}})
+def test_a_checkpoint_of_something_else_is_refused(compared, tmp_path):
+    save_checkpoint(tmp_path / "best.pt", load_checkpoint(compared.paths[STAGE_1]) | {"stage": "lab-copy"})
     assert "holds lab-copy, which is none of the stages" in refused("--checkpoints", tmp_path, "--out", tmp_path)
 
 

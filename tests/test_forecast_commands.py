@@ -390,7 +390,7 @@ def test_a_checkpoint_of_an_older_version_is_told_in_one_line(trained, capsys, m
     saved["weights"]["score.weight"] = saved["weights"].pop("head.weight")
     torch.save(saved, "old.pt")
     told = called(lab.forecast, "forecast.py --checkpoint old.pt", capsys, monkeypatch, code=2)
-    assert "train it again" in told.err and len(told.err.strip().splitlines()) == 1
+    assert "train again" in told.err and len(told.err.strip().splitlines()) == 1
 
 
 def test_a_mistake_ends_a_command_with_status_2_and_no_traceback(folder):

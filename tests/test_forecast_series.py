@@ -120,7 +120,7 @@ def test_etth1_is_known_by_its_hash_and_all_its_columns_are_targets(tmp_path, mo
 
 
 MISTAKES = {
-    "no such file": (None, dict(target=["heat"]), "cannot read"),
+    "no such file": (None, dict(target=["heat"]), "no file"),
     "no target": (TABLE, {}, "--target, out of: date, load, wind, heat"),
     "no such column": (TABLE, dict(target=["haet"]), "no column 'haet'; did you mean 'heat'?"),
     "twice": (TABLE, dict(target=["heat"], past_only=["heat"]), "named twice"),

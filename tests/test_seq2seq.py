@@ -1014,7 +1014,7 @@ def test_a_checkpoint_of_an_older_version_is_one_line_of_advice(call, trained, t
     saved["model_settings"]["vocab_size"] = saved["model_settings"].pop("source_vocab_size")
     torch.save(saved, tmp_path / "old.pt")
     error = call(lab.translate, "x", "--checkpoint", tmp_path / "old.pt", code=2).err
-    assert "train it again" in error and error.count("\n") == 1
+    assert "train again" in error and error.count("\n") == 1
 
 
 def test_a_string_is_copied_by_a_model_of_strings_and_other_signs_are_refused(call, copying):

@@ -1,11 +1,13 @@
 """Rung 0's row of a comparison: how well n-grams do on the text that the stages have read."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from shared.compare.measures import STATE_LENGTHS, HeldOut, plain
+from shared.errors import UserError
 from shared.measure.evaluation import Evaluation
 from shared.measure.ngrams import MOST_COUNTED, KneserNey, mean_nats
 from shared.run.records import read_json, write_json
@@ -33,9 +35,10 @@ def counting(corpus: Corpus, tokenizer: Tokenizer, texts: dict[str, HeldOut], ke
     and what vocabulary it is.
     """
     key = {"corpus": corpus.sha256, "tokenizer": fingerprint(tokenizer.to_dict()), "order": ORDER, "passage": passage}
-    known = read_json(kept, {"key": dict, "row": ROW}) if kept.is_file() else {}
-    if known.get("key") == key:
-        return known["row"]
+    with suppress(UserError):  # where that file is of another version, or damaged, it is counted anew
+        known = read_json(kept, {"key": dict, "row": ROW})
+        if known["key"] == key:
+            return known["row"]
     train = np.array(tokenizer.encode_long(corpus.train)[:MOST_COUNTED], dtype=np.int64)
     row = count_ngrams(train, tokenizer.vocab_size, texts, passage)
     write_json(kept, {"key": key, "row": plain(row)})

@@ -233,7 +233,7 @@ def some_path(text: str) -> Path:
     >>> some_path("plays") / "lear.txt" == Path("plays", "lear.txt")
     True
     """
-    if printable(text) != text or set(text) & set("\n\t"):
+    if any(unicodedata.category(sign) == "Cc" for sign in text):
         raise argparse.ArgumentTypeError(f"{text!r} has control characters; give it another name")
     try:
         Path(text).stat()

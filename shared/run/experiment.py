@@ -17,7 +17,7 @@ from torch import nn
 
 from shared.errors import UserError
 from shared.files import seconds_told
-from shared.model.language_model import num_parameters
+from shared.model.language_model import map_tensors, num_parameters
 from shared.run import processes
 from shared.run.checkpoint import load_checkpoint
 from shared.run.cli import log, outlive_reader, rebuilt_command, typable
@@ -74,6 +74,8 @@ class Run:
         settings["eval_interval"] = settings["eval_interval"] or -(-settings["max_steps"] // EVALUATIONS)
         if self.saved and settings["max_steps"] != self.saved["settings"]["max_steps"]:
             log(longer_schedule(self.saved, settings))
+        if self.saved and settings.get("precision") == "float32":  # on another machine it may have been bfloat16
+            self.saved["carry"] = map_tensors(in_float32, self.saved["carry"])
         optimizers = optimizers_for(model, settings)
         identity = {"stage": self.name, "settings": settings, "command": self.command} | identity
         try:
@@ -230,6 +232,11 @@ def longer_schedule(saved: dict, settings: dict) -> str:
         f"{going_on}goes from {before:.2g} to {now:.2g}, as a run of {more:,} steps has it here, and falls to 0 at "
         f"step {more:,}"
     )
+
+
+def in_float32(tensor: torch.Tensor) -> torch.Tensor:
+    """The same numbers in float32; whole numbers stay as they are."""
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def loop_settings(settings: dict) -> LoopSettings:
