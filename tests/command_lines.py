@@ -38,6 +38,8 @@ PROGRAMS = sorted(
 ANSWER_1 = re.compile("exercises/check.py$")
 PAGE = "one_page.py"  # is bare Python, with nothing of the course, and complains as Python does
 DESK = "@"  # in a word: the folder in which files for the programs lie
+# Where Ctrl-C comes while Python clears something away, it is lost, and Python says so in its own way.
+LOST_CTRL_C = re.compile(r"Exception ignored in:? .*\nTraceback .*\n(?:  .*\n)+KeyboardInterrupt:? ?\n")
 PATIENCE = 3  # seconds that a program may take before it gets Ctrl-C
 
 
@@ -271,12 +273,13 @@ def random_command_line(chance: random.Random, parsers: dict[str, dict]) -> tupl
 
 def fault(program: str, ended: Ended) -> str:
     """What is wrong with how a program ended; nothing where all is well."""
-    lines = ended.err.rstrip("\n").split("\n")
+    err = LOST_CTRL_C.sub("", ended.err) if ended.stopped else ended.err
+    lines = err.rstrip("\n").split("\n")
     last = lines[-1].rpartition("\r")[2]
     if ended.status is None:
         return "it did not heed Ctrl-C"
     page = program.endswith(PAGE)
-    if "Traceback" in ended.err and not (page and ended.stopped):
+    if "Traceback" in err and not (page and ended.stopped):
         return "a traceback: " + last
     if "Warning: " in ended.err:
         return "a warning: " + ended.err
