@@ -1,4 +1,4 @@
-"""A model that is too large for the machine is refused before anything is allocated."""
+"""A model that is too large for the machine is refused before it takes any memory."""
 
 import pytest
 import torch
@@ -25,20 +25,35 @@ def test_what_a_gpu_holds_needs_no_room_outside_of_it(monkeypatch):
     assert make_within_memory(lambda: nn.Linear(3, 3), torch.device("meta"), held=1000).weight.device.type == "meta"
 
 
-def test_what_is_refused_is_never_allocated():
-    made = []
+class Untouched(nn.Linear):
+    """One whose weights no number is written to."""
+
+    def reset_parameters(self) -> None:
+        pytest.fail("the weights are filled")
+
+
+def test_what_is_refused_is_never_filled(monkeypatch):
+    monkeypatch.setattr(memory, "machine_memory", lambda: 4 * TRAINED * 10**6)
+    with pytest.raises(UserError, match="smaller --batch-size or --hidden-size"):
+        make_within_memory(lambda: Untouched(1000, 1001), CPU, held=0)
+    with pytest.raises(pytest.fail.Exception):
+        make_within_memory(lambda: Untouched(1000, 999), CPU, held=0)
+
+
+def test_a_weight_that_two_modules_share_is_weighed_once_and_later_models_not_at_all(monkeypatch):
 
     def make() -> nn.Module:
-        made.append(nn.Linear(10**8, 10**8))
-        return made[-1]
+        one, other = nn.Linear(3, 3), nn.Linear(3, 3, device="meta")
+        other.weight = one.weight
+        return one
 
-    with pytest.raises(UserError, match="smaller --batch-size or --hidden-size"):
-        make_within_memory(make, CPU, held=0)
-    assert [model.weight.device.type for model in made] == ["meta"]
+    monkeypatch.setattr(memory, "machine_memory", lambda: 4 * TRAINED * (12 + 12))
+    make_within_memory(make, CPU, held=0)
+    nn.Linear(100, 100)
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_every_model_can_be_weighed_before_it_is_made_and_is_the_same_then(name):
+def test_every_model_can_be_weighed_and_is_the_same_then(name):
     stage, options = OPTIONS[name]
 
     def make() -> nn.Module:
