@@ -101,7 +101,7 @@ def main() -> None:
     """Learn from the training plays, measure on plays that were held out, and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=STEPS, help=f"batches to learn from (default {STEPS})")
-    steps = min(parser.parse_args().steps, 10**9)  # years
+    steps = min(parser.parse_args().steps, 10**9)  # a larger number takes years, or is too large for a float
     torch.manual_seed(0)
     texts = plays("train"), plays("validation")
     vocabulary = "".join(sorted(set(texts[0])))  # V characters; the id of each is its place here

@@ -20,7 +20,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from shared.stages import ROOT
+from shared.stages import ROOT, STAGES
 
 TESTS = ROOT / "tests"
 # What Python keeps to itself unless it is asked with -W.
@@ -53,6 +53,17 @@ def copy_folder(name: str | Path, root: Path, *left_out: str) -> Path:
     """Copy a folder of the course to the same place below `root`, without what running it made and what is left out."""
     made_later = shutil.ignore_patterns("checkpoints", "*.png", "answers.py", *left_out)
     return Path(shutil.copytree(ROOT / name, root / name, ignore=made_later))
+
+
+def copy_course(root: Path) -> Path:
+    """A copy of the course in `root`, as it is when freshly cloned, and a short text: nobody's own runs are touched."""
+    for name in (*STAGES, "shared", "data"):
+        copy_folder(name, root)
+    text = (ROOT / "data" / "shakespeare.txt").read_text(encoding="utf-8")[:20_000]
+    (root / "short.txt").write_text(text, encoding="utf-8", newline="\n")
+    for stage in STAGES:
+        (root / stage / "stopped.py").write_text(STOPPED, encoding="utf-8")
+    return root
 
 
 def typed(folder: Path, line: str, stdin: str = "", code: int = 0) -> SimpleNamespace:

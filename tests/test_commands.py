@@ -20,7 +20,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
-from terminal import STOPPED, copy_folder, split, started, typed
+from terminal import copy_course, copy_folder, split, started, typed
 
 from shared.model.sampling import generate
 from shared.run import experiment, generation
@@ -45,13 +45,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 @pytest.fixture(scope="session")
 def course(tmp_path_factory):
-    """A copy of the course as it is when freshly cloned, so that nobody's own checkpoints are touched."""
-    root = tmp_path_factory.mktemp("course")
-    for name in (*STAGES, "shared", "data"):
-        copy_folder(name, root)
-    text = (ROOT / "data" / "shakespeare.txt").read_text(encoding="utf-8")[:20_000]
-    (root / "short.txt").write_text(text, encoding="utf-8", newline="\n")
-    return root
+    return copy_course(tmp_path_factory.mktemp("course"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -287,7 +281,6 @@ def test_a_second_training_in_one_folder_is_refused_and_the_first_ends_as_if_alo
 
 def test_a_run_stopped_by_ctrl_c_is_resumed_by_the_command_it_names_to_the_same_end(course, tmp_path):
     line = f"python train.py --data ../short.txt {SMALL} {FIXED} --max-steps 9 --out-dir"
-    (course / STAGE_1 / "stopped.py").write_text(STOPPED, encoding="utf-8")
     stopped = typed(course / STAGE_1, f"{line} {tmp_path / 'stopped'}".replace("train.py", "stopped.py"), code=130)
     saved = load_checkpoint(tmp_path / "stopped" / "last.pt")
     assert saved["progress"]["step"] == 5 and stopped.out == ""

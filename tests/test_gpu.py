@@ -11,13 +11,13 @@ import signal
 
 import pytest
 import torch
-from terminal import STOPPED, copy_folder, typed
+from terminal import copy_course, typed
 
 from shared.measure.evaluation import evaluate
 from shared.run import device as devices
 from shared.run.checkpoint import load_checkpoint
 from shared.run.restore import restore_language_model
-from shared.stages import LABS, ROOT, STAGES
+from shared.stages import LABS, STAGES
 from shared.text.corpus import load_corpus
 
 GPU = os.environ.get("GPU_TESTS_ON", "cuda")
@@ -31,15 +31,7 @@ CLOSE = 2e-4  # relative: sums come in another order
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
-    """A copy of the course with a short text."""
-    root = tmp_path_factory.mktemp("course")
-    for name in (*STAGES, "shared", "data"):
-        copy_folder(name, root)
-    text = (ROOT / "data" / "shakespeare.txt").read_text(encoding="utf-8")[:20_000]
-    (root / "short.txt").write_text(text, encoding="utf-8", newline="\n")
-    for stage in STAGES:
-        (root / stage / "stopped.py").write_text(STOPPED, encoding="utf-8")
-    return root
+    return copy_course(tmp_path_factory.mktemp("course"))
 
 
 def line(out_dir, more="", device=GPU, program="train.py"):
