@@ -70,7 +70,7 @@ from shared.run.device import choose_device, choose_precision, prepare_process
 from shared.run.experiment import loop_settings, probe
 from shared.run.language_modeling import language_task, trial_step
 from shared.run.optimizers import optimizers_for
-from shared.run.records import differing_setting, machine, read_json, slug, write_json
+from shared.run.records import COUNT, NUMBER, TEXT, differing_setting, machine, read_json, slug, write_json
 from shared.run.stage import Stage
 from shared.run.training import Task, train
 from shared.show.tables import for_terminal, markdown, spread, wrapped
@@ -277,11 +277,15 @@ class Text:
 
 # What is read of a file of results.
 KEPT = {
-    "command": str,
+    "command": TEXT,
     "runs": [{
-        "variant": str, "whole": bool, "seed": int, "nats_per_token": float, "seconds": float,
-        "settings": {"data": str, "tokenizer": str, "precision": str, "hidden_size": int, "max_steps": int},
+        "variant": TEXT, "whole": bool, "seed": COUNT, "nats_per_token": NUMBER, "seconds": NUMBER,
+        "settings": {
+            "data": TEXT, "tokenizer": TEXT, "precision": TEXT, "hidden_size": COUNT, "max_steps": COUNT, ...: object,
+        },
+        ...: object,
     }],
+    ...: object,
 }  # fmt: skip
 
 

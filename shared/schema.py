@@ -52,8 +52,8 @@ def check(value: Any, schema: Any, name: str = "") -> None:
 def named_parts(schema: dict, value: dict, name: str) -> dict:
     """Name -> schema of all that a dictionary has; ValueError where it lacks something, or has what nobody knows."""
     known = {key.removesuffix("?"): part for key, part in schema.items() if key is not ...}
-    for key in schema.keys() & known.keys():  # those without a question mark
-        if key not in value:
+    for key in schema:
+        if key in known and key not in value:  # it has no question mark
             raise ValueError(f"{name}.{key} is missing".removeprefix("."))
     for key in value:
         if not isinstance(key, str) or key not in known and ... not in schema:

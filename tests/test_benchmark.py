@@ -22,7 +22,7 @@ from shared.errors import UserError
 from shared.model.language_model import state_bytes
 from shared.results.tables import gpu_tables
 from shared.run.optimizers import optimizers_for
-from shared.run.records import read_json, write_json
+from shared.run.records import TABLE, read_json, write_json
 from shared.run.training import LoopSettings, Task, train
 from shared.show.tables import cost_table, scaling_tables
 from shared.stages import ROOT, STAGES, load_stage, model_class
@@ -423,7 +423,7 @@ def test_the_report_of_a_gpu_is_made_here_too_but_of_a_processor(tmp_path):
     report = read_json(tmp_path / "report" / "report.json")["parts"]
     assert len(report) == 9 and {row["status"] for row in report} == {"0"}
     assert all(row["ended"] for row in report if "ended" in row)
-    runs = read_json(tmp_path / "report" / "runs.json", list)
+    runs = read_json(tmp_path / "report" / "runs.json", [TABLE])
     assert [run["stage"] for run in runs] == [list(STAGES)[-1], *reversed(STAGES)]
     write_json(tmp_path / "gpu.json", runs)
     assert gpu_tables(tmp_path / "gpu.json")

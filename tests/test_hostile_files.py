@@ -57,10 +57,10 @@ def test_records_are_sound_or_refused_in_a_line_that_names_the_file(tmp_path, ho
 @pytest.mark.parametrize(
     "line, told",
     [
-        (b"[1, 2]", "line 2, is no record of a training: all of it is no object"),
+        (b"[1, 2]", "line 2, is no record of a training: it is of type list, not a table of names"),
         (b'{"step": "30"}', "line 2, is no record of a training: tokens is missing"),
         (SOUND.replace(b"10,", b"5,", 1).splitlines()[0], "line 2, is no record of a training: step 5 after step 10"),
-        (SOUND.replace(b"2.0", b"NaN").splitlines()[1], "line 2, .* train_loss is no number"),
+        (SOUND.replace(b"2.0", b"NaN").splitlines()[1], "line 2, .* train_loss is nan, not a number"),
         (b"To be", "line 2, .* not JSON"),
     ],
 )

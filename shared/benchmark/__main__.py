@@ -44,7 +44,7 @@ from shared.benchmark.busy import busy_costs, busy_table
 from shared.benchmark.costs import Case, generation_cost, training_cost
 from shared.benchmark.sharing import sharing_costs, sharing_table
 from shared.benchmark.timing import in_fresh_process, matmul_rate
-from shared.run.records import machine, read_json, write_json
+from shared.run.records import TABLE, TEXT, machine, read_json, write_json
 from shared.show.tables import cost_table, scaling_tables
 from shared.text.corpus import load_corpus
 from shared.text.tokenizer import train_tokenizer
@@ -56,7 +56,9 @@ SCALES = {
 }
 # What --against has to hold.
 BENCHMARK = {
-    "machine": dict, "rows": [{"stage": str, "variant": str, "precision": str, "optimizer": str, "settings": dict}],
+    "machine": TABLE,
+    "rows": [{"stage": TEXT, "variant": TEXT, "precision": TEXT, "optimizer": TEXT, "settings": TABLE, ...: object}],
+    ...: object,
 }  # fmt: skip
 TEXT_LENGTHS = (64, 256, 1024)
 

@@ -10,18 +10,18 @@ from shared.compare.measures import STATE_LENGTHS, HeldOut, plain
 from shared.errors import UserError
 from shared.measure.evaluation import Evaluation
 from shared.measure.ngrams import MOST_COUNTED, KneserNey, mean_nats
-from shared.run.records import read_json, write_json
+from shared.run.records import COUNT, NUMBER, TABLE, TEXT, read_json, write_json
 from shared.text.corpus import Corpus
 from shared.text.tokenizer import Tokenizer, fingerprint
 
 ORDER = 8  # the longest n-gram counted
 # The numbers of a row, as they are kept.
 ROW = {
-    "title": str, "training_tokens": int, "training_seconds": float, "training_tokens_per_second": float,
-    "state_bytes": dict, "passage": [float], "runs": int, "parameters": (int,), "checkpoint_bytes": (int,),
-    "generation_tokens_per_second": (float,), "validation_perplexity_spread": (dict,), "stage": str,
-    "validation_perplexity": (float,), "validation_bits_per_character": (float,),
-    "test_perplexity": (float,), "test_bits_per_character": (float,),
+    "title": TEXT, "training_tokens": COUNT, "training_seconds": NUMBER, "training_tokens_per_second": NUMBER,
+    "state_bytes": TABLE, "passage": [NUMBER], "runs": COUNT, "parameters": None, "checkpoint_bytes": None,
+    "generation_tokens_per_second": None, "validation_perplexity_spread": None, "stage": TEXT,
+    "validation_perplexity": (None, NUMBER), "validation_bits_per_character": (None, NUMBER),
+    "test_perplexity": (None, NUMBER), "test_bits_per_character": (None, NUMBER),
 }  # fmt: skip
 ID_BYTES = 8  # of a token's id, an int64
 
@@ -36,7 +36,7 @@ def counting(corpus: Corpus, tokenizer: Tokenizer, texts: dict[str, HeldOut], ke
     """
     key = {"corpus": corpus.sha256, "tokenizer": fingerprint(tokenizer.to_dict()), "order": ORDER, "passage": passage}
     with suppress(UserError):  # where that file is of another version, or damaged, it is counted anew
-        known = read_json(kept, {"key": dict, "row": ROW})
+        known = read_json(kept, {"key": TABLE, "row": ROW})
         if known["key"] == key:
             return known["row"]
     train = np.array(tokenizer.encode_long(corpus.train)[:MOST_COUNTED], dtype=np.int64)

@@ -50,12 +50,11 @@ if __name__ == "__main__":
     read_flags(parse_flags)  # before PyTorch is imported, which takes a second
     wait_briefly()
 
-from shared.errors import UserError
 from shared.model.language_model import num_parameters
 from shared.recall.puzzles import PUZZLES, Puzzle
 from shared.recall.scores import measure, over_seeds
 from shared.recall.teaching import LEARNING_RATES, build, settings_of, teach
-from shared.run.records import machine, misfit, read_json, write_json
+from shared.run.records import COUNT, NUMBER, TABLE, TEXT, machine, read_json, write_json
 from shared.show.curves import recall_figure
 from shared.show.figures import save_figure
 from shared.show.tables import for_terminal
@@ -71,8 +70,9 @@ class Recipe:
     start: str = "own"
 
 
-RUNS = [{"seed": int, "rows": [{"distance": int, "accuracy": float, "mass": (float,)}]}]
-RESULT = {"task": str, "chance": float, "recipe": dict, "stages": dict}
+ROWS = [{"distance": COUNT, "accuracy": NUMBER, "mass": (None, NUMBER)} | TABLE]
+RUNS = [{"seed": COUNT, "rows": ROWS} | TABLE]
+RESULT = {"task": TEXT, "chance": NUMBER, "recipe": TABLE, "stages": {f"{stage}?": RUNS for stage in STAGES}} | TABLE
 PRESETS = {"default": Recipe(max_steps=600, longest=512), "quick": Recipe(max_steps=150, longest=32)}
 FINDING = "Gates add up over 512 tokens; only attention looks things up"  # of the default recipe
 
@@ -141,11 +141,7 @@ def kept_stages(path: Path, recipe: dict) -> dict[str, list[dict]]:
 
 def read_result(path: Path) -> dict:
     """What was found with one puzzle; UserError where something else stands there."""
-    result = read_json(path, RESULT)
-    fault = misfit(result["stages"], {stage: RUNS for stage in result["stages"]})
-    if fault or not result["stages"].keys() <= STAGES.keys():
-        raise UserError(f"{path} is not what this command wrote: {fault or 'a stage is none'}; give another --out")
-    return result
+    return read_json(path, RESULT)
 
 
 def with_run(stages: dict[str, list[dict]], stage: str, run: dict) -> dict[str, list[dict]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from shared.errors import UserError
 from shared.results.kept import words_of
 from shared.run.cli import rebuilt_command
-from shared.run.records import read_json, write_json
+from shared.run.records import COUNT, NUMBER, TABLE, TEXT, read_json, write_json
 from shared.show.curves import gradient_figure
 from shared.show.figures import save_figure
 from shared.show.reading import memories_figure
@@ -15,9 +15,15 @@ FINDING = "The RNN lets go, the LSTM fades, attention keeps its whole window"  #
 RECALLED = "One line, four memories: only the Attention LSTM goes back to “pains”"  # a test asks for this one too
 # What is read of a comparison's results.json.
 COMPARISON = {
-    "command": str, "machine": dict, "corpus": {"name": str}, "tokenizer": {"name": str},
-    "table": [{"stage": str, "title": str, "validation_perplexity": (float,)}],
-    "curves": {"gradient": {"distances": [int], "targets": int, "stages": [{"stage": str, "norms": [float]}]}},
+    "command": TEXT, "machine": TABLE, "corpus": {"name": TEXT} | TABLE, "tokenizer": {"name": TEXT} | TABLE,
+    "table": [{"stage": TEXT, "title": TEXT, "validation_perplexity": (None, NUMBER)} | TABLE],
+    "curves": {
+        "gradient": {
+            "distances": [COUNT], "targets": COUNT, "stages": [{"stage": TEXT, "norms": [NUMBER]} | TABLE], ...: object,
+        },
+        ...: object,
+    },
+    ...: object,
 }  # fmt: skip
 PLACES = ("--checkpoints", "--out", "--data", "--device")  # flags that say where on a machine something lay
 

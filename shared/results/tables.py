@@ -11,7 +11,7 @@ from shared.errors import UserError
 from shared.model.language_model import LanguageModel, map_tensors
 from shared.recall.puzzles import PUZZLES
 from shared.results.kept import PRESETS, best_order, file_name, label, own_flags
-from shared.run.records import differing_setting, read_json
+from shared.run.records import TABLE, differing_setting, read_json
 from shared.show.tables import COLUMNS, cell, cost_lines, in_minutes, markdown, spread
 from shared.stages import STAGES, load_stage, stage_title
 from shared.text.tokenizer import TOKENIZERS
@@ -226,7 +226,7 @@ def gpu_tables(path: Path) -> str:
     if not path.is_file():
         return ""
     groups = defaultdict(list)
-    for run in read_json(path, list):
+    for run in read_json(path, [TABLE]):
         groups[run["corpus"], run["tokenizer"]].append(run)
     return "\n\n".join(gpu_table(*names, groups[names]) for names in sorted(groups))
 

@@ -4,25 +4,31 @@ import json
 import platform
 import re
 from pathlib import Path
+from typing import Any
 
 from shared.errors import UserError
 from shared.files import read_file, whole_file, why
+from shared.schema import Between, check
 from shared.stages import LABS, STAGES
 
 MOST_BYTES = 100_000_000  # of JSON: a training of a million steps writes 20
-RECORD = {"step": int, "tokens": int, "seconds": float, "train_loss": float}
+# What may stand in it: numbers that can be reckoned with, and texts that can be a file's name and act on no terminal.
+COUNT, NUMBER = range(10**15), Between(-1e15, 1e15)
+TEXT = re.compile(r"[^\0-\x08\x0b-\x1f\x7f\ud800-\udfff]*")
+TABLE = {...: object}
+RECORD = {"step": COUNT, "tokens": COUNT, "seconds": NUMBER, "train_loss": NUMBER, "validation_loss?": NUMBER} | TABLE
 BEGINNING = b'{"step": '  # of each line
 SUMMARY = {
-    "command": str, "stage": str, "settings": {"seed": int}, "parameters": int, "training_tokens": int,
-    "training_seconds": float, "command_seconds": float, "machine": dict,
+    "command": TEXT, "stage": TEXT, "settings": {"seed": COUNT} | TABLE, "parameters": COUNT, "training_tokens": COUNT,
+    "training_seconds": NUMBER, "command_seconds": NUMBER, "machine": TABLE, ...: object,
 }  # fmt: skip
 # What a stage's summary has beside that; a lab's has a table, a row and scores.
 OF_STAGE = {
-    "settings": {"seed": int, "tokenizer": str},
-    "corpus": {"name": str, "sha256": str},
-    "validation": {"nats_per_token": float, "perplexity": float, "tokens": int},
+    "settings": {"seed": COUNT, "tokenizer": TEXT} | TABLE,
+    "corpus": {"name": TEXT, "sha256": TEXT} | TABLE,
+    "validation": {"nats_per_token": NUMBER, "perplexity": NUMBER, "tokens": COUNT} | TABLE,
 }
-OF_LAB = {"table": str, "row": str, "scores": dict}
+OF_LAB = {"table": TEXT, "row": TEXT, "scores": TABLE}
 
 
 def machine() -> dict:
@@ -38,55 +44,18 @@ def machine() -> dict:
     }
 
 
-def read_json(path: Path, shape: object = dict) -> dict:
-    """The content of a JSON file; UserError where it cannot be read, or lacks what is asked for (see `misfit`)."""
+def read_json(path: Path, schema: object = TABLE) -> Any:
+    """The content of a JSON file; UserError where it cannot be read, or is not as the schema says."""
     again = "write it again with the command that made it"
     try:
         content = json.loads(read_file(path, MOST_BYTES, "give the path of a file that you may read"))
     except (ValueError, RecursionError):
         raise UserError(f"{path} is not JSON; {again}") from None
-    if fault := misfit(content, shape):
-        raise UserError(f"{path} is not what is read here: {fault}; {again}")
+    try:
+        check(content, schema)
+    except ValueError as fault:
+        raise UserError(f"{path} is not what is read here: {fault}; {again}") from None
     return content
-
-
-def misfit(content: object, shape: object, name: str = "all of it") -> str | None:
-    """What in JSON is not of this shape, in words; None where all is. What more there is does no harm.
-
-    A shape is a type, where float is any number, or a dict of name -> shape, or a list of the shape of all its items,
-    or a tuple of the shape of what may also be null.
-
-    >>> misfit({"step": 3}, {"step": int}), misfit({"step": "3"}, {"step": int})
-    (None, 'step is no whole number')
-    """
-    if isinstance(shape, type):
-        kind, fits = KINDS[shape]
-        return None if fits(content) else f"{name} is no {kind}"
-    if isinstance(shape, tuple):
-        return None if content is None else misfit(content, shape[0], name)
-    if type(content) is not type(shape):
-        return f"{name} is no {KINDS[type(shape)][0]}"
-    if isinstance(shape, list):
-        return next(filter(None, (misfit(each, shape[0], name) for each in content)), None)
-    missing = next((f"{key} is missing" for key in shape if key not in content), None)
-    return missing or next(filter(None, (misfit(content[key], part, key) for key, part in shape.items())), None)
-
-
-def is_number(value: object) -> bool:
-    """A number that can be reckoned with: neither true nor false, neither NaN nor infinite, and not absurd."""
-    return type(value) in (int, float) and abs(value) < 1e15
-
-
-UNFIT = re.compile("[\0-\x08\x0b-\x1f\x7f\ud800-\udfff]")
-KINDS = {
-    int: ("whole number", lambda value: type(value) is int and is_number(value)),
-    float: ("number", is_number),
-    bool: ("true or false", lambda value: isinstance(value, bool)),
-    # Without what no file can be named, and no terminal should be sent.
-    str: ("text", lambda value: isinstance(value, str) and not UNFIT.search(value)),
-    dict: ("object", lambda value: isinstance(value, dict)),
-    list: ("list", lambda value: isinstance(value, list)),
-}
 
 
 def read_summary(folder: Path) -> dict:
@@ -130,8 +99,11 @@ def record_of(line: bytes) -> tuple[str | None, dict]:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return "it is not JSON", {}
-    scored = isinstance(record, dict) and "validation_loss" in record
-    return misfit(record, RECORD | ({"validation_loss": float} if scored else {})), record
+    try:
+        check(record, RECORD)
+    except ValueError as fault:
+        return str(fault), {}
+    return None, record
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,10 +6,14 @@ from statistics import mean
 from shared.errors import UserError
 from shared.measure.ngrams import MOST_COUNTED, MOST_SCORED
 from shared.measure.ngrams import score as count
-from shared.run.records import read_json
+from shared.run.records import NUMBER, TABLE, TEXT, read_json
 from shared.run.stage import Stage, too_short
 
-KEPT = {"corpus": {"sha256": str}, "validation": {"perplexity": float}, "training_seconds": float}  # of a default run
+# Of a default run.
+KEPT = {
+    "corpus": {"sha256": TEXT} | TABLE, "validation": {"perplexity": NUMBER} | TABLE, "training_seconds": NUMBER,
+    ...: object,
+}  # fmt: skip
 
 
 def verdict(
