@@ -13,7 +13,8 @@ from pathlib import Path
 from shared.stages import ROOT
 
 RNN = ROOT / "model-01-rnn"
-FORECAST, CLASSIFY = ROOT / "model-03-lstm-attention" / "lab-forecast", ROOT / "model-04-mini-transformer/lab-classify"
+FORECAST, TRANSLATE = (ROOT / "model-03-lstm-attention" / lab for lab in ("lab-forecast", "lab-seq2seq"))
+CLASSIFY = ROOT / "model-04-mini-transformer" / "lab-classify"
 LARGE = 600_000_000  # bytes, which take no room on the disk
 DEEP = b"[" * 200_000
 
@@ -175,6 +176,18 @@ def texts() -> list[Hostile]:
     return [*PLACES, *BYTES, *(content(name, change) for name, change in monsters.items()), *cuts(3)]
 
 
+def checkpoints() -> list[Hostile]:
+    """What may be given as a checkpoint: beside the usual, one that is cut off, or sound, but of another program."""
+    whole = content("a whole one", lambda sound: sound)
+    return [
+        *PLACES,
+        *BYTES,
+        *(content(name, lambda sound, new=new: new) for name, new in KINDS.items()),
+        *cuts(8),
+        whole,
+    ]
+
+
 # Who reads what. {run}: the folder of a finished run, {path}: the hostile file, {out}: where to write, {text}: the text
 # of the run.
 GOING_ON = (RNN, "python train.py --resume --out-dir {run} --max-steps 8")
@@ -182,6 +195,7 @@ ANEW = (RNN, "python train.py --out-dir {run} --data {text} --max-steps 2 --devi
         "--hidden-size 16 --num-layers 1 --batch-size 2 --context-length 64")  # fmt: skip
 WRITING = (RNN, "python generate.py --checkpoint {run} --max-new-tokens 3 To be")
 COMPARING = (ROOT, "python -m shared.compare --checkpoints {run} --out {out} --no-live --prompt To")
+COMPARING_THERE = (ROOT, "python -m shared.compare --checkpoints {run} --out {run} --no-live --prompt To")
 KEEPING = (ROOT, "keep {run}")
 DRAWING = (ROOT, "python -m shared.results draw {run}")
 PACKING = (ROOT, "python -m shared.results pack {run}")
@@ -198,6 +212,7 @@ OF_A_RUN = {
     "learning_curve.png": (PLACES, [GOING_ON, ANEW]),
     ".training": (PLACES, [GOING_ON, ANEW]),
     "previous": (PLACES, [GOING_ON, ANEW]),
+    "counting.json": (json_files([], 0), [COMPARING_THERE]),
 }
 SMALL = "--max-steps 1 --device cpu --precision float32 --hidden-size 16 --num-layers 1 --batch-size 2 --out-dir {out}"
 OF_TEXTS = [
@@ -215,8 +230,23 @@ OF_TEXTS = [
 ]
 
 
+OF_CHECKPOINTS = [
+    (RNN, "python generate.py --checkpoint {path} --max-new-tokens 3 To be"),
+    (RNN, f"python train.py --start-from {{path}} --data {{text}} --context-length 64 {SMALL}"),
+    (ROOT, "python -m shared.compare --checkpoints {path} --out {out} --no-live --prompt To"),
+    (ROOT, "python -m shared.probes --checkpoints {path} --out {out} --data {text}"),
+    (FORECAST, "python forecast.py --checkpoint {path}"),
+    (FORECAST, "python explain.py {path}"),
+    (TRANSLATE, "python translate.py --checkpoint {path} thou art"),
+    (CLASSIFY, "python classify.py --checkpoint {path}"),
+]
+
+
 def spoilt() -> Iterator[tuple[str, Hostile, Path, str]]:
-    """Every pair: which file is spoilt, how, and the folder and the command that reads it. "a text" is of no run."""
+    """Every pair: which file is spoilt, how, and the folder and the command that reads it.
+
+    "a text" and "a checkpoint" lie outside the run.
+    """
     for name, (ways, commands) in OF_A_RUN.items():
         for hostile in ways:
             for folder, line in commands:
@@ -224,6 +254,9 @@ def spoilt() -> Iterator[tuple[str, Hostile, Path, str]]:
     for hostile in texts():
         for folder, line in OF_TEXTS:
             yield "a text", hostile, folder, line
+    for hostile in checkpoints():
+        for folder, line in OF_CHECKPOINTS:
+            yield "a checkpoint", hostile, folder, line
 
 
 def tried(
@@ -237,11 +270,12 @@ def tried(
     places = {kind: base / f"{kind}-{number}" for kind in ("run", "out", "logs")}
     shutil.copytree(run, places["run"])
     places["out"].mkdir()
-    path = places["out"] / "hostile.txt" if name == "a text" else places["run"] / name
+    sound = {"a text": text, "a checkpoint": run / "best.pt"}
+    path = places["out"] / "hostile" if name in sound else places["run"] / name
     if name == "previous":
         shutil.rmtree(path, ignore_errors=True)
-    elif name == "a text":
-        path.write_bytes(text.read_bytes())
+    elif name in sound:
+        shutil.copyfile(sound[name], path)
     hostile.make(path)
     command = line.format(run=places["run"], out=places["out"], path=path, text=text)
     try:

@@ -3,6 +3,7 @@
 import json
 import math
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -241,6 +242,11 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path):
         Run(tmp_path, before_step=interrupt_at(1, times=2)).train()
     assert not (tmp_path / "last.pt").exists()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_outside_the_main_thread_which_alone_hears_signals_it_trains_too(tmp_path):
+    with ThreadPoolExecutor() as threads:
+        assert threads.submit(Run(tmp_path).train).result().step == STEPS
 
 
 # Saving

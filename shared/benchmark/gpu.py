@@ -17,6 +17,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from shared.run.cli import (
@@ -87,9 +88,11 @@ from shared.run.records import machine, read_json, read_records, write_json
 def parts(flags: Namespace) -> list[Part]:
     """What is found out. Stage 1 comes last, since its loop over time is far too slow there to come to its end."""
     first, *others = STAGES
+    # The tests run programs, so most of their time is PyTorch's start. Many run at once, if pytest-xdist is there.
+    tests = ["-m", "pytest", "-m", "gpu", *["-n", "8"] * bool(find_spec("xdist"))]
     return [
         measurement(flags, "generation", 40),
-        Part("tests", ["-m", "pytest", "-m", "gpu", *(["-k", "rnn and learns"] if flags.tiny else [])], 100),
+        Part("tests", [*tests, *["-k", "rnn and learns"] * flags.tiny], 100),
         training(flags, LAST, "characters, a model of nanoGPT's size", CHARACTERS),
         *(training(flags, stage, f"{stage}, default") for stage in reversed(others)),
         *(measurement(flags, mode, 30) for mode in MODES[: 2 if flags.tiny else 3]),

@@ -1,6 +1,7 @@
 """A training that is asked to stop (Ctrl-C, a polite kill, a closed terminal) first saves what it learned."""
 
 import signal
+import threading
 from types import FrameType
 
 from shared.errors import UserError
@@ -21,8 +22,10 @@ class StopSignal:
 
     def __enter__(self) -> "StopSignal":
         self.requested = False
+        # Python lets its main thread alone hear signals. A training in another one, of a notebook say, hears none.
+        in_main = threading.current_thread() is threading.main_thread()
         # What is ignored stays ignored: under nohup, say, a training outlives its terminal. None: no Python set it.
-        heard = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+        heard = [number for number in SIGNALS if in_main and signal.getsignal(number) not in (signal.SIG_IGN, None)]
         self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
