@@ -33,8 +33,9 @@ class GatedLayer(nn.Module):
         self.weight_hh_l0 = nn.Parameter(torch.empty(self.num_gates * hidden_size, hidden_size))
         self.bias_ih_l0 = nn.Parameter(torch.empty(self.num_gates * hidden_size))
         self.bias_hh_l0 = nn.Parameter(torch.empty(self.num_gates * hidden_size))
+        bound = hidden_size**-0.5  # as in `nn.LSTM`
         for parameter in self.parameters():
-            nn.init.uniform_(parameter, -(hidden_size**-0.5), hidden_size**-0.5)
+            nn.init.uniform_(parameter, -bound, bound)
 
     def forward(self, x: Tensor, state: tuple[Tensor, ...] | None):
         """x (B, T, E), state of vectors (B, H) or None for zeros -> hidden states (B, T, H), the last state."""

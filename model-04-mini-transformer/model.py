@@ -59,15 +59,15 @@ class SelfAttention(nn.Module):
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
     def forward(
-        self, x: Tensor, cache: Cache | None, rotations: Rotation, return_weights: bool
+        self, x: Tensor, cache: Cache | None, rotations: Rotation | None, return_weights: bool
     ) -> tuple[Tensor, Cache, Tensor | None]:
         """x (B, T, E), the cache or None, the new positions' rotations
         -> (B, T, E), the new cache, weights (B, heads, T, P + T) or None."""
         # One product for all three: what a token asks for, what it is found by, and what it gives.
         q, k, v = self.query_key_value(x).chunk(3, dim=-1)  # (B, T, E) each
-        q = rotate(self.split_heads(q), *rotations)  # (B, heads, T, D)
-        k = rotate(self.split_heads(k), *rotations)  # (B, heads, T, D)
-        v = self.split_heads(v)  # (B, heads, T, D)
+        q, k, v = self.split_heads(q), self.split_heads(k), self.split_heads(v)  # (B, heads, T, D) each
+        if rotations is not None:  # else the words' vectors hold their places already
+            q, k = rotate(q, *rotations), rotate(k, *rotations)  # (B, heads, T, D) each
 
         # Keys and values of past tokens do not change when a new one comes. So they are kept, not computed again.
         if cache is not None:
@@ -101,7 +101,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, x: Tensor, cache: Cache | None, rotations: Rotation, return_weights: bool
+        self, x: Tensor, cache: Cache | None, rotations: Rotation | None, return_weights: bool
     ) -> tuple[Tensor, Cache, Tensor | None]:
         """x (B, T, E) -> x (B, T, E), cache, weights (B, heads, T, P + T) or None."""
         # Look at the others, and add what was found.
@@ -150,12 +150,13 @@ class MiniTransformer(LanguageModel):
         past, caches = state or (0, None)
         length = past + tokens.size(1)
         x = self.embedding(tokens)  # (B, T, E)
-        rotations = [part.to(x) for part in rotation(torch.arange(past, length), self.head_size)]  # (T, D / 2) each
+        cosine, sine = rotation(torch.arange(past, length), self.head_size)  # (T, D / 2) each
+        rotations = cosine.to(x), sine.to(x)
         x, caches, weights = self.read(x, caches, rotations, return_attention)
         return x, (length, caches), weights
 
     def read(
-        self, x: Tensor, caches: tuple[Cache, ...] | None, rotations: Rotation, return_attention: bool
+        self, x: Tensor, caches: tuple[Cache, ...] | None, rotations: Rotation | None, return_attention: bool
     ) -> tuple[Tensor, tuple[Cache, ...], Tensor | None]:
         """Embedded tokens (B, T, E) through all blocks -> features (B, T, E), new caches, weights or None."""
         x = self.dropout(x)
@@ -203,8 +204,7 @@ class MiniTransformer(LanguageModel):
     ) -> tuple[Tensor, tuple[Cache, ...], Tensor | None]:
         """`read` x (B, T, E), with the vectors of the places from `first` on added. Queries and keys are not turned."""
         x = x + self.place.weight[first : first + x.size(1)]
-        unturned = rotation(torch.zeros(x.size(1)), self.head_size)  # angles of 0
-        return self.read(x, caches, [part.to(x) for part in unturned], return_attention)
+        return self.read(x, caches, None, return_attention)
 
 
 def sinusoids(length: int, size: int) -> Tensor:

@@ -62,7 +62,7 @@ def named_parts(schema: dict, value: dict, name: str) -> dict:
 
 
 def fits(value: Any, schema: Any) -> bool:
-    """Is this value, which has no parts to look into, as the schema says?"""
+    """Is this value as a schema says that is no dictionary and no list?"""
     if isinstance(schema, Between):
         return type(value) in (int, float) and schema.low <= value <= schema.high
     if isinstance(schema, tuple):
@@ -100,7 +100,7 @@ def shown(value: Any) -> str:
 def in_words(schema: Any) -> str:
     """What a schema asks of a value."""
     if isinstance(schema, Between):
-        return f"a number from {schema.low:g} to {schema.high:g}"
+        return f"a number from {schema.low:g}" + (f" to {schema.high:g}" if schema.high < float("inf") else " on")
     if isinstance(schema, tuple):
         return " or ".join(map(in_words, schema))
     if isinstance(schema, set | frozenset):

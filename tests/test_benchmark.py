@@ -5,6 +5,7 @@ import dataclasses
 import json
 import math
 import os
+import subprocess
 import sys
 from itertools import islice
 from types import SimpleNamespace
@@ -397,7 +398,7 @@ def test_a_part_that_fails_hangs_or_tells_nothing_is_told_and_stops_no_other(mon
     monkeypatch.setattr(gpu, "GRACE", 1)
     monkeypatch.setattr(gpu, "LEAST", 0)
     monkeypatch.setattr(sys, "argv", ["gpu", "--device", "cpu", "--out", str(tmp_path / "report")])
-    gpu.main()
+    gpu.main(gpu.parse_flags())
     report = read_json(tmp_path / "report" / "report.json")["parts"]
     assert [row["status"] for row in report] == ["stopped after 1 s", "1", "0", "no time left"]
     assert report[1]["told"].startswith("nothing") and report[2]["out"] == "well"
@@ -407,19 +408,34 @@ def test_a_part_that_fails_hangs_or_tells_nothing_is_told_and_stops_no_other(mon
 
 
 def test_what_compiling_is_worth_is_a_whole_run():
-    rows = [{"part": f"a step, {mode}", "whole_run_seconds": seconds} for mode, seconds in zip(gpu.MODES, (50, 60, 40))]
+    rows = [{"mode": mode, "whole_run_seconds": seconds} for mode, seconds in zip(gpu.MODES, (50, 60, 40))]
     assert gpu.pays(rows).startswith("yes, reduce-overhead: ") and gpu.pays(rows[:2]).startswith("no: ")
     assert gpu.pays(rows[1:]) == "not measured"
+
+
+def test_a_ctrl_c_ends_the_part_of_the_report_that_is_running(tmp_path, monkeypatch):
+    """Which is in a session of its own, so that it can be stopped with all that it has started."""
+    started = []
+
+    class Interrupted(subprocess.Popen):
+        def wait(self, limit=None):
+            if not started:
+                started.append(self)
+                raise KeyboardInterrupt
+            return super().wait(limit)
+
+    monkeypatch.setattr(gpu.subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        gpu.run(gpu.Part("sleeping", ["-c", "import time; time.sleep(60)"], 60), 60, tmp_path / "log.txt")
+    assert started[0].returncode
 
 
 @pytest.mark.thorough
 def test_the_report_of_a_gpu_is_made_here_too_but_of_a_processor(tmp_path):
     text = (ROOT / "data" / "shakespeare.txt").read_text(encoding="utf-8")[:20_000]
-    (tmp_path / "short.txt").write_text(text, encoding="utf-8", newline="\n")
-    line = (
-        f"python -m shared.benchmark.gpu --device cpu --tiny --characters {tmp_path}/short.txt --out {tmp_path}/report"
-    )
-    started(ROOT, line)
+    (tmp_path / "a text.txt").write_text(text, encoding="utf-8", newline="\n")
+    path = os.path.relpath(tmp_path / "a text.txt", ROOT)  # from where it is typed, with a blank in it
+    started(ROOT, f"python -m shared.benchmark.gpu --device cpu --tiny --characters '{path}' --out {tmp_path}/report")
     report = read_json(tmp_path / "report" / "report.json")["parts"]
     assert len(report) == 9 and {row["status"] for row in report} == {"0"}
     assert all(row["ended"] for row in report if "ended" in row)

@@ -12,6 +12,7 @@ import torch
 
 from shared.errors import UserError
 from shared.model.sampling import generate
+from shared.run import checkpoint
 from shared.run.checkpoint import FORMAT, load_checkpoint, save_checkpoint
 from shared.run.restore import restore_language_model
 
@@ -163,6 +164,22 @@ def test_a_flipped_bit_in_a_weight_is_found(tmp_path):
 def test_a_file_of_another_kind_is_one_line(tmp_path, data):
     (tmp_path / "other.pt").write_bytes(data)
     assert "damaged or not a checkpoint" in complaint(tmp_path / "other.pt")
+
+
+def test_a_file_that_cannot_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    (tmp_path / "best.pt").write_bytes(b"whatever it is")
+    monkeypatch.setattr(checkpoint, "check_archive", refuse)
+    assert complaint(tmp_path / "best.pt").startswith(f"cannot read {tmp_path / 'best.pt'}: ")
+
+
+def test_too_little_memory_for_a_file_is_not_a_fault_of_the_file(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path / "best.pt", {"stage": "x"})
+    monkeypatch.setattr(torch, "load", lambda *given, **named: bytearray(2**62))
+    with pytest.raises(MemoryError):
+        load_checkpoint(tmp_path / "best.pt")
 
 
 def test_an_archive_that_torch_did_not_write_is_one_line(tmp_path):

@@ -383,6 +383,16 @@ def test_a_main_function_that_ends_well_leaves_no_exit_status(capsys):
     assert capsys.readouterr().out == "done\n"
 
 
+def test_what_is_said_to_streams_that_were_closed_from_the_start_goes_nowhere(monkeypatch):
+    """As `>&-` and `2>&-` close them."""
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    run_main(lambda: print("done"))
+    with pytest.raises(SystemExit) as ended:
+        run_main(raising(UserError("no such file")))
+    assert ended.value.code == 2
+
+
 def test_log_goes_to_stderr(capsys):
     log("about", 3, "minutes")
     assert tuple(capsys.readouterr()) == ("", "about 3 minutes\n")

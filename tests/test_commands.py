@@ -386,6 +386,18 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_training(answered,
     assert "another --out-dir" in shown.err.splitlines()[-1]
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_run_in_bfloat16_goes_on_in_it(answered, course, tmp_path, stage):
+    """What it carries is of that type as well."""
+    line = f"python train.py --data {course}/short.txt {SMALL} --out-dir {tmp_path}/run --precision bfloat16"
+    shown = answered(stage, line)
+    if shown.code:
+        assert "bfloat16 does not work here" in shown.err
+        pytest.skip("an LSTM in bfloat16 is not for every processor")
+    shown = answered(stage, line.replace(" --precision bfloat16", "") + " --max-steps 9 --resume")
+    assert shown.code == 0 and "in bfloat16" in shown.err
+
+
 @pytest.mark.parametrize("stage", [STAGE_1, STAGE_4])  # an LSTM in bfloat16 is not for every processor
 def test_a_run_goes_on_in_another_precision_where_its_own_does_not_work(answered, course, tmp_path, stage):
     """Its machine had bfloat16, say, and this one refuses it. What it carries is of the old precision."""

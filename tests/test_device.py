@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
+from torch.optim import AdamW
 
 from shared.errors import UserError
 from shared.run import device
@@ -21,6 +22,7 @@ from shared.run.device import (
 from shared.run.experiment import probe
 from shared.run.flags import DEVICES, PRECISIONS
 from shared.run.language_modeling import trial_step
+from shared.run.optimizers import Muon
 from shared.stages import ROOT, STAGES, model_class
 from shared.text.batches import Lanes
 
@@ -220,3 +222,17 @@ def test_probing_settles_what_was_auto_and_leaves_no_trace(stage):
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(weights[name], weight) for name, weight in learner.state_dict().items())
     assert not any(parameter.grad.any() for parameter in learner.parameters() if parameter.grad is not None)
+
+
+def test_what_the_optimizers_take_belongs_to_a_steps_seconds(clock, monkeypatch):
+    learner = model_class(next(iter(STAGES)))(vocab_size=9, hidden_size=8)
+    lanes = Lanes(torch.arange(60) % 9, batch_size=2, context_length=5, seed=1)
+
+    def step(optimizer):
+        moved = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        clock.now += any(parameter.grad is not None and parameter.grad.any() for parameter in moved)
+
+    for optimizer in (Muon, AdamW):
+        monkeypatch.setattr(optimizer, "step", step)
+    settings = {"precision": "float32"} | UPDATES
+    assert probe(learner, settings, CPU, trial_step(learner, lanes, CPU)) == 2

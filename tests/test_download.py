@@ -294,7 +294,7 @@ def test_a_failure_keeps_the_file_that_was_there(server, tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_told_in_one_line(server, tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(UserError, match="cannot write") as caught:
+    with pytest.raises(UserError, match="cannot keep") as caught:
         fetched(f"{server.url}/whole", tmp_path / "file" / "text.txt")
     assert "\n" not in str(caught.value)
 

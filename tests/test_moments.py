@@ -14,10 +14,11 @@ from options import OPTIONS, build
 from shared.compare.watching import watched
 from shared.measure.influence import influence
 from shared.run.checkpoint import load_checkpoint
-from shared.run.moments import FEW, FILE, MOMENTS, SHORT, Moments, look, moments_of, read_moments
+from shared.run.moments import FEW, FILE, MOMENTS, SHORT, Moments, look, moments_of, parsed, read_moments
 from shared.run.optimizers import make_optimizers
 from shared.run.training import LoopSettings, Task, train
 from shared.show.page import page
+from shared.stages import ROOT
 from shared.text.batches import Lanes
 from shared.text.corpus import Corpus, load_corpus
 from shared.text.prompts import PASSAGE, passage_for
@@ -162,6 +163,12 @@ def test_the_file_of_a_default_run_is_small(tmp_path):
     line = json.dumps(look(model, passage, tokenizer, 1))
     assert 24 <= len(passage) <= 32
     assert len(line) * MOMENTS < 250_000
+
+
+@pytest.mark.parametrize("name, value", [("passage", "ab"), ("next", ["x", "y"]), ("step", True), ("sample", 5)])
+def test_a_line_with_something_of_another_kind_is_no_moment(name, value):
+    line = (ROOT / "model-01-rnn" / "results" / "moments.jsonl").read_text(encoding="utf-8").splitlines()[0]
+    assert parsed(line) and not parsed(json.dumps(json.loads(line) | {name: value}))
 
 
 def test_the_passage_is_held_out():

@@ -224,6 +224,9 @@ def test_what_a_training_could_not_go_on_from_is_told(runs):
     refused(runs, "rnn", last | {"random": {"cpu": last["random"]["cpu"][:9]}}, "random.cpu is no state")
     refused(runs, "rnn", last | {"settings": last["settings"] | {"max_steps": "3"}}, "settings.max_steps is '3'")
     refused(runs, "rnn", last | {"interval": (torch.zeros(2), 0)}, "interval begins with something else")
+    refused(runs, "rnn", last | {"interval": (5, 5)}, "interval is not a loss and the number of its terms")
+    late = last["progress"] | {"best_step": last["progress"]["step"] + 1}
+    refused(runs, "rnn", last | {"progress": late}, "progress.best_step is 4, more than progress.step")
 
 
 def test_changed_checkpoints_are_refused_in_one_line_or_do_no_harm_in_any_command(runs):

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from shared.run.content import LEFT_OUT, SETTINGS, SIZE, check_agreement, check_room
+from shared.run.content import LEFT_OUT, SETTINGS, SIZE, check_agreement, check_number_of_weights
 from shared.schema import NAME, PLAIN, SHA256, Between, check
 
 from csv_files import SEPARATORS
@@ -55,4 +55,4 @@ def check_content(content: dict) -> None:
         raise ValueError("scale.deviations are not all above 0")
     size, steps = settings["hidden_size"], settings["past_length"] * settings["horizon"] * settings["linear"]
     layers = model.get("num_layers", 0) + model.get("num_blocks", 0)
-    check_room(content, size * (model["past_size"] + layers * size) + steps)
+    check_number_of_weights(content, size * (model["past_size"] + layers * size) + steps)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from shared.run.checkpoint import checkpoint_file, load_checkpoint
-from shared.run.content import LEFT_OUT, SETTINGS, SIZE, check_room
+from shared.run.content import LEFT_OUT, SETTINGS, SIZE, check_number_of_weights
 from shared.run.restore import rebuild_model
 from shared.schema import PLAIN, check
 
@@ -133,7 +133,7 @@ def check_content(content: dict) -> None:
     if model_settings != expected:
         raise ValueError("model_settings are not what settings says")
     size = settings["hidden_size"]
-    check_room(content, size * (settings["embedding_size"] + settings["num_layers"] * size))
+    check_number_of_weights(content, size * (settings["embedding_size"] + settings["num_layers"] * size))
 
 
 def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[Seq2Seq, Vocabularies, dict]:

@@ -1,6 +1,6 @@
 """What a checkpoint of this lab holds, beside what every checkpoint does: of each fold how its model reads words."""
 
-from shared.run.content import LEFT_OUT, SETTINGS, SIZE, check_room
+from shared.run.content import LEFT_OUT, SETTINGS, SIZE, check_number_of_weights
 from shared.schema import NAME, PLAIN, check
 
 from data import GENRES, NUM_FOLDS, SPLITS
@@ -30,4 +30,4 @@ def check_content(content: dict) -> None:
         if fold["model_settings"].get("vocab_size") != vocab_size:
             raise ValueError(f"a model of folds has not the vocabulary of its encoder, {vocab_size}")
     size = settings["hidden_size"]
-    check_room(content, len(folds) * size * (len(GENRES) + settings["num_blocks"] * size))
+    check_number_of_weights(content, len(folds) * size * (len(GENRES) + settings["num_blocks"] * size))

@@ -9,7 +9,6 @@ log.txt, all that the parts printed. Each part has a limit of time of its own, a
 
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -26,7 +25,6 @@ from shared.run.cli import (
     make_folder,
     path_or_name,
     read_flags,
-    rebuilt_command,
     run_main,
     some_path,
 )
@@ -70,14 +68,16 @@ def parse_flags() -> Namespace:
 
 
 if __name__ == "__main__":
-    read_flags(parse_flags)  # before PyTorch is imported, which takes a second
+    FLAGS = read_flags(parse_flags)  # before PyTorch is imported, which takes a second
 
 import torch
 
 from shared.benchmark.costs import Case, generation_cost, training_steps
 from shared.benchmark.timing import median_seconds
+from shared.results.kept import shared_command
 from shared.run.device import choose_device, prepare_process
 from shared.run.records import machine, read_json, read_records, write_json
+from shared.text.corpus import NAMES, user_path
 
 *_, LAST = STAGES
 
@@ -103,8 +103,9 @@ def parts(flags: Namespace) -> list[Part]:
 def training(flags: Namespace, stage: str, name: str, more: str = "") -> Part:
     """A run of a stage's train.py, from its start to its last line."""
     out_dir = flags.out / "runs" / f"{stage}{'-characters' if more else ''}"
-    line = f"train.py --device {flags.device} --seed 1 {more}{TINY * flags.tiny}".format(characters=flags.characters)
-    return Part(name, [*line.split(), "--out-dir", str(out_dir)], 62, lambda out: training_told(out_dir), ROOT / stage)
+    line = f"train.py --device {flags.device} --seed 1 {more}{TINY * flags.tiny}"
+    words = [word.format(characters=flags.characters) for word in line.split()]
+    return Part(name, [*words, "--out-dir", str(out_dir)], 62, lambda out: training_told(out_dir), ROOT / stage)
 
 
 def training_told(out_dir: Path) -> dict:
@@ -128,7 +129,7 @@ def kept_run(summary: dict) -> dict:
     corpus = summary["corpus"]["name"]
     settings = summary["settings"] | {"data": corpus}
     row = {"corpus": corpus, "tokenizer": settings["tokenizer"], "seed": settings["seed"]}
-    command = rebuilt_command(shlex.split(summary["command"]), drop=["--out-dir"], replace={"--data": corpus})
+    command = shared_command(summary["command"], corpus)
     return summary | row | {"settings": settings, "command": command, "machine": graphics_machine()}
 
 
@@ -153,7 +154,7 @@ def measure(name: str, device: str, tiny: bool) -> dict:
     changes = dict(vocab_size=300, hidden_size=24, num_layers=1) if tiny else dict(vocab_size=12_000)
     if name != "generation":
         how = {"backend": "eager"} if tiny else {"mode": name}  # which compiles nothing, and needs no compiler
-        return step_cost(Case(LAST, device, changes), {} if name == MODES[0] else how)
+        return {"mode": name} | step_cost(Case(LAST, device, changes), {} if name == MODES[0] else how)
     return {stage: generation_cost(Case(stage, device, changes), (64,)) for stage in STAGES}
 
 
@@ -196,6 +197,9 @@ def run(part: Part, limit: float, log_file: Path) -> dict:
         except subprocess.TimeoutExpired:
             status = f"stopped after {limit:.0f} s"
             stop(process)
+        except KeyboardInterrupt:  # which a process in a session of its own does not hear
+            stop(process)
+            raise
     result = {"part": part.name, "status": status, "seconds": round(time.perf_counter() - began, 1)}
     try:
         out = log_file.read_bytes()[at:].decode("utf-8", "replace")
@@ -220,7 +224,7 @@ def stop(process: subprocess.Popen) -> None:
 
 def pays(results: list[dict]) -> str:
     """Whether compiling would make the default run of the last stage shorter."""
-    found = {row["part"].rpartition(", ")[2]: row["whole_run_seconds"] for row in results if "whole_run_seconds" in row}
+    found = {row["mode"]: row["whole_run_seconds"] for row in results if "mode" in row}
     if MODES[0] not in found or len(found) < 2:
         return "not measured"
     best = min(found, key=found.get)
@@ -228,14 +232,15 @@ def pays(results: list[dict]) -> str:
     return f"{'no' if best == MODES[0] else f'yes, {best}'}: a whole run would take {seconds}"
 
 
-def main() -> None:
+def main(flags: Namespace) -> None:
     """Run the parts one after the other, and keep what they tell after each."""
-    flags = parse_flags()
     choose_device(flags.device)  # without one there is nothing to measure
     if flags.measure:
         print(json.dumps(measure(flags.measure, flags.device, flags.tiny)))
         return
     flags.out = flags.out.resolve()
+    if flags.characters not in NAMES:
+        flags.characters = str(user_path(flags.characters).resolve())  # the parts run in other folders
     make_folder(flags.out, "--out")
     os.environ["GPU_TESTS_ON"] = flags.device
     began, results = time.perf_counter(), []
@@ -255,4 +260,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_main(lambda: main(FLAGS))

@@ -59,10 +59,18 @@ def pack(model: LanguageModel) -> tuple[list[dict], bytes]:
     tensors, _ = layout(model)
     parts = []
     for parameter in model.parameters():
-        arrays = whole_numbers(parameter) if parameter.dim() > 1 else (parameter.detach().float().cpu(),)
-        content = b"".join(array.numpy().astype(array.numpy().dtype.newbyteorder("<")).tobytes() for array in arrays)
+        if parameter.dim() > 1:
+            scales, numbers = whole_numbers(parameter)
+            content = as_bytes(scales, "<f4") + as_bytes(numbers, "i1")
+        else:
+            content = as_bytes(parameter, "<f4")
         parts.append(content + bytes(-len(content) % 4))
     return tensors, b"".join(parts)
+
+
+def as_bytes(tensor: Tensor, kind: str) -> bytes:
+    """A tensor's numbers, one after the other, each as this kind of NumPy's."""
+    return tensor.detach().cpu().numpy().astype(kind).tobytes()
 
 
 def unpack(tensors: list[dict], content: bytes) -> dict[str, Tensor]:

@@ -23,10 +23,12 @@ class WeightAverage:
         self.model = model
         mean, moving = get_swa_multi_avg_fn(), get_ema_multi_avg_fn(1 - 1 / max(2.0, steps))
 
-        def update(averages: list[Tensor], weights: list[Tensor], seen: Tensor) -> None:
-            (mean if seen < steps else moving)(averages, weights, seen)
+        def take_in(averages: list[Tensor], weights: list[Tensor], seen: Tensor) -> None:
+            # Asked of PyTorch's own count, which is on the CPU: for `seen` a GPU would have to be waited for.
+            average = mean if self.average.n_averaged < steps else moving
+            average(averages, weights, seen)
 
-        self.average = AveragedModel(model, multi_avg_fn=update) if steps else None
+        self.average = AveragedModel(model, multi_avg_fn=take_in) if steps else None
 
     def update(self) -> None:
         """Take the model's present weights into the average."""

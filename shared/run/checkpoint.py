@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from shared.errors import UserError
-from shared.files import whole_file
-from shared.run.cli import quoted
+from shared.files import whole_file, why
+from shared.run.cli import lacks_memory, quoted
 from shared.run.content import check_best, check_language_model, check_last, check_parts
 from shared.run.folder import cannot_go_on, earlier_runs
 from shared.schema import shown
@@ -102,7 +102,11 @@ def read_archive(path: Path) -> Any:
     try:
         num_bytes = check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {why(error)}; mend that, or name another checkpoint") from error
     except Exception as error:  # what a damaged file makes the reader stumble over can be anything
+        if lacks_memory(error):
+            raise
         raise UserError(f"{path} is damaged or not a checkpoint; train again or name another") from error
     try:
         # Each value takes a byte or more of the file. Tied weights are one tensor there that has two names.

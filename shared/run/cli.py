@@ -44,24 +44,28 @@ class HelpFormatter(argparse.HelpFormatter):
         super().__init__(prog, width=min(80, shutil.get_terminal_size().columns))
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        """Fill paragraphs. What is indented is a command and, after two spaces, what it does: on its next lines."""
+        """Fill paragraphs. What is indented is a command and, after two spaces, what it does."""
         lines = []
-        for part in re.split(r"\n(?= *\n| {1,8}\S)", text.strip()):
-            margin = re.match(r" *", part.lstrip("\n")).group()
-            command, _, told = part.strip().partition("  ") if margin else ("", "", part)
-            told = " ".join(told.split())
-            lines += [""] if not part or part.startswith("\n") else []
-            if command and len(f"{margin}{command}  {told}") <= width:
-                lines.append(f"{margin}{command}  {told}".rstrip())
-                continue
-            shell_lines = textwrap.wrap(command, width - 2, initial_indent=margin, subsequent_indent=2 * margin)
-            lines += " \\\n".join(shell_lines).splitlines()
-            lines += textwrap.wrap(told, width, initial_indent=2 * margin, subsequent_indent=2 * margin)
+        for part in re.split(r"\n(?= *\n| {1,8}\S)", text.strip()):  # at empty lines, and before each command
+            if not part or part.startswith("\n"):
+                lines.append("")
+            part = part.lstrip("\n")
+            margin = " " * (len(part) - len(part.lstrip(" ")))
+            words = part.strip()
+            lines += command_lines(words, margin, width) if margin else textwrap.wrap(" ".join(words.split()), width)
         return "\n".join(lines)
 
 
-# What GNU OpenMP, whose threads PyTorch uses on Linux, reads when it starts: how often one looks for another.
-BRIEF_WAITS = {"GOMP_SPINCOUNT": "6000"}
+def command_lines(words: str, margin: str, width: int) -> list[str]:
+    """A command and what it does: on one line, or else the command, cut by backslashes, and the rest below it."""
+    command, _, told = words.partition("  ")
+    told = " ".join(told.split())
+    whole = f"{margin}{command}  {told}".rstrip()
+    if len(whole) <= width:
+        return [whole]
+    *first, last = textwrap.wrap(command, width - 2, initial_indent=margin, subsequent_indent=2 * margin)
+    below = textwrap.wrap(told, width, initial_indent=2 * margin, subsequent_indent=2 * margin)
+    return [*(f"{line} \\" for line in first), last, *below]
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -371,6 +375,10 @@ def fall_silent() -> None:
     sys.excepthook = lambda *error: traceback.print_exception(*error, file=sys.__stderr__)
 
 
+# What GNU OpenMP, whose threads PyTorch uses on Linux, reads when it starts: how often one looks for another.
+BRIEF_WAITS = {"GOMP_SPINCOUNT": "6000"}
+
+
 def wait_briefly() -> None:
     """Have PyTorch's threads look less long for one another; to be called before it is imported, where much is trained.
 
@@ -401,13 +409,18 @@ class LastingFile(io.FileIO):
 def outlive_reader(name: str) -> None:
     """Let the work go on when nobody reads "stderr" or "stdout" any more: `| head`, or a terminal that was closed."""
     stream = getattr(sys, name)
-    if stream is None:  # closed from the start: `2>&-`
-        setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
-    elif os.name == "nt" and stream.isatty():  # only Python's own way to a console there knows all letters
+    if os.name == "nt" and stream.isatty():  # only Python's own way to a console there knows all letters
         return
     elif stream is getattr(sys, f"__{name}__"):
         file = LastingFile(stream.fileno(), "w", closefd=False)
         setattr(sys, name, io.TextIOWrapper(file, stream.encoding, stream.errors, line_buffering=True))
+
+
+def open_closed_streams() -> None:
+    """Something to write to where there is nothing: `>&-` and `2>&-` close a stream from the start."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
 
 
 def prepare_streams() -> None:
@@ -451,6 +464,7 @@ def run_main(main: Callable[[], None]) -> None:
 
     Exit status 2 is for mistakes, 130 for Ctrl-C.
     """
+    open_closed_streams()
     outlive_reader("stderr")  # notices and progress bars are not what was asked for
     if signal.getsignal(signal.SIGINT) is end_at_once:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -106,8 +106,10 @@ def check_best(content: dict) -> None:
     """ValueError where a checkpoint lacks what is needed to use its model, or that contradicts itself."""
     check(content, BEST)
     settings, progress = content["settings"], content["progress"]
-    if progress["step"] > settings.get("max_steps", math.inf) or progress["best_step"] > progress["step"]:
-        raise ValueError(f"progress.step is {progress['step']}, which is not within settings.max_steps")
+    if progress["step"] > settings.get("max_steps", math.inf):
+        raise ValueError(f"progress.step is {progress['step']}, more than settings.max_steps")
+    if progress["best_step"] > progress["step"]:
+        raise ValueError(f"progress.best_step is {progress['best_step']}, more than progress.step")
     try:
         shlex.split(content.get("command", ""))
     except ValueError as error:
@@ -120,9 +122,10 @@ def check_last(content: dict) -> None:
     What has to fit the model and its optimizers is looked at when these are there, in `Loop.restore`.
     """
     check(content, LAST)
-    if len(content["interval"]) != 2 or not isinstance(content["interval"][1], int):
+    interval = content["interval"]
+    if [type(part) for part in interval] != [Tensor, int]:
         raise ValueError("interval is not a loss and the number of its terms")
-    if content["interval"][0].shape != () or not content["interval"][0].is_floating_point():
+    if interval[0].shape != () or not interval[0].is_floating_point():
         raise ValueError("interval begins with something else than a loss")
     try:
         torch.Generator().set_state(content["random"]["cpu"])
@@ -134,10 +137,8 @@ def check_language_model(content: dict) -> None:
     """ValueError where a stage's checkpoint is none of a language model: it has a tokenizer, which fits the model."""
     check(content, LANGUAGE)
     check_agreement(content, content["model_settings"].keys() - {"vocab_size"})
+    check_number_of_weights(content, least_weights(content["model_settings"]))
     settings, tokenizer, vocab_size = content["settings"], content["tokenizer"], content["model_settings"]["vocab_size"]
-    rows = vocab_size + settings["num_layers"] * settings["hidden_size"]
-    rows += settings["context_length"] if settings.get("positions", "rotary") != "rotary" else 0
-    check_room(content, rows * settings["hidden_size"])
     size = check_tokenizer(tokenizer)
     if size != vocab_size or tokenizer["name"] != settings["tokenizer"]:
         raise ValueError(
@@ -154,7 +155,18 @@ def check_agreement(content: dict, names: set[str]) -> None:
             raise ValueError(f"model_settings.{name} is {shown(of_model)}, but settings has {shown(of_training)}")
 
 
-def check_room(content: dict, needed: int) -> None:
+def least_weights(model_settings: dict) -> int:
+    """The fewest weights of a language model of these sizes: a row for each word, and a square matrix for each layer.
+
+    And a row for each place, where positions are learned or looked up.
+    """
+    rows = model_settings["vocab_size"] + model_settings["num_layers"] * model_settings["hidden_size"]
+    if model_settings.get("positions", "rotary") != "rotary":
+        rows += model_settings.get("context_length", 0)
+    return rows * model_settings["hidden_size"]
+
+
+def check_number_of_weights(content: dict, needed: int) -> None:
     """ValueError where a checkpoint has fewer weights than the least that its settings need.
 
     Asked before a model is built, since one that is too large for the computer could not be compared with its weights.

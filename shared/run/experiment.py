@@ -163,13 +163,13 @@ def start_run(
     this process for computing on the run's device. UserError where another training runs in the folder: better now than
     when the text is read.
     """
-    given = {name: value for name, value in vars(flags).items() if value is not None}
+    given = {flag: value for flag, value in vars(flags).items() if value is not None}
     out_dir, resume = Path(given.pop("out_dir")).resolve(), given.pop("resume")
     given.pop("no_moments", None)  # no setting: nothing of what is learned depends on it
     preset_name = given.pop("preset", "")
     preset = presets.get(preset_name, {})
     if "epochs" in given:  # they say how many steps there are
-        preset = {name: value for name, value in preset.items() if name != "max_steps"}
+        preset = {flag: value for flag, value in preset.items() if flag != "max_steps"}
     processes.start()
     run = Run(name, defaults | preset | given, out_dir)
     if processes.is_writer() and out_dir.is_dir():
@@ -197,8 +197,9 @@ def resumed_settings(saved: dict, defaults: dict, preset: dict, given: dict, pre
         if name == "precision" and value == "auto":
             continue  # it was settled when the run began
         known = before.get(name)
-        more, less = (name in names and name in given and known for names in (MORE_ON_RESUME, LESS_ON_RESUME))
-        if name in FREE_ON_RESUME or (more and value > known) or (less and value < known):
+        typed = name in given and known is not None  # what the saved run left open cannot become more or less
+        may_grow, may_shrink = typed and name in MORE_ON_RESUME, typed and name in LESS_ON_RESUME
+        if name in FREE_ON_RESUME or (may_grow and value > known) or (may_shrink and value < known):
             settings[name] = value
             if name == "max_steps" and "epochs" in settings:
                 settings["epochs"] = None  # else they would go on to say how many steps there are
@@ -209,7 +210,7 @@ def resumed_settings(saved: dict, defaults: dict, preset: dict, given: dict, pre
                     f"the saved run has {flag} {known}, not {value} as {preset_flag}: a preset is for a new run; "
                     f"leave {preset_flag} away, or leave --resume away"
                 )
-            may = "it may become more, " * bool(more) + "it may become less, " * bool(less)
+            may = "it may become more, " if may_grow else "it may become less, " if may_shrink else ""
             raise UserError(
                 f"the saved run has {flag} {known}, not {value}; {may}leave {flag} away, or leave --resume away"
             )
@@ -255,14 +256,16 @@ def probe(model: nn.Module, settings: dict, device: torch.device, trial_step: Ca
     settings["precision"] = processes.from_writer(lambda: precision)  # in another process the clock may say otherwise
     set_random_state(before, device)  # what dropout drew is not missing later
     # What updating adds: a step of a copy, with the gradients that the trial has left.
-    optimizers = optimizers_for(copy.deepcopy(model), settings)
-    seconds += sum(seconds_of(optimizer.step, device) for optimizer in optimizers)
+    twin = copy.deepcopy(model)
+    for parameter, original in zip(twin.parameters(), model.parameters()):
+        parameter.grad = original.grad  # which a copy does not have
+    seconds += sum(seconds_of(optimizer.step, device) for optimizer in optimizers_for(twin, settings))
     model.zero_grad()
     return seconds
 
 
 def command_line() -> str:
-    """The command as it was typed, with no path of this machine. Several processes learn what one does."""
+    """The command as it was typed, its program by the file's name alone. Several processes learn what one does."""
     return printable(rebuilt_command(["python", *typed_words()]))
 
 

@@ -73,7 +73,16 @@ def train_language_model(stage: Stage, flags: Namespace) -> None:
     characters = len(tokenizer.decode(ids[1][1:])) if tokenizer.lossless else None
     score = evaluate(model, validation_ids, settings["context_length"], characters)
     run.finish(model, corpus=text, validation=validation_summary(score))
-    lines = verdict(stage, settings, corpus.sha256, score.perplexity, run.progress.seconds, *ids, tokenizer.vocab_size)
+    lines = verdict(
+        stage,
+        settings,
+        corpus=corpus.sha256,
+        perplexity=score.perplexity,
+        seconds=run.progress.seconds,
+        train_ids=ids[0],
+        validation_ids=ids[1],
+        vocab_size=tokenizer.vocab_size,
+    )
     conclude(stage, run.out_dir, score, lines, prompt_for(corpus, tokenizer))
 
 
@@ -178,7 +187,8 @@ def language_task(
     @torch.no_grad()
     def try_carry(carry: State) -> None:
         tokens = share(torch.zeros(lanes.batch_size, 1, dtype=torch.int64, device=device))
-        model.next_logits(tokens, carry)
+        with autocast(device, settings["precision"]):  # a state has the types that this precision gives it
+            model.next_logits(tokens, carry)
 
     return Task(lanes.batch, step, validate, describe, look, "tokens", try_carry=try_carry)
 
@@ -241,10 +251,10 @@ def validation_summary(score: Evaluation) -> dict:
     }
 
 
-def conclude(stage: Stage, out_dir: Path, score: Evaluation, verdict: list[str], prompt: str) -> None:
+def conclude(stage: Stage, out_dir: Path, score: Evaluation, verdict_lines: list[str], prompt: str) -> None:
     """Print how good the model is, beside what, where it is, and what to type next, for which the prompt is."""
     bits = f", {score.bits_per_character:.3f} bits per character" if score.bits_per_character else ""
-    lines = [f"validation  perplexity {score.perplexity:.2f}, {score.loss:.4f} nats per token{bits}", *verdict]
+    lines = [f"validation  perplexity {score.perplexity:.2f}, {score.loss:.4f} nats per token{bits}", *verdict_lines]
     lines += [f"kept        {out_dir / 'best.pt'}, with metrics.jsonl and learning_curve.png beside it"]
     print(*(wrapped(line, indent=12) for line in lines), sep="\n")
     default = out_dir == stage.folder / "checkpoints"

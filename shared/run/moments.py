@@ -31,7 +31,8 @@ from shared.measure.influence import influence
 from shared.model.language_model import LanguageModel
 from shared.model.sampling import generate
 from shared.run.cli import log
-from shared.run.records import write_text
+from shared.run.records import COUNT, write_text
+from shared.schema import Between, check
 from shared.text.tokenizer import Tokenizer
 
 FILE = "moments.jsonl"
@@ -43,6 +44,10 @@ LIKELIEST = 5
 SAMPLE_TOKENS = 20
 MOST_LETTERS = 24  # of a token: a text of one endless word would fill the file
 MOST_BYTES = 2_000_000
+MOMENT = {
+    "step": COUNT, "tokens": COUNT, "seconds": Between(0, 1e15), "passage": [str], "next": [[str]], "next_p": str,
+    "true_p": str, "influence": str, "attention": (None, str), "sample": str, ...: object,
+}  # fmt: skip
 
 
 def moments_of(max_steps: int, count: int | None = None) -> list[int]:
@@ -170,19 +175,22 @@ def parsed(line: str) -> dict | None:
     """A line of the file as a moment; None where it is none."""
     try:
         moment = json.loads(line)
-        length = len(moment["passage"])
-        numbers = [moment[name] for name in ("step", "tokens", "seconds")]
-        sound = all(type(number) in (int, float) and 0 <= number < 1e15 for number in numbers)
-        sound &= all(isinstance(token, str) for row in [moment["passage"], *moment["next"]] for token in row)
-        sound &= len(moment["next"]) == length > 1 and isinstance(moment["sample"], str)
-        maps = [moment["influence"], *([] if moment["attention"] is None else [moment["attention"]])]
-        triangle = list(range(1, length + 1))
-        sound &= all(row_lengths(part) == triangle for part in maps)
-        sound &= row_lengths(moment["next_p"]) == [len(row) for row in moment["next"]]
-        sound &= row_lengths(moment["true_p"]) == [1] * (length - 1)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        check(moment, MOMENT)
+        return moment if rows_agree(moment) else None
+    except (ValueError, RecursionError):
         return None
-    return moment if sound else None
+
+
+def rows_agree(moment: dict) -> bool:
+    """Have its maps and its probabilities as many numbers as the passage has places? ValueError: they have others."""
+    length = len(moment["passage"])
+    maps = [moment["influence"]] if moment["attention"] is None else [moment["influence"], moment["attention"]]
+    return (
+        len(moment["next"]) == length > 1
+        and all(row_lengths(part) == list(range(1, length + 1)) for part in maps)
+        and row_lengths(moment["next_p"]) == [len(row) for row in moment["next"]]
+        and row_lengths(moment["true_p"]) == [1] * (length - 1)
+    )
 
 
 def row_lengths(rows: str) -> list[int]:

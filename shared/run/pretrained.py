@@ -19,11 +19,11 @@ from pathlib import Path
 import torch
 
 from shared.errors import UserError
-from shared.files import whole_file
+from shared.files import read_file, whole_file
 from shared.model.language_model import LanguageModel
 from shared.model.packing import layout, pack, unpack
 from shared.run.cli import quoted
-from shared.run.content import BEST, LANGUAGE
+from shared.run.content import BEST, LANGUAGE, least_weights
 from shared.run.records import write_text
 from shared.schema import NAME, PLAIN, SHA256, check
 from shared.stages import ROOT, model_class
@@ -84,7 +84,8 @@ def load_pretrained(
     if header["stage"] != stage:
         raise UserError(f"{path} holds a model of {header['stage']}, not of {stage}; {fetch(path)}")
     try:
-        check_sizes(header, len(content))
+        if least_weights(header["model_settings"]) > len(content):  # a byte or more each
+            raise ValueError("the file is too small for such a model")
         model = model_class(stage)(**header["model_settings"])
         tensors, num_bytes = layout(model)
         if header["tensors"] != tensors or len(content) != num_bytes:
@@ -105,7 +106,7 @@ def read_pretrained(path: Path) -> tuple[dict, bytes]:
         raise UserError(f"there is no pretrained model at {path}; {fetch(path)}, or train one: python train.py")
     if not HEAD.size <= path.stat().st_size <= LARGEST_FILE:
         raise damaged(path)
-    content = path.read_bytes()
+    content = read_file(path, LARGEST_FILE, fetch(path))
     magic, version, length, digest = HEAD.unpack_from(content)
     if magic != MAGIC:
         raise damaged(path)
@@ -122,18 +123,6 @@ def read_pretrained(path: Path) -> tuple[dict, bytes]:
     return header, content[length:]
 
 
-def check_sizes(header: dict, num_bytes: int) -> None:
-    """ValueError where a header's model has more weights than the file has bytes for, before such a model is made.
-
-    Each layer of each stage has at least one square matrix of the hidden size, and each word a row in the embedding.
-    """
-    settings = header["model_settings"]
-    hidden_size, sizes = settings["hidden_size"], [size for size in settings.values() if isinstance(size, int)]
-    rows = settings["vocab_size"] + settings["num_layers"] * hidden_size
-    if min(sizes) < 0 or max(rows, *sizes) * hidden_size > num_bytes:
-        raise ValueError("the file is too small for such a model")
-
-
 def under_all_names(model: LanguageModel, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The weights under all names that they have in the model's state_dict, where tied ones have two."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -146,7 +135,7 @@ def read_vocabulary(header: dict, root: Path) -> dict:
     if not path.is_file() or path.stat().st_size > LARGEST_FILE:
         raise damaged(path)
     try:
-        saved = json.loads(path.read_bytes())
+        saved = json.loads(read_file(path, LARGEST_FILE, fetch(path)))
         vocab_size = check_tokenizer(saved)
     except (ValueError, RecursionError) as error:
         raise damaged(path) from error

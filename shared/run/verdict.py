@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from statistics import mean
 
 from shared.errors import UserError
+from shared.measure import ngrams
 from shared.measure.ngrams import MOST_COUNTED, MOST_SCORED
-from shared.measure.ngrams import score as count
 from shared.run.records import NUMBER, TABLE, TEXT, read_json
 from shared.run.stage import Stage, too_short
 
@@ -32,12 +32,12 @@ def verdict(
     """
     lines = []
     order = 5 if len(train_ids) < 2e6 else 3  # some seconds of counting at most
-    of = f" of the first {MOST_COUNTED:,} tokens" if len(train_ids) > MOST_COUNTED else ""
+    part = f" of the first {MOST_COUNTED:,} tokens" if len(train_ids) > MOST_COUNTED else ""
     try:
-        counts = count(train_ids[:MOST_COUNTED], validation_ids[:MOST_SCORED], vocab_size, order)
-        counted = counts.orders[-1].perplexity
+        score = ngrams.score(train_ids[:MOST_COUNTED], validation_ids[:MOST_SCORED], vocab_size, order)
+        counted = score.orders[-1].perplexity
         beaten = "this run is better" if perplexity < counted else "this run has learned less"
-        lines.append(f"counting    perplexity {counted:.2f} ({order}-grams{of}, no network): {beaten}")
+        lines.append(f"counting    perplexity {counted:.2f} ({order}-grams{part}, no network): {beaten}")
     except UserError:  # too short a text to be counted
         pass
     if reached := default_run(stage, settings["tokenizer"], corpus):

@@ -34,9 +34,9 @@ def download(url: str, path: str | Path, sha256: str, size: int) -> Path:
     Raises UserError when the file cannot be had, saying what to do instead.
     """
     path = Path(path)
-    if path.is_file() and file_sha256(path) == sha256:
-        return path
     try:
+        if path.is_file() and file_sha256(path) == sha256:
+            return path
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as file:
             fetch(url, file, size)
@@ -47,7 +47,8 @@ def download(url: str, path: str | Path, sha256: str, size: int) -> Path:
         remedy = f"try again, or save the file by hand as {path}"
         raise UserError(f"could not download {url}: {reason(error)}; {remedy}") from None
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; free space, or unlock its folder") from None
+        told = error.strerror or error
+        raise UserError(f"cannot keep {path}: {told}; free space, or unlock it and its folder") from None
     return path
 
 
