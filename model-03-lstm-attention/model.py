@@ -85,7 +85,8 @@ class AttentionLSTM(LanguageModel):
             x = self.dropout(x)
             new_states.append(layer_state)
 
-        # The state from before each word, h_(s-1): in a chunk's first place, the last state of the chunk before.
+        # The state from before each word, h_(s-1): in a chunk's first place, the last state of the chunk before (as the
+        # layer handed it on, without dropout).
         first = torch.zeros_like(x[:, :1]) if memory is None else layer_states[-1][0][:, None]  # (B, 1, H)
         before = torch.cat([first.to(x.dtype), x[:, :-1]], dim=1)  # (B, T, H)
         keys, values = self.places(x, before, embedded)  # (B, T, H), (B, T, E)

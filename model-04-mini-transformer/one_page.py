@@ -74,9 +74,8 @@ def train(model: nn.Module, ids: Tensor, steps: int) -> None:
         starts = torch.randint(len(ids) - WINDOW, (BATCH, 1))
         windows = ids[starts + torch.arange(WINDOW + 1)]  # (B, T + 1): T characters to read, and T that follow them
         logits = model(windows[:, :-1])  # (B, T, V): after each character, a score for whatever may follow
-        loss = F.cross_entropy(
-            logits.flatten(0, 1), windows[:, 1:].flatten()
-        )  # in nats: mean of -ln p(what did follow)
+        # In nats: the mean of -ln p(what did follow).
+        loss = F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
         optimizer.zero_grad()  # else backward would add to the gradients of the step before
         loss.backward()
         # Back through T steps a gradient may grow without bound, and one leap would undo many good steps.
@@ -112,7 +111,8 @@ def main() -> None:
     text = "HAMLET:\n"
     for _ in range(400):  # draw one of the characters that may follow, each as often as its probability says
         ids = torch.tensor([[vocabulary.index(c) for c in text[-WINDOW:]]])  # (1, T)
-        text += vocabulary[torch.multinomial(model(ids)[0, -1].softmax(dim=-1), 1)]
+        with torch.no_grad():  # nothing is learned from here on
+            text += vocabulary[torch.multinomial(model(ids)[0, -1].softmax(dim=-1), 1)]
     print(text)
 
 

@@ -56,7 +56,8 @@ PARTS = (
 Outcome = tuple[str, str]  # one of WORDS, and what to know of it
 TIMES = {"seconds", "training_seconds", "command_seconds", "command"}  # what no two runs need to have alike
 TOKENIZERS = {"word": "", "char": "", "bpe": " --vocab-size 280"}
-LOOK = "--max-steps 6 --eval-interval 3 --device cpu --precision float32"
+LOOK = "--max-steps 6 --eval-interval 3 --device cpu"
+PRECISIONS = dict(zip(STAGES, ("bfloat16", "float32", "float32", "bfloat16")))  # no LSTM in bfloat16 everywhere
 SIZES = "--hidden-size 16 --num-layers 1 --batch-size 2 --context-length 256 --dropout 0.2"
 
 
@@ -119,7 +120,8 @@ class Training:
 
     def line(self, out_dir: Path, steps: str = LOOK, seed: int = 1) -> str:
         """The command that trains it."""
-        flags = f"--tokenizer {self.tokenizer}{TOKENIZERS[self.tokenizer]} {steps} {SIZES} --seed {seed}"
+        precision = f"--precision {PRECISIONS[self.stage]}"
+        flags = f"--tokenizer {self.tokenizer}{TOKENIZERS[self.tokenizer]} {precision} {steps} {SIZES} --seed {seed}"
         return f"python train.py --data {self.text} {flags} --out-dir {out_dir}"
 
     def place(self, name: object) -> tuple[Path, Path]:

@@ -92,7 +92,7 @@ def test_killed_at_every_operation_while_going_on(trainings, enter):
 
 
 def test_killed_at_random_moments(trainings, enter):
-    jobs = [(each, number) for each in trainings for number in range(size(10, 1))]
+    jobs = [(each, number) for each in trainings for number in range(size(5, 1))]
     enter("killed at a random moment", sum(in_parallel(campaign.killed_at_random, jobs), []))
 
 

@@ -26,7 +26,7 @@ def stage(tmp_path):
 
 
 def told(stage, perplexity=50.0, corpus="abc", tokenizer="word", max_steps=90, ids=IDS):
-    return verdict(stage, dict(tokenizer=tokenizer, max_steps=max_steps), corpus, perplexity, 90.0, *ids, 7)
+    return verdict(stage, dict(tokenizer=tokenizer, max_steps=max_steps), corpus, ids, 7, perplexity, 90.0)
 
 
 def test_counting_on_the_same_ids_says_whether_anything_was_learned(stage):

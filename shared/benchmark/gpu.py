@@ -9,6 +9,7 @@ log.txt, all that the parts printed. Each part has a limit of time of its own, a
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from shared.run.cli import (
     make_folder,
     path_or_name,
     read_flags,
+    rebuilt_command,
     run_main,
     some_path,
 )
@@ -74,7 +76,6 @@ import torch
 
 from shared.benchmark.costs import Case, generation_cost, training_steps
 from shared.benchmark.timing import median_seconds
-from shared.results.kept import shared_command
 from shared.run.device import choose_device, prepare_process
 from shared.run.records import machine, read_json, read_records, write_json
 from shared.text.corpus import NAMES, user_path
@@ -129,7 +130,7 @@ def kept_run(summary: dict) -> dict:
     corpus = summary["corpus"]["name"]
     settings = summary["settings"] | {"data": corpus}
     row = {"corpus": corpus, "tokenizer": settings["tokenizer"], "seed": settings["seed"]}
-    command = shared_command(summary["command"], corpus)
+    command = rebuilt_command(shlex.split(summary["command"]), drop=["--out-dir"], replace={"--data": corpus})
     return summary | row | {"settings": settings, "command": command, "machine": graphics_machine()}
 
 

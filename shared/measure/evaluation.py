@@ -34,6 +34,7 @@ class Evaluation:
 
     @property
     def bits_per_character(self) -> float | None:
+        """The same loss for each character, in bits: whatever the tokens are. None where they lose some of the text."""
         return self.nats / math.log(2) / self.characters if self.characters else None
 
 
@@ -62,9 +63,8 @@ def _stretch_losses(model: LanguageModel, ids: Tensor, starts: Tensor, warm_up: 
     window = ids[positions.clamp(max=len(ids) - 1)].to(device)  # past the text's end: repeats, dropped by the caller
     tokens, targets = window[:, :-1], window[:, 1:]
     state, losses = None, torch.zeros(len(starts), length, dtype=torch.float64)
-    if warm_up:
-        for first in range(0, warm_up, chunk):
-            _, state, _ = model.features(tokens[:, first : min(first + chunk, warm_up)], state, False)
+    for first in range(0, warm_up, chunk):
+        _, state, _ = model.features(tokens[:, first : min(first + chunk, warm_up)], state, False)
     chunks = range(warm_up, warm_up + length, chunk)
     for first in tqdm(chunks, "scoring", file=sys.stderr, delay=3, mininterval=0.5, leave=False):
         part = slice(first, first + chunk)

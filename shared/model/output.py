@@ -37,9 +37,8 @@ class TiedOutput(nn.Module):
         self.sizes = [stop - start for start, stop in zip(self.starts, self.starts[1:] + [vocab_size])]
         self.embedding = embedding
         self.bias = nn.Parameter(torch.zeros(vocab_size))
-        self.band_vectors = nn.Parameter(
-            torch.zeros(len(self.sizes) - 1, embedding_size)
-        )  # the entries for the tail clusters
+        # The head's entries for the tail clusters.
+        self.band_vectors = nn.Parameter(torch.zeros(len(self.sizes) - 1, embedding_size))
         self.band_bias = nn.Parameter(torch.zeros(len(self.sizes) - 1))
 
     def head_and_tails(self) -> list[tuple[Tensor, Tensor]]:

@@ -73,16 +73,8 @@ def train_language_model(stage: Stage, flags: Namespace) -> None:
     characters = len(tokenizer.decode(ids[1][1:])) if tokenizer.lossless else None
     score = evaluate(model, validation_ids, settings["context_length"], characters)
     run.finish(model, corpus=text, validation=validation_summary(score))
-    lines = verdict(
-        stage,
-        settings,
-        corpus=corpus.sha256,
-        perplexity=score.perplexity,
-        seconds=run.progress.seconds,
-        train_ids=ids[0],
-        validation_ids=ids[1],
-        vocab_size=tokenizer.vocab_size,
-    )
+    seconds = run.progress.seconds
+    lines = verdict(stage, settings, corpus.sha256, ids, tokenizer.vocab_size, score.perplexity, seconds)
     conclude(stage, run.out_dir, score, lines, prompt_for(corpus, tokenizer))
 
 

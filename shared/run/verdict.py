@@ -20,17 +20,16 @@ def verdict(
     stage: Stage,
     settings: dict,
     corpus: str,
+    ids: tuple[Sequence[int], Sequence[int]],
+    vocab_size: int,
     perplexity: float,
     seconds: float,
-    train_ids: Sequence[int],
-    validation_ids: Sequence[int],
-    vocab_size: int,
 ) -> list[str]:
-    """Up to three lines on a run that reached this perplexity on the validation ids in so many seconds.
+    """Up to three lines on a run that reached this perplexity in so many seconds.
 
-    corpus: the hash of the text.
+    corpus: the hash of the text; ids: those of its training and of its validation text.
     """
-    lines = []
+    (train_ids, validation_ids), lines = ids, []
     order = 5 if len(train_ids) < 2e6 else 3  # some seconds of counting at most
     part = f" of the first {MOST_COUNTED:,} tokens" if len(train_ids) > MOST_COUNTED else ""
     try:
