@@ -23,6 +23,7 @@ def lock_folder(folder: Path) -> TextIO:
 
     UserError where another process has it, or where nothing can be written.
     """
+    check_file(folder / LOCK)
     try:
         file = open(folder / LOCK, "a+", encoding="utf-8")
     except OSError as error:
@@ -75,9 +76,14 @@ def free_folder(lock: TextIO) -> None:
 
 def check_files(folder: Path) -> None:
     """UserError where something else lies in a folder under the name of one of a run's files: a pipe, say."""
-    for path in (folder / name for name in RUN_FILES + MORE_FILES):
-        if path.exists() and not path.is_file():
-            raise UserError(f"{path} is no file; move it away or choose another --out-dir")
+    for name in RUN_FILES + MORE_FILES:
+        check_file(folder / name)
+
+
+def check_file(path: Path) -> None:
+    """UserError where a path is that of something else than a file, which must not be written to or removed."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is no file; move it away or choose another --out-dir")
 
 
 def make_room(folder: Path) -> None:
