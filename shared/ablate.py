@@ -267,12 +267,13 @@ def fitting(recipe: dict) -> dict[str, Variant]:
 
 @dataclass(frozen=True)
 class Text:
-    """Training and validation text as ids (N), their tokenizer, and the name of the corpus."""
+    """Training and validation text as ids (N), their tokenizer, and the name and the hash of the corpus."""
 
     training: Tensor
     validation: Tensor
     tokenizer: Tokenizer
     corpus: str
+    sha256: str = ""
 
 
 # What is read of a file of results.
@@ -297,7 +298,7 @@ def read_text(data: str, tokenizer_name: str, whole: bool) -> Text:
     part = corpus.train if whole else corpus.train[: max(cut, end_of_speech)]
     tokenizer = train_tokenizer(tokenizer_name, part, held_out=corpus.validation)
     ids = (as_tensor(tokenizer.encode_long(text)).long() for text in (part, corpus.validation))
-    return Text(*ids, tokenizer, corpus.name)
+    return Text(*ids, tokenizer, corpus.name, corpus.sha256)
 
 
 def run_variant(stage: Stage, variant: Variant, settings: dict, text: Text) -> float:
@@ -375,7 +376,7 @@ def ablate(name: str, text: Text, seeds: list[int], path: Path, whole: bool = Fa
             continue
         seconds = round(time.perf_counter() - began, 1)
         run = {"variant": variant_name, "whole": whole, "seed": seed, "nats_per_token": nats, "seconds": seconds}
-        kept["runs"].append(run | {"settings": settings, "machine": machine()})
+        kept["runs"].append(run | {"sha256": text.sha256, "settings": settings, "machine": machine()})
         write_json(path, kept)
     return kept
 
@@ -383,7 +384,8 @@ def ablate(name: str, text: Text, seeds: list[int], path: Path, whole: bool = Fa
 def check_kept(kept: dict, recipe: dict, text: Text, whole: bool, path: Path) -> None:
     """UserError where the kept runs are of another text or another recipe, and so cannot stand in one table."""
     for run in kept["runs"]:
-        if run["settings"]["data"] != text.corpus:
+        # Two files may have one name. Runs that an older version kept have no hash.
+        if (run["settings"]["data"], run.get("sha256", text.sha256)) != (text.corpus, text.sha256):
             raise UserError(f"{path} is of another text ({run['settings']['data']}); give another --json")
         of_recipe = run["variant"] == RECIPE and run["whole"] == whole
         if of_recipe and (difference := differing_setting(run, recipe)):

@@ -26,6 +26,7 @@ Source: Kneser and Ney 1995, with the discounts of Chen and Goodman 1999, who ca
 import argparse
 import json
 import platform
+import shlex
 import time
 from collections.abc import Sequence
 
@@ -82,7 +83,8 @@ def table(result: NGramScore) -> str:
 
 def as_json(flags: argparse.Namespace, corpus: Corpus, facts: dict, result: NGramScore) -> str:
     """The results with what is needed to get them again: command, corpus, versions."""
-    command = f"python -m shared.ngram --data {corpus.name} --tokenizer {flags.tokenizer} --order {flags.order}"
+    name = shlex.quote(corpus.name)
+    command = f"python -m shared.ngram --data {name} --tokenizer {flags.tokenizer} --order {flags.order}"
     contents = {
         "command": command + (f" --vocab-size {flags.vocab_size}" if flags.vocab_size else ""),
         "corpus": {"name": corpus.name, "sha256": corpus.sha256},

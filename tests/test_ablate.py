@@ -211,6 +211,8 @@ def test_runs_of_another_recipe_are_neither_mixed_with_these_nor_lost(text, tmp_
     ablate.ablate(STAGE_1, text, [1], path, whole=True, only="AdamW")
     with pytest.raises(UserError, match=r"another text \(shakespeare\); give another --json"):
         ablate.ablate(STAGE_1, replace(text, corpus="mine.txt"), [1], path)
+    with pytest.raises(UserError, match=r"another text \(shakespeare\); give another --json"):
+        ablate.ablate(STAGE_1, replace(text, sha256="0" * 64), [1], path)  # of the same name
 
 
 def test_characters_of_another_text_have_a_file_and_a_table_of_their_own(tmp_path, monkeypatch, capsys):

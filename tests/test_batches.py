@@ -77,10 +77,9 @@ def test_another_seed_cuts_the_text_at_other_places():
 @pytest.mark.parametrize("batch_size, context_length", [(1, 1), (3, 4), (32, 64)])
 def test_a_text_too_short_for_one_batch_is_the_users_mistake(batch_size, context_length):
     needed = batch_size * context_length + context_length
-    for length in (0, 1, needed):
+    for length in (0, 1, needed - 1):
         with pytest.raises(UserError, match="--batch-size") as mistake:
             Lanes(torch.arange(length), batch_size, context_length, seed=0)
         assert "\n" not in str(mistake.value)
-    shortest = Lanes(torch.arange(needed + 1), batch_size, context_length, seed=0)
-    for number in range(20):
-        assert shortest.batch(number).targets.max() <= needed
+    shortest = Lanes(torch.arange(needed), batch_size, context_length, seed=0)
+    assert max(shortest.batch(number).targets.max() for number in range(100)) < needed

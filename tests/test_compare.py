@@ -7,6 +7,7 @@ import math
 import re
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,7 +25,7 @@ from shared.compare import runs as compared_runs
 from shared.compare.budget import Budget
 from shared.compare.guessing import find_passage, passage_to_guess
 from shared.compare.measures import WINDOW, held_out, plain
-from shared.compare.runs import load_trained, too_short_to_rank
+from shared.compare.runs import load_corpus_of, load_trained, named_checkpoints, too_short_to_rank
 from shared.errors import UserError
 from shared.measure.faithfulness import map_correlation, uniform_attention
 from shared.measure.influence import influence
@@ -476,6 +477,29 @@ def test_runs_on_other_texts_are_refused_with_both_named(runs, text, tmp_path):
     other = save_run(tmp_path / "other", STAGE_2, longer)
     line = refused("--checkpoints", runs[0], other, "--out", tmp_path)
     assert line.startswith("the corpus differs") and "short.txt" in line and "other.txt" in line
+
+
+def test_a_run_that_is_named_by_its_folder_and_by_its_file_is_one_run(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    best = tmp_path / "checkpoints" / "best.pt"
+    best.write_bytes(b"")
+    assert named_checkpoints([tmp_path, best, tmp_path / "checkpoints", tmp_path / "x.pt"]) == [best, tmp_path / "x.pt"]
+
+
+def test_a_text_in_the_home_folder_is_found_again(text, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    content = Path(text).read_text(encoding="utf-8")
+    (tmp_path / "mine.txt").write_text(content, encoding="utf-8")
+    run = SimpleNamespace(
+        stage=STAGE_1,
+        saved={
+            "settings": {"data": "~/mine.txt"},
+            "tokenizer": {"name": "word"},
+            "corpus": {"name": "mine.txt", "sha256": load_corpus(str(tmp_path / "mine.txt")).sha256},
+        },
+    )
+    assert load_corpus_of([run], None).train in content
 
 
 def test_runs_of_one_stage_with_other_settings_are_no_seeds_of_one_run(runs, text, tmp_path):

@@ -499,6 +499,18 @@ def test_a_folder_or_list_of_one_file_is_that_file(folder, tmp_path):
     assert load_corpus(str(tmp_path / "one")) == load_corpus([str(tmp_path / "one" / "b.txt")]) == single
 
 
+def test_what_was_left_out_of_a_folder_with_one_text_is_told(folder):
+    for name in ("a.txt", "c.md"):
+        (folder / name).unlink()
+    (folder / "b.txt").write_bytes(b"the only work\n" * 200)
+    assert load_corpus(str(folder)).note == "left out as no text: cover.png, empty, thumbs.db"
+
+
+def test_capitals_come_first_on_every_system(folder):
+    (folder / "B.txt").write_bytes(b"first of all\n" * 100)
+    assert load_corpus(str(folder)).train.startswith("first of all")
+
+
 def test_a_file_in_a_folder_that_is_text_of_another_encoding_is_named(folder):
     (folder / "latin.txt").write_bytes("Düsseldorf".encode("latin-1"))
     assert "latin.txt is not UTF-8" in message(str(folder))

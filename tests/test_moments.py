@@ -264,6 +264,13 @@ def test_a_comparison_lays_the_moments_of_its_runs_side_by_side(kept):
     assert len(json.dumps(found)) < len(KINDS) * 2_000_000
 
 
+def test_without_a_learning_curve_a_moments_own_clock_counts(kept):
+    alone = stages_of(kept)[:1]
+    alone[0].records = []
+    seconds = [moment["seconds"] for moment in watched(alone)["stages"][0]["moments"]]
+    assert seconds == [moment["seconds"] for moment in read_moments(alone[0].path.with_name(FILE))] and seconds[-1] > 0
+
+
 def test_runs_without_moments_have_no_section(tmp_path):
     assert watched([SimpleNamespace(stage="x", title="x", path=tmp_path / "best.pt", records=[])]) is None
 

@@ -334,7 +334,6 @@ FRAKTUR = "𝔄"  # of the fonts that matplotlib brings, STIXGeneral has it and 
 def fonts(monkeypatch):
     """As on a new machine: a function that says which families are installed; nothing has been looked for."""
     entries = font_manager.fontManager.ttflist
-    figures.tell_what_was_not_drawn.cache_clear()
 
     def install(*names, new=()):
         chosen = [entry for entry in entries if entry.name in names]
@@ -342,8 +341,8 @@ def fonts(monkeypatch):
         monkeypatch.setattr(font_manager.fontManager, "ttflist", chosen)
         monkeypatch.setattr(font_manager, "findSystemFonts", lambda: later)
         monkeypatch.setattr(figures, "FONTS", ["DejaVu Sans"])
-        monkeypatch.setattr(map_plots, "FONTS", figures.FONTS)
         monkeypatch.setattr(figures, "NOWHERE", set())
+        monkeypatch.setattr(figures, "TOLD", set())
 
     return install
 
@@ -373,6 +372,10 @@ def test_a_font_that_was_installed_after_matplotlib_made_its_list_is_found(fonts
 @pytest.mark.parametrize("others", [[], ["Last Resort High-Efficiency", "STIXNonUnicode"]], ids=["no font", "boxes"])
 def test_signs_that_no_font_has_are_written_as_code_points_and_one_line_says_so(fonts, others, tmp_path, capsys):
     fonts("DejaVu Sans", *others)
+    figures.save_figure(
+        map_plots.influence_figure(causal_rows(1, 1), ["to"], 1, "of which there is nothing to say"),
+        tmp_path / "plain.png",
+    )
     tokens = ["中", "中文字", "\ue000", "\ud800"]
     figure = attention_map(causal_rows(1, 1, 4, 4), tokens, 1, "天 title")
     no_box_is_drawn(figure)

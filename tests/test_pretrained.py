@@ -371,6 +371,9 @@ def test_measurements_of_other_files_are_not_shown(packed, monkeypatch, tmp_path
     for look in (lambda root: comparing.load_comparison(CPU, root), check_pretrained):
         with pytest.raises(UserError, match="shared.results pack"):
             look(tmp_path / "copy")
+    kept.write_text("{}", encoding="utf-8")
+    with pytest.raises(UserError, match="files is missing"):
+        comparing.load_comparison(CPU, tmp_path / "copy")
 
 
 @pytest.mark.parametrize("words", [["--data", "x.txt"], ["--train"], ["--checkpoints", "x.pt"], ["--seed", "2"]])

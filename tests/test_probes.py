@@ -317,6 +317,14 @@ def test_speeches_begin_at_labels():
     assert [words[speech.start] for speech in speeches] == ["HERO", "FIRST", "HERO"]
 
 
+@pytest.mark.parametrize("end", ["THE END:", "THE END:\n", "KING:\n\nQUEEN:\nCome.\n"])
+def test_a_label_under_which_nothing_is_said_is_no_question(end):
+    asked = list(form.speakers_line(plays_of(SCENE + "\n" + end)))
+    assert len(asked) >= 2 * 3
+    for question in asked:
+        assert question.right[0][1] != question.wrong[0][1]
+
+
 def test_lines_cover_a_text_without_its_breaks():
     words = words_of(SCENE)
     assert "\n".join(" ".join(words[start:end]) for start, end in lines(words)).split() == " ".join(words).split()

@@ -169,10 +169,17 @@ def test_a_kept_run_names_no_path_and_no_machine(finished, tiny_defaults, tmp_pa
         ("python train.py --out-dir '/a b/c' --seed 2", "python train.py --seed 2"),
         ("python train.py --out_dir=/a/b --max_steps 3", "python train.py --max_steps 3"),
         ("python train.py --resume --out-dir /a/b", "python train.py"),
+        ("python train.py --data a.txt b.txt --seed 2", "python train.py --data tinyshakespeare --seed 2"),
+        ("python train.py --start-from /a/best.pt", "python train.py --start-from best.pt"),
     ],
 )
 def test_a_kept_command_is_what_somebody_else_would_type(typed, kept):
     assert shared_command(typed, "tinyshakespeare") == kept
+
+
+def test_a_runs_own_flags_are_those_that_no_table_names():
+    typed = "python train.py --data a.txt b.txt --tokenizer=char --weight_decay 0.1 --seed 2 --quick"
+    assert own_flags(typed) == "--weight-decay 0.1 --quick"
 
 
 def test_a_run_with_other_settings_is_not_kept_under_a_presets_name(finished, tmp_path):

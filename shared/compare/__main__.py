@@ -88,7 +88,14 @@ from shared.compare.live import live_models
 from shared.compare.measures import plain
 from shared.compare.measuring import measure, with_prompt
 from shared.compare.pretrained import load_comparison
-from shared.compare.runs import check_comparable, firsts_of, load_corpus_of, load_trained, stage_checkpoints
+from shared.compare.runs import (
+    check_comparable,
+    firsts_of,
+    load_corpus_of,
+    load_trained,
+    named_checkpoints,
+    stage_checkpoints,
+)
 from shared.compare.watching import watched
 from shared.run.device import choose_device, prepare_process
 from shared.run.generation import encode_prompt
@@ -136,7 +143,7 @@ def main() -> None:
 
 
 def find_checkpoints(flags: argparse.Namespace) -> list[Path]:
-    """The checkpoints to compare, in the order of the stages; at least one."""
+    """The checkpoints to compare, at least one."""
     if flags.train:
         budget = Budget(
             data=flags.data or NAMES[0],
@@ -147,7 +154,7 @@ def find_checkpoints(flags: argparse.Namespace) -> list[Path]:
         )
         return train_missing(budget, flags.out / "checkpoints")
     if flags.checkpoints:
-        return list(dict.fromkeys(path.resolve() for path in flags.checkpoints))
+        return named_checkpoints(flags.checkpoints)
     return stage_checkpoints()
 
 

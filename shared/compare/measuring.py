@@ -7,11 +7,10 @@ from shared.compare.counting import counting
 from shared.compare.estimate import measuring_seconds
 from shared.compare.guessing import find_passage, passage_to_guess
 from shared.compare.live import rounding_cost
-from shared.compare.runs import Trained, firsts_of, too_short_to_rank
+from shared.compare.runs import Trained, by_stage, firsts_of, too_short_to_rank
 from shared.run.cli import log
 from shared.run.records import machine
 from shared.show.tables import in_minutes
-from shared.stages import STAGES
 from shared.text.corpus import Corpus
 from shared.text.tokenizer import Tokenizer
 
@@ -41,17 +40,20 @@ def measure(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer, counts: P
         "position": {"stages": [measures.position_curve(run, validation) for run in firsts]},
         "gradient": measures.gradient_curves(firsts, validation),
     }
+    rounded = {}
     if rounding:
         log("measuring   what rounding the page's weights costs")
+        rounded = {run.stage: rounding_cost(run, texts["validation"]) for run in firsts}
     log("measuring   what each attention's choice is worth")
+    worth = {run.stage: measures.attention_worth(run, validation) for run in firsts}
     return measures.text_facts(corpus, tokenizer, texts) | {
         "machine": machine(),
         "table": rows,
         "to_guess": to_guess,
         "too_short": too_short_to_rank(runs),
         "curves": curves,
-        "rounding": {run.stage: rounding_cost(run, texts["validation"]) for run in firsts} if rounding else {},
-        "worth": {run.stage: measures.attention_worth(run, validation) for run in firsts},
+        "rounding": rounded,
+        "worth": worth,
     }
 
 
@@ -62,9 +64,3 @@ def with_prompt(measured: dict, runs: list[Trained], tokenizer: Tokenizer, text:
     maps = [measures.prompt_maps(of, tokenizer, ids, worth[of[0].stage]) for of in by_stage(runs)]
     facts = measures.prompt_facts(tokenizer, text, ids)
     return {name: part for name, part in measured.items() if name != "worth"} | {"prompt": facts | {"stages": maps}}
-
-
-def by_stage(runs: list[Trained]) -> list[list[Trained]]:
-    """The runs of each stage that has one. Several seeds give one row; curves and maps are of the first."""
-    stages = [[run for run in runs if run.stage == stage] for stage in STAGES]
-    return [of_stage for of_stage in stages if of_stage]

@@ -13,11 +13,13 @@ from shared.compare.runs import Trained, load_corpus_of
 from shared.errors import UserError
 from shared.measure.evaluation import evaluate
 from shared.run.pretrained import load_pretrained, pretrained_file
-from shared.run.records import read_json, write_text
+from shared.run.records import TABLE, read_json, write_text
+from shared.schema import SHA256
 from shared.stages import STAGES
 from shared.text.tokenizer import Tokenizer, tokenizer_from_dict
 
 MEASURE = "python -m shared.results pack"
+KEPT = {"files": {...: SHA256}, "measured": TABLE, ...: object}
 
 
 def kept_file(root: Path) -> Path:
@@ -37,7 +39,7 @@ def load_runs(device: torch.device, root: Path) -> list[Trained]:
 def load_comparison(device: torch.device, root: Path) -> tuple[list[Trained], Tokenizer, dict]:
     """The packed runs, their tokenizer, and what `measure` found of exactly these; UserError where it was of others."""
     runs = load_runs(device, root)
-    kept = read_json(kept_file(root))
+    kept = read_json(kept_file(root), KEPT)
     if kept["files"] != digests(root):
         raise UserError(f"{kept_file(root)} was measured of other weights; measure again: {MEASURE}")
     return runs, tokenizer_from_dict(runs[0].saved["tokenizer"]), kept["measured"]

@@ -14,7 +14,7 @@ from shared.run.records import differing_setting, read_records
 from shared.run.restore import restore_language_model
 from shared.run.stage import too_short
 from shared.stages import ROOT, STAGES, load_stage, stage_title
-from shared.text.corpus import NAMES, Corpus, load_corpus, text_of_run
+from shared.text.corpus import NAMES, Corpus, load_corpus, text_of_run, user_path
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,20 @@ def load_trained(path: Path, device: torch.device) -> Trained:
     return Trained(saved["stage"], path, saved, model, read_records(path.with_name("metrics.jsonl")))
 
 
+def by_stage(runs: list[Trained]) -> list[list[Trained]]:
+    """The runs of each stage that has one. Several seeds give one row; curves and maps are of the first."""
+    stages = [[run for run in runs if run.stage == stage] for stage in STAGES]
+    return [of_stage for of_stage in stages if of_stage]
+
+
 def firsts_of(runs: list[Trained]) -> list[Trained]:
     """The first run of each stage that has one, in the order of the stages."""
-    firsts = [next((run for run in runs if run.stage == stage), None) for stage in STAGES]
-    return [run for run in firsts if run]
+    return [of_stage[0] for of_stage in by_stage(runs)]
+
+
+def named_checkpoints(paths: list[Path]) -> list[Path]:
+    """The checkpoints of these files or folders, in their order; one that is named in two ways comes once."""
+    return list(dict.fromkeys(checkpoint_file(path).resolve() for path in paths))
 
 
 def stage_checkpoints() -> list[Path]:
@@ -78,7 +88,7 @@ def load_corpus_of(runs: list[Trained], data: str | list[str] | None) -> Corpus:
     saved = runs[0].saved
     place = data or text_of_run(saved["settings"]["data"], ROOT / runs[0].stage)
     paths = [name for name in ([place] if isinstance(place, str) else place) if name not in NAMES]
-    if data is None and not all(Path(name).exists() for name in paths):
+    if data is None and not all(user_path(name).exists() for name in paths):
         raise UserError(f"the runs read {saved['corpus']['name']}; say where it lies now: --data PATH")
     corpus = load_corpus(place, at_blank_line=saved["tokenizer"]["name"] == "word")
     if corpus.sha256 != saved["corpus"]["sha256"]:

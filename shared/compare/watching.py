@@ -32,8 +32,10 @@ def shown(run: Trained, moment: dict) -> dict:
     moments, with the same numbers to the last bit, but on a busier machine.
     """
     names = ("step", "tokens", "next", "next_p", "true_p", "influence", "attention", "sample")
-    clock = [(0, 0.0), *((each["step"], each["seconds"]) for each in run.records)]
-    seconds = float(np.interp(moment["step"], *zip(*clock)))
+    seconds = moment["seconds"]
+    if run.records:
+        steps, clock = ([each[name] for each in run.records] for name in ("step", "seconds"))
+        seconds = float(np.interp(moment["step"], [0, *steps], [0.0, *clock]))
     measured = [each for each in run.records if "validation_loss" in each and each["step"] <= moment["step"]]
     validation = {name: measured[-1][name] for name in ("step", "validation_loss")} if measured else None
     return {name: moment[name] for name in names} | {"seconds": seconds, "validation": validation}

@@ -44,7 +44,7 @@ def estimate_discounts(counts: np.ndarray) -> tuple[np.ndarray, str | None]:
 
 
 class Discounted:
-    """Counts of the n-grams of one length after discounting: one step of the recursion above.
+    """Counts of the n-grams of one length after discounting: one step of the recursion in shared/ngram.py.
 
     counts (grams)    how often each n-gram was seen, or how many tokens were seen before it
     contexts (grams)  the number of each n-gram's context, which is all of it but its last token

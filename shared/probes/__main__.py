@@ -33,7 +33,7 @@ from shared.run.cli import (
     run_main,
     some_path,
 )
-from shared.stages import ROOT, STAGES
+from shared.stages import ROOT
 
 
 def parse_flags() -> argparse.Namespace:
@@ -61,7 +61,15 @@ import numpy as np
 import torch
 
 from shared.compare.measures import plain
-from shared.compare.runs import Trained, check_comparable, load_corpus_of, load_trained, stage_checkpoints
+from shared.compare.runs import (
+    Trained,
+    by_stage,
+    check_comparable,
+    load_corpus_of,
+    load_trained,
+    named_checkpoints,
+    stage_checkpoints,
+)
 from shared.errors import UserError
 from shared.measure.ngrams import MOST_COUNTED, KneserNey, mean_nats
 from shared.probes.asking import Reader, by_counting, by_model, margins
@@ -86,8 +94,8 @@ def main() -> None:
     make_folder(flags.out, "--out")
     cpu = torch.device("cpu")
     prepare_process(cpu)
-    paths = flags.checkpoints and list(dict.fromkeys(path.resolve() for path in flags.checkpoints))
-    runs = [load_trained(path, cpu) for path in paths or stage_checkpoints()]
+    paths = named_checkpoints(flags.checkpoints) if flags.checkpoints else stage_checkpoints()
+    runs = [load_trained(path, cpu) for path in paths]
     check_comparable(runs)
     corpus, tokenizer = load_corpus_of(runs, flags.data), tokenizer_from_dict(runs[0].saved["tokenizer"])
     results = ask_all(runs, corpus, tokenizer) | {
@@ -120,13 +128,11 @@ def ask_all(runs: list[Trained], corpus: Corpus, tokenizer: Tokenizer) -> dict:
     order = best_order(counts, tokenizer.encode(corpus.validation))
     rows = [{"stage": "counting", "title": f"counting, {order}-grams", "seeds": []}]
     found = [answers([by_counting(counts, order, tokenizer.newline_id)], probes)]
-    for stage in STAGES:
-        of_stage = [run for run in runs if run.stage == stage]
-        if of_stage:
-            log(f"probing     {stage}" + (f", {len(of_stage)} runs" if len(of_stage) > 1 else ""))
-            seeds = [run.saved["settings"]["seed"] for run in of_stage]
-            rows.append({"stage": stage, "title": of_stage[0].title, "seeds": seeds})
-            found.append(answers([by_model(run.model) for run in of_stage], probes))
+    for of_stage in by_stage(runs):
+        stage, title = of_stage[0].stage, of_stage[0].title
+        log(f"probing     {stage}" + (f", {len(of_stage)} runs" if len(of_stage) > 1 else ""))
+        rows.append({"stage": stage, "title": title, "seeds": [run.saved["settings"]["seed"] for run in of_stage]})
+        found.append(answers([by_model(run.model) for run in of_stage], probes))
     for index, probe in enumerate(probes):
         probe["rows"] = [row | of_row[index] for row, of_row in zip(rows, found)]
         del probe["asked"]

@@ -19,7 +19,10 @@ def speakers_line(plays: Plays) -> Iterator[Question]:
     """After a speaker's name a colon, not a comma; then a line break, not yet the first word of the speech."""
     for speech in plays.speeches:
         colon, begun = speech.first - 2, len(speech.speaker)
-        for place, wrong in ((colon, ","), (colon + 1, plays.words[speech.first])):
+        said = plays.words[speech.first : speech.end]
+        if not said or said[0] == "\n":  # a label at the text's end, or one under which nothing is said
+            continue
+        for place, wrong in ((colon, ","), (colon + 1, said[0])):
             context = plays.before(place, begun)
             right = (context, plays.words[place])
             yield Question((right,), ((context, wrong),), distance=place - speech.start, source=speech.start)

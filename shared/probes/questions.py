@@ -17,7 +17,9 @@ from random import Random
 import numpy as np
 
 from shared.measure.ngrams import KneserNey
+from shared.text.spacing import is_word
 from shared.text.tokenizer import Tokenizer
+from shared.text.words import OPEN
 
 Context = tuple[str, ...]
 Continuation = tuple[Context, str]  # a context, and a word that may come next
@@ -66,10 +68,15 @@ class Encoded:
 
 def encode(questions: Iterable[Question], tokenizer: Tokenizer) -> list[Encoded]:
     """Words to ids."""
-    ids = cache(lambda context: tuple(map(tokenizer.find, context)))  # a question has each of its contexts twice
+
+    def find(word: str) -> int:
+        """The id of a word or a sign; which blanks stand about a sign is left open."""
+        return tokenizer.find(word if is_word(word) or word == "\n" else OPEN + word + OPEN)
+
+    ids = cache(lambda context: tuple(map(find, context)))  # a question has each of its contexts twice
 
     def encoded(side: tuple[Continuation, ...]) -> Side:
-        return [(ids(context), tokenizer.find(answer)) for context, answer in side]
+        return [(ids(context), find(answer)) for context, answer in side]
 
     return [Encoded(encoded(question.right), encoded(question.wrong), question) for question in questions]
 

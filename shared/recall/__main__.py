@@ -123,7 +123,9 @@ def draw(folder: Path, preset: str, recipe: dict) -> Path:
         stages = {stage: over_seeds(runs) for stage, runs in found["stages"].items()}
         puzzles[found["task"]] = {"chance": found["chance"], "stages": stages}
     path = folder / f"recall-{preset}.png"
-    title = FINDING if preset == "default" else "What can each stage hold, and what look up?"
+    # What was found out is seen where every stage has tried every puzzle.
+    whole = preset == "default" and [len(each["stages"]) for each in puzzles.values()] == len(PUZZLES) * [len(STAGES)]
+    title = FINDING if whole else "What can each stage hold, and what look up?"
     save_figure(recall_figure(puzzles, title), path)
     return path
 
@@ -167,10 +169,11 @@ def main() -> None:
     for name in [flags.task] if flags.task else PUZZLES:
         puzzle, path = PUZZLES[name], result_path(flags.out, preset, name)
         content = {"task": puzzle.title, "chance": 1 / puzzle.num_symbols, "recipe": asdict(recipe)}
+        stages = kept_stages(path, asdict(recipe))  # first, since a damaged file is better refused before a training
         for stage in [flags.stage] if flags.stage else STAGES:
             log(f"{puzzle.title}: training {stage}")
             run = examine(stage, puzzle, recipe, flags.seed, flags.out / "recall" / name / stage)
-            stages = with_run(kept_stages(path, asdict(recipe)), stage, {"command": command} | run)
+            stages = with_run(stages, stage, {"command": command} | run)
             write_json(path, content | {"stages": stages})
         print(table(read_json(path)), end="\n\n", flush=True)
         picture = draw(flags.out, preset, asdict(recipe))

@@ -1,6 +1,5 @@
 """Kept results -> what the front page and the chapters show of them: the default runs on the bundled words."""
 
-from collections.abc import Iterable
 from statistics import mean
 
 from shared.results.kept import best_order, default_runs
@@ -64,15 +63,6 @@ def default_counts(counts: list[dict]) -> list[dict]:
 def perplexities(runs: list[dict]) -> list[float]:
     """On the validation text, one a run."""
     return [run["validation"]["perplexity"] for run in runs]
-
-
-def distinct(values: Iterable[int]) -> str:
-    """What there is among some numbers.
-
-    >>> distinct([3, 3, 1])
-    '1 or 3'
-    """
-    return " or ".join(map(str, sorted(set(values))))
 
 
 def first_speeches(text: str, lines: int) -> str:

@@ -108,10 +108,8 @@ def own_flags(command: str) -> str:
     >>> own_flags("python train.py --data tinyshakespeare --dropout 0.4 --seed 2")
     '--dropout 0.4'
     """
-    words = words_of(command)[2:]
-    flags = [word.replace("_", "-") if word.startswith("--") else word for word in words]
-    told = ("--data", "--tokenizer", "--seed")
-    return shlex.join(word for before, word in zip(["", *flags], flags) if not {before, word} & set(told))
+    flags = [word.replace("_", "-") if word.startswith("--") else word for word in words_of(command)[2:]]
+    return rebuilt_command(flags, drop=["--data", "--tokenizer", "--seed"])
 
 
 def shared_command(command: str, corpus: str) -> str:
@@ -120,4 +118,5 @@ def shared_command(command: str, corpus: str) -> str:
     >>> shared_command("python train.py --data=mine/text.txt --seed=2 --out-dir runs/2", "text.txt")
     'python train.py --data text.txt --seed 2'
     """
-    return rebuilt_command(words_of(command), drop=["--out-dir", "--resume"], replace={"--data": corpus})
+    names = {"--data": corpus, "--start-from": "best.pt"}
+    return rebuilt_command(words_of(command), drop=["--out-dir", "--resume"], replace=names)

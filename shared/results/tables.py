@@ -138,8 +138,8 @@ def stage_costs(path: Path, stage: str) -> str:
         return ""
     lines = [["", "parameters", "of them the table of words", "training, tokens/s", "writing, tokens/s", "carried on"]]
     for row in (row for row in read_json(path)["rows"] if row["variant"] == "default"):
-        settings = load_stage(row["stage"]).settings("word")
-        table = row["settings"]["vocab_size"] * settings["hidden_size"]
+        settings = load_stage(row["stage"]).settings("word") | row["settings"]  # as it was measured
+        table = settings["vocab_size"] * settings["hidden_size"]
         speeds = [cell(row, *COLUMNS[name]) for name in ("training", "writing 1")]
         carried = numbers_carried(row["stage"], settings)
         line = [stage_title(row["stage"]), f"{row['parameters']:,}", f"{table:,}", *speeds, f"{carried:,}"]

@@ -331,11 +331,12 @@ def rebuilt_command(words: Iterable[str], drop: Collection[str] = (), replace: d
             flag = name.replace("_", "-")  # what follows, up to the next flag, belongs to this one
         if flag in drop:
             continue
-        if not word.startswith("--"):
-            kept.append(replace.get(flag, word))
-        elif equals and not value.startswith("-"):
-            kept += [name, replace.get(flag, value)]
-        else:  # no value, or one that must stay behind its "=": after a space it would be read as a flag
+        if flag in replace:
+            if word.startswith("--"):  # once, however many values there were
+                kept += [name, replace[flag]]
+        elif word.startswith("--") and equals and not value.startswith("-"):
+            kept += [name, value]
+        else:  # a flag, a value, or both where a space between them would make the value look like a flag
             kept.append(word)
     return shlex.join(kept)
 

@@ -8,7 +8,6 @@ import sys
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +27,7 @@ DPI = 150
 COLOUR_MAP = "viridis"  # perceptually uniform: equal steps of a weight look equally large, in greyscale as well
 FONTS = ["DejaVu Sans"]  # matplotlib brings it along; `find_fonts` appends families that have what it lacks
 NOWHERE: set[str] = set()  # the signs that no installed font can draw
+TOLD: set[str] = set()  # those of them that there has been a line on
 PLACEHOLDERS = re.compile("last ?resort|blank|fallback|nonunicode", re.IGNORECASE)  # fonts of boxes, by their names
 TOKENS_SHOWN = 40  # more labels than this cannot be read on a phone
 LABEL_LENGTH = 14  # characters of a token's label
@@ -143,10 +143,10 @@ def signs_in(path: str, signs: Iterable[str]) -> set[str]:
         return set()
 
 
-@cache  # once a process
 def tell_what_was_not_drawn() -> None:
-    """A line on the signs that no font has, if there are any, and what helps."""
-    signs = sorted(sign for sign in NOWHERE if not unicodedata.category(sign).startswith("C"))  # no font has controls
+    """A line on the signs that no font has, if there are new ones, and what helps. No font has control signs."""
+    signs = sorted(sign for sign in NOWHERE - TOLD if not unicodedata.category(sign).startswith("C"))
+    TOLD.update(NOWHERE)
     if signs:
         name = unicodedata.name(signs[0], "a sign")
         print(
@@ -156,9 +156,11 @@ def tell_what_was_not_drawn() -> None:
         )
 
 
-def write_tokens(axis: Axis, tokens: Sequence[str], smallest: float = 7, largest: float = 12) -> None:
-    """Write every token at its place along an axis; the more there are, the smaller, between these font sizes."""
-    size = float(np.clip(250 / len(tokens), smallest, largest))
+def write_tokens(
+    axis: Axis, tokens: Sequence[str], smallest: float = 7, largest: float = 12, room: float = 250
+) -> None:
+    """Write every token at its place along an axis; the more share its room, the smaller, between these font sizes."""
+    size = float(np.clip(room / len(tokens), smallest, largest))
     find_fonts("".join(tokens))  # of all tokens at once, since looking takes its time
     labels = [token_label(token) for token in tokens]
     axis.set_ticks(range(len(labels)), labels, fontsize=size, family=FONTS, parse_math=False)

@@ -19,13 +19,10 @@ from numpy.typing import ArrayLike
 
 from shared.show.figures import (
     COLOUR_MAP,
-    FONTS,
     TOKENS_SHOWN,
     WIDTH,
-    find_fonts,
     hatch_background,
     new_figure,
-    token_label,
     write_tokens,
 )
 
@@ -295,12 +292,8 @@ def _draw_large_map(
     _mark_heaviest(axes, weights)
     # The layout has given the map a nearly square room. Exactly square cells could push its labels out of sight.
     axes.set_aspect("auto")
-    find_fonts("".join(tokens))
-    labels = [token_label(token) for token in tokens[-TOKENS_SHOWN:]]
-    positions = range(len(labels))
-    style = {"fontsize": float(np.clip(380 / len(labels), 8, 13)), "family": FONTS, "parse_math": False}
-    axes.set_xticks(positions, labels, rotation=90, **style)
-    axes.set_yticks(positions, labels, **style)
+    for axis in (axes.xaxis, axes.yaxis):
+        write_tokens(axis, tokens[-TOKENS_SHOWN:], smallest=8, largest=13, room=380)
     axes.set_xlabel(column_name, fontsize=12)
     axes.set_ylabel("token just read", fontsize=12)
     cut = f"showing the last {TOKENS_SHOWN} of {len(tokens)} tokens" if len(tokens) > TOKENS_SHOWN else ""

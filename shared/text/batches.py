@@ -59,10 +59,10 @@ class Lanes:
     def __init__(self, ids: Tensor, batch_size: int, context_length: int, seed: int) -> None:
         self.ids, self.batch_size, self.context_length, self.seed = ids, batch_size, context_length, seed
         needed = batch_size * context_length + context_length
-        if len(ids) <= needed:
+        if len(ids) < needed:
             raise UserError(
                 f"the training text has {len(ids):,} tokens, but {batch_size} lanes of {context_length} tokens need "
-                f"more than {needed:,}; use a longer text, or a smaller --batch-size or --context-length"
+                f"{needed:,} or more; use a longer text, or a smaller --batch-size or --context-length"
             )
         # What does not fill a last chunk of every lane is left out. It lies at the text's end, and is never read.
         self.steps_per_epoch = (len(ids) - context_length) // (batch_size * context_length)

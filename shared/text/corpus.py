@@ -77,7 +77,12 @@ def load_corpus(data: str | Sequence[str] = "shakespeare", at_blank_line: bool =
         return Corpus("shakespeare", *split_works(text), sha256)
     if sha256 == TINY_SHA256:
         return Corpus("tinyshakespeare", *split_tinyshakespeare(text, at_blank_line), "", sha256)
-    return Corpus(path.name, *split_text(text, path), sha256)
+    return Corpus(path.name, *split_text(text, path), sha256, note=told_left_out(left_out))
+
+
+def told_left_out(names: list[str]) -> str:
+    """What there is to say of a folder's files that are no text; nothing where there are none."""
+    return f"left out as no text: {', '.join(names)}" if names else ""
 
 
 def read_files(names: Sequence[str]) -> tuple[dict[Path, bytes], list[str]]:
@@ -101,7 +106,8 @@ def read_files(names: Sequence[str]) -> tuple[dict[Path, bytes], list[str]]:
 def files_of_folder(folder: Path) -> list[Path]:
     """The files in a folder, hidden ones apart, in the order of their names, which is the same on every system."""
     try:
-        return sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+        files = [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
+        return sorted(files, key=lambda file: file.name)  # Windows would sort paths without regard to capitals
     except OSError as error:
         raise UserError(f"cannot read {folder}: {why(error)}; give a folder that you may read") from None
 
@@ -115,7 +121,7 @@ def join_files(names: Sequence[str], files: dict[Path, bytes], left_out: list[st
     """Several files as one text, with a blank line between two, as there is between the bundled works."""
     text = "\n\n".join(decode(content, path).strip("\n") for path, content in files.items()) + "\n"
     name = user_path(names[0]).resolve().name + (f" and {len(names) - 1} more" if names[1:] else "")
-    note = f"{len(files)} files" + (f"; left out as no text: {', '.join(left_out)}" if left_out else "")
+    note = "; ".join(filter(None, [f"{len(files)} files", told_left_out(left_out)]))
     return Corpus(name, *split_text(text, Path(name)), hashlib.sha256(text.encode("utf-8")).hexdigest(), note)
 
 

@@ -149,9 +149,13 @@ def one_blank(token: str) -> str:
     >>> one_blank("  ;\\t"), one_blank("\\u202f; ")
     (' ; ', '\\u202f; ')
     """
-    before, after = (
-        OPEN if OPEN in run else run if re.fullmatch(SPECIAL, run) else " " if run else "" for run in blanks(token)
-    )
+
+    def one(run: str) -> str:
+        if OPEN in run:
+            return OPEN
+        return run if re.fullmatch(SPECIAL, run) else run and " "  # a special blank that stands alone stays
+
+    before, after = map(one, blanks(token))
     return before + bare(token) + after
 
 
@@ -166,7 +170,7 @@ def closest(form: str, known: list[str] | None) -> str | None:
 
 def contradictions(form: str, other: str) -> int:
     """On how many sides, 0 to 2, two forms of a sign have other blanks; what is open contradicts nothing."""
-    return sum(OPEN != blank != there for blank, there in zip(blanks(form), blanks(other)))
+    return sum(blank not in (OPEN, there) for blank, there in zip(blanks(form), blanks(other)))
 
 
 def count_tokens(text: str) -> Counter:
