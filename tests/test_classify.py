@@ -122,6 +122,7 @@ def test_every_passage_is_asked_about_once_and_never_by_a_model_that_trained_on_
         fold = lab.train.make_fold(number, few, dealt, {"inner": inner, "embedding": "learned"})
         asked += fold.held_out
         assert len(fold.train) + len(fold.held_out) == (60 if inner else 72)
+        assert len(fold.train) == sum(passage.play not in fold.unread for passage in few) or split == "random"
         reported = {p.play for p, at in zip(few, dealt) if at == number - 1}
         known = {p.play for p in few if any(piece in fold.encoder.ids for piece in p.tokens[:1])}
         if split == "play":

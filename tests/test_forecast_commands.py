@@ -176,6 +176,15 @@ def test_every_other_model_trains_and_forecasts(model, tmp_path, capsys, monkeyp
     assert (tmp_path / "attention.png").exists() == (model != "encoder-decoder-lstm")
 
 
+def test_a_season_is_repeated_only_where_the_past_has_room_for_it(folder):
+    line = "python baselines.py --data own.csv --target heat --horizon 3 --past-length"
+    assert "24 steps ago" not in typed(folder, f"{line} 12").out
+    shown = typed(folder, f"{line} 24").out
+    assert "24 steps ago" in shown and "seasons of 24" not in shown
+    settings = lab.flags.DEFAULTS | {"season": 24, "num_seasons": 3, "past_length": 50}
+    assert "from 2 seasons of 24" in lab.train.row_name(settings)
+
+
 def test_baselines_are_kept_as_results(folder):
     line = "python baselines.py --lag 2 --past-length 8 --horizon 3"
     shown = typed(folder, line).out
@@ -241,10 +250,11 @@ def test_what_is_to_come_after_a_table_without_known_columns_or_times_needs_no_m
 
 COMING = {
     "--future": "the model reads 'wind' of the future; give a CSV file with 3 coming rows as --future FILE",
-    "--future none.csv": "no file none.csv",
+    "--future none.csv": "no file none.csv; name the file of the coming rows with --future",
     "--future two.csv": "two.csv has 2 rows, but 3 steps are forecast",
     "--future own.csv": "row 1 is of 2024-01-01 00:00:00, but the series goes on with 2024-01-11 00:00:00",
     "--future bare-plan.csv": "bare-plan.csv has no column 'wind'",
+    "--future dated.csv": "columns that held dates in training must hold dates here, and numbers numbers",
     "--future plan.csv --data wells": "goes on from one series; name the file of one of them with --data",
     "--future plan.csv --data short.csv": "short.csv has 6 rows, but the model looks back on 8",
     "--data backwards.csv": "line 3: 2024-01-10 22:00:00 comes after 2024-01-10 23:00:00; --sort",
@@ -257,6 +267,7 @@ def test_what_is_missing_for_a_forecast_is_told_in_one_line(flags, own, capsys, 
     monkeypatch.chdir(own)
     header, *rows = (own / "own.csv").read_text(encoding="utf-8").splitlines()
     made = {"two": ["wind", "1", "2"], "bare-plan": ["rain", "1", "2", "3"]}
+    made["dated"] = ["time,wind", *(f"2024-01-11 0{hour}:00,2024-02-0{hour + 1}" for hour in range(3))]
     for name, lines in (made | {"short": [header, *rows[:6]], "backwards": [header, *rows[::-1]]}).items():
         (own / f"{name}.csv").write_text("\n".join(lines), encoding="utf-8")
     line = f"forecast.py --checkpoint coming/best.pt {flags}"
@@ -325,6 +336,8 @@ MISTAKES = {
     "train.py --data own.csv": "name it with --target, out of: time, heat, wind",
     "train.py --data own.csv --target heet": "did you mean 'heat'?",
     "train.py --data own.csv --target zzz": "no column 'zzz'; it has: time, heat, wind",
+    "train.py --target flow": "flow-pressure has no use for --target; leave it out",
+    "train.py --data own.csv --target heat --lag 3": "own.csv has no use for --lag; leave it out",
     "train.py --model query-attention --dropout 0.3": "query-attention has no use for --dropout; leave it out",
     "train.py --model transformer-lstm --no-causal": "transformer-lstm has no use for --causal; leave it out",
     "train.py --data own.csv --target heat --horizon 100": "too few rows for one window",

@@ -379,6 +379,22 @@ def test_a_column_of_whole_hours_belongs_to_its_dates_where_its_name_says_so(for
     assert "second row of 2023-01-01" in refusal("\n".join(["date;shop;load", *rows]))
 
 
+@pytest.mark.parametrize("name, form", [("sunrise", "7:{:02}"), ("hour", "{}")])
+def test_a_column_of_hours_where_each_day_has_one_row_is_data(name, form):
+    days = [(START + timedelta(days=day)).date() for day in range(20)]
+    text = f"date,{name},load\n" + "".join(f"{day},{form.format(place)},1\n" for place, day in enumerate(days))
+    assert [time.hour for time in read(text).rows.times] == [0] * 20
+
+
+def test_a_column_that_holds_no_time_is_told():
+    text = "when,load\n" + ",1\n" * 5
+    assert "column 'when' holds no time; name another with --time, or --time none" in refusal(text, time="when")
+
+
+def test_a_format_that_names_a_part_twice_is_one_that_no_column_has():
+    assert "no column of dates (%d.%d.%Y)" in refusal(timed(hours(3)), date_format="%d.%d.%Y")
+
+
 @pytest.mark.parametrize("form", ["%d %b", "today", "%Q", "month-day-year"])
 def test_a_format_that_no_column_has_is_told(form):
     told = refusal(column(["1", "2"]) if form == "month-day-year" else timed(hours(2)), date_format=form)
@@ -693,6 +709,11 @@ def test_a_target_that_never_changes_is_told(value, tmp_path):
     told = "target 'load' never changes in the training part, so there is nothing to forecast"
     assert series_of([value] * 50 + [2.0] * 10, tmp_path).understood[1:] == [told]
     assert len(series_of([value] * 10 + [2.0] * 50, tmp_path).understood) == 1
+
+
+def test_numbers_too_large_to_reckon_with_are_told(tmp_path):
+    with pytest.raises(UserError, match="too large to reckon with"):
+        series_of([1e200, -1e200] * 30, tmp_path)
 
 
 def test_too_few_rows_to_train_on_are_told_without_a_warning(tmp_path, recwarn):

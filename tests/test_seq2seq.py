@@ -425,6 +425,13 @@ def nats_on_random_targets(model_class, symbols=8, length=3, steps=80):
     return total / 5
 
 
+def test_on_its_place_is_at_the_letters_own_place(monkeypatch):
+    monkeypatch.setattr(lab.scores, "exact", lambda model, examples: torch.ones(3, dtype=torch.bool))
+    monkeypatch.setattr(lab.scores, "alignment", lambda model, examples, reverse: {0: 0.2, -1: 0.1, 1: 0.7})
+    scores = lab.scores.string_scores(None, "copy", longest=1, each=3)
+    assert (scores["on its place"], scores["offset"]) == (0.2, 1.0)
+
+
 def test_on_random_targets_nobody_beats_chance():
     floor = math.log(8)
     assert floor - 0.01 < nats_on_random_targets(lab.model.Seq2Seq) < floor + 0.1

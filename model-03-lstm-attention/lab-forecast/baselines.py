@@ -131,8 +131,10 @@ def baselines(series: Series, settings: dict) -> dict[str, Forecast]:
     """Row -> forecast, for this series. A linear one needs windows of one length, so it is not there with padding."""
     rows = {"last value": season(1, series.num_targets)}
     if series.lag is None:
-        rows[f"{DAY} steps ago"] = season(DAY, series.num_targets)
-        rows[f"mean of {DAYS} seasons of {DAY}"] = season(DAY, series.num_targets, DAYS)
+        if settings["past_length"] >= DAY:
+            rows[f"{DAY} steps ago"] = season(DAY, series.num_targets)
+        if settings["past_length"] >= DAYS * DAY:
+            rows[f"mean of {DAYS} seasons of {DAY}"] = season(DAY, series.num_targets, DAYS)
     else:
         rows["mean"] = lambda batch: torch.zeros(*batch.future.shape[:2], 1)
         rows["the rule itself"] = rule(series)

@@ -14,7 +14,7 @@ from shared.errors import UserError
 
 from csv_files import TABLE_SETTINGS, TableOptions, check_name, read_bytes, read_table
 from series import Series
-from tables import NOTHING, Reader, on_circles
+from tables import NOTHING, Column, Reader, on_circles
 from windows import Batch
 
 
@@ -46,7 +46,10 @@ def times_beyond(series: Series, horizon: int) -> list[datetime] | None:
     if not series.tables or series.tables[0].rows.step is None:
         return None
     rows = series.tables[0].rows
-    return [rows.step.after(rows.times[-1], count) for count in range(1, horizon + 1)]
+    try:
+        return [rows.step.after(rows.times[-1], count) for count in range(1, horizon + 1)]
+    except (OverflowError, ValueError) as error:
+        raise UserError("the times go on beyond the year 9999; train with --time none") from error
 
 
 def known_beyond(series: Series, settings: dict, times: list[datetime] | None, path: Path | None) -> Tensor:
@@ -64,26 +67,26 @@ def known_beyond(series: Series, settings: dict, times: list[datetime] | None, p
             "as --future FILE"
         )
     given = known_in(path, wanted, settings, times) if wanted else {}
-    columns = [
-        values
-        for name in names
-        for values in ([values for _, values in on_circles(name, times)] if name in told_by_time else given[name])
-    ]
-    return torch.tensor(columns, dtype=torch.float64).T  # (Tf, Ff)
+    columns = []  # a name and its numbers each
+    for name in names:
+        columns += on_circles(name, times) if name in told_by_time else given[name]
+    if [name for name, _ in columns] != list(series.columns[-series.num_known :]):
+        raise UserError(f"{path.name}: columns that held dates in training must hold dates here, and numbers numbers")
+    return torch.tensor([values for _, values in columns], dtype=torch.float64).T  # (Tf, Ff)
 
 
-def known_in(
-    path: Path, wanted: list[str], settings: dict, times: list[datetime] | None
-) -> dict[str, list[list[float]]]:
-    """A CSV file of coming rows -> column -> what is made of it, of `horizon` numbers each."""
+def known_in(path: Path, wanted: list[str], settings: dict, times: list[datetime] | None) -> dict[str, list[Column]]:
+    """A CSV file of coming rows -> column -> what is made of it, `horizon` numbers under a name each."""
     horizon = settings["horizon"]
     options = TableOptions(**{name: settings.get(name) for name in TABLE_SETTINGS})
-    table = read_table(read_bytes(path), path.name, options.separator)
+    content = read_bytes(path, "name the file of the coming rows with --future")
+    table = read_table(content, path.name, options.separator)
     for name in wanted:
         check_name(table, name)
     if options.time not in (None, "none", *table.columns):
         options = replace(options, time=None)
-    reader = Reader(table, options)
+    hourly = times is not None and any(time.hour or time.minute for time in times)
+    reader = Reader(table, options, hourly)
     if len(reader.rows.places) < horizon:
         raise UserError(
             f"{path.name} has {len(reader.rows.places)} rows, but {horizon} steps are forecast; add the rest"
@@ -94,4 +97,4 @@ def known_in(
             f"{path.name}: row {first + 1} is of {reader.rows.times[first]}, but the series goes on with "
             f"{times[first]}; give the rows that follow its last"
         )
-    return {name: [values[:horizon] for _, values in reader.known(name)] for name in wanted}
+    return {name: [(head, values[:horizon]) for head, values in reader.known(name)] for name in wanted}

@@ -1,7 +1,7 @@
 """Cells -> dates: in which order day, month and year stand. Where that is open, a flag is asked for.
 
-A date has two signs between its parts, or the name of its month: 20110302 may be the number of a lot. It is a date, and
-1672531200 a time, only in a column whose name says so, or for --date-format.
+A date has two signs between its parts, or is a year and a month (2023-01), or has the name of its month: 20110302 may
+be the number of a lot. It is a date, and 1672531200 a time, only in a column whose name says so, or for --date-format.
 """
 
 import re
@@ -184,6 +184,8 @@ def read_dates(table: Table, column: str, date_format: str | None) -> Dates:
         style = "Unix time (UTC)" if date_format == UNIX else date_format
         return Dates(column, all_dates(table, column, table.columns[column], date_format), style)
     there = [cell for cell in cells if not is_missing(cell)]
+    if not there:
+        raise UserError(f"{table.name}, column {column!r} holds no time; name another with --time, or --time none")
     orders = possible_orders(there, date_format)
     readings = [all_dates(table, column, cells, order) for order in orders]
     if any(other != readings[0] for other in readings):
@@ -221,7 +223,10 @@ def date_of(cell: str, order: str) -> datetime:
     if order == UNIX:
         return unix_time(cell)
     if order not in ORDERS:
-        return datetime.strptime(cell, order)
+        try:
+            return datetime.strptime(cell, order)
+        except re.error as error:  # a sign that stands twice in the format
+            raise ValueError(cell) from error
     found = SHAPE.fullmatch(cell)
     if not found or not has_shape(cell):
         raise ValueError(cell)

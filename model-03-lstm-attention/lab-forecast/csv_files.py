@@ -73,9 +73,9 @@ def files_at(path: Path) -> list[Path]:
     return files
 
 
-def read_bytes(path: Path) -> bytes:
-    """A file's content; UserError where there is none."""
-    return read_file(path, MOST_BYTES, "give --data flow-pressure, etth1 or the path of a CSV file")
+def read_bytes(path: Path, advice: str = "give --data flow-pressure, etth1 or the path of a CSV file") -> bytes:
+    """A file's content; UserError, with the advice, where there is none."""
+    return read_file(path, MOST_BYTES, advice)
 
 
 def read_all(files: Sequence[Path]) -> list[bytes]:

@@ -64,11 +64,8 @@ def add_series_flags(parser: ArgumentParser) -> None:
     flag("--known-future", "columns known of the future; dates become hour and weekday", nargs="+", metavar="COLUMN")
     flag("--past-only", "columns that are known of the past only", nargs="+", metavar="COLUMN")
     flag("--lag", "flow-pressure: how many steps after a spike pressure dips", type=number(int, low=0, high=10**6))
-    why, names = (
-        "flow-pressure: not one long series but many short ones, of lengths in between",
-        ("SHORTEST", "LONGEST"),
-    )
-    flag("--lengths", why, nargs=2, type=LENGTH, metavar=names)
+    why = "flow-pressure: not one long series but many short ones, of lengths in between"
+    flag("--lengths", why, nargs=2, type=LENGTH, metavar=("SHORTEST", "LONGEST"))
     flag("--past-length", "steps that a forecast looks back on", type=LENGTH)
     flag("--horizon", "steps that are forecast at once", type=LENGTH)
     why = "use windows that a series is too short for, padded; by default where there are several series"

@@ -44,7 +44,6 @@ if __name__ == "__main__":
     read_flags(parse_flags)  # before PyTorch is imported, which takes a second
 
 import torch
-from content import check_content
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -57,6 +56,7 @@ from shared.show.tables import for_terminal
 from shared.text.corpus import user_path
 
 from beyond import window_beyond
+from content import check_content
 from measures import middle
 from model import MODELS, Forecaster
 from plots import attention_figure, forecast_figure

@@ -83,7 +83,10 @@ class Series:
         """The same rows on another scale: that of the rows which a model was trained on."""
         means, deviations = means.double(), deviations.double()
         raw = self.values.double() * self.deviations + self.means
-        return replace(self, values=((raw - means) / deviations).float(), means=means, deviations=deviations)
+        values, variance = ((raw - means) / deviations).float(), self.noise_variance
+        if variance is not None:
+            variance *= (self.deviations[0] / deviations[0]).item() ** 2
+        return replace(self, values=values, means=means, deviations=deviations, noise_variance=variance)
 
     def in_units(self, scaled: Tensor) -> Tensor:
         """Targets (..., O) as they stand in the table, float64."""
@@ -139,7 +142,8 @@ def load_series(
     contents = read_all(files)
     sha256 = combined_sha256(contents)
     if sha256 == ETTH1_SHA256:
-        target = target or [column for column in ETTH1_COLUMNS if column not in (past_only or [])]
+        others = {*(past_only or []), *(known_future or [])}
+        target = target or [column for column in ETTH1_COLUMNS if column not in others]
         known_future = known_future or ["date"]
     roles = (target or [], known_future or [], past_only or [])
     options = TableOptions(**table)
@@ -195,6 +199,8 @@ def scaled(
     if not len(training):
         raise UserError(f"{name} has too few rows to train on: {len(values)}; give a longer series")
     means, deviations = training.mean(0), training.std(0, correction=0)
+    if not (means.isfinite() & deviations.isfinite()).all():
+        raise UserError(f"{name} has numbers that are too large to reckon with; write them in a larger unit")
     # A column that never changes; what its deviation is more than 0 by, is rounding.
     deviations = deviations.where(deviations > CONSTANT * means.abs(), 1.0)
     values = ((values.double() - means) / deviations).float()

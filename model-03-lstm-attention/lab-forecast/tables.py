@@ -65,16 +65,16 @@ def read_columns(
     return Columns(columns + known, len(known), reader.rows, tuple(known_future), time_column, reader.understood())
 
 
-def dates_of_rows(table: Table, options: TableOptions) -> Dates | None:
+def dates_of_rows(table: Table, options: TableOptions, hourly: bool = False) -> Dates | None:
     """The times of the rows: from the column that --time names, else from the first with dates; None without any."""
     if options.time == "none":
         return None
     if options.time is not None:
         check_name(table, options.time)
-        return read_dates(with_clock(table, options.time), options.time, options.date_format)
+        return read_dates(with_clock(table, options.time, hourly), options.time, options.date_format)
     column = next((column for column in table.columns if holds_dates(table, column, options.date_format)), None)
     if column is not None:
-        return read_dates(with_clock(table, column), column, options.date_format)
+        return read_dates(with_clock(table, column, hourly), column, options.date_format)
     unknown = next((column for column in table.columns if looks_like_times(table, column)), None)
     if unknown is not None and options.date_format is None:
         first = next(place for place, cell in enumerate(table.columns[unknown]) if not is_missing(cell))
@@ -91,9 +91,14 @@ def whole_hours(table: Table) -> list[str] | None:
     return None
 
 
-def with_clock(table: Table, column: str) -> Table:
-    """The table, with hours added to the dates of this column, where those stand in a column of their own."""
+def with_clock(table: Table, column: str, hourly: bool = False) -> Table:
+    """The table, with hours added to the dates of this column, where those stand in a column of their own.
+
+    Where no date comes twice, such a column is none of the time (a sunrise, say), unless rows are known to be `hourly`.
+    """
     dates = table.columns[column]
+    if len(set(dates)) == len(dates) and not hourly:
+        return table
     clocks = (cells for cells in table.columns.values() if all(CLOCK.fullmatch(cell) for cell in cells))
     clock = next(clocks, None) or whole_hours(table)
     if clock is None or any(":" in date for date in dates) or holds_unix_times(dates):
@@ -105,9 +110,9 @@ def with_clock(table: Table, column: str) -> Table:
 class Reader:
     """Reads columns of one table in the order of time, and remembers how they were written."""
 
-    def __init__(self, table: Table, options: TableOptions):
+    def __init__(self, table: Table, options: TableOptions, hourly: bool = False):
         self.table, self.options = table, options
-        self.dates = dates_of_rows(table, options)
+        self.dates = dates_of_rows(table, options, hourly)
         self.rows = rows_in_time(table, self.dates, options)
         self.styles: dict[str, NumberStyle] = {}
         self.num_filled = 0

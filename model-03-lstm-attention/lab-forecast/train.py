@@ -15,7 +15,6 @@ if __name__ == "__main__":
     wait_briefly()
 
 import torch
-from content import check_content
 from torch import Tensor
 
 from shared.errors import UserError
@@ -29,6 +28,8 @@ from shared.run.processes import share
 from shared.run.training import Task
 from shared.text.signs import printable
 
+from content import check_content
+from csv_files import TABLE_SETTINGS
 from losses import quantile_error, squared_error
 from model import MODELS, Forecaster
 from scores import EVALUATION_BATCH, lab_scores
@@ -65,20 +66,25 @@ def check(settings: dict) -> None:
         raise UserError("--lstm-dropout falls between layers, and there is one; give --num-layers 2 or more")
 
 
-def check_flags(flags: Namespace, model: str) -> None:
-    """UserError for a flag that this model has no use for."""
-    every_flag = {name for choice in MODELS.values() for name in choice.flags}
-    for name in sorted(every_flag - set(MODELS[model].flags)):
-        if getattr(flags, name) is not None:
-            raise UserError(f"{model} has no use for --{name.replace('_', '-')}; leave it out")
+def check_flags(flags: Namespace, settings: dict) -> None:
+    """UserError for a flag that this model or this series has no use for."""
+    model, data = settings["model"], settings["data"]
+    of_models = {name for choice in MODELS.values() for name in choice.flags} - set(MODELS[model].flags)
+    of_tables = {"target", "known_future", "past_only", *TABLE_SETTINGS}
+    of_series = of_tables if data == "flow-pressure" else {"lag"}
+    for who, names in ((model, of_models), (data, of_series)):
+        for name in sorted(names):
+            if getattr(flags, name) is not None:
+                raise UserError(f"{who} has no use for --{name.replace('_', '-')}; leave it out")
 
 
 def model_settings(settings: dict, series: Series) -> dict:
     """What the model's constructor takes."""
     choice = MODELS[settings["model"]]
-    sizes = dict(past_size=series.values.size(1), future_size=series.num_known, num_targets=series.num_targets)
-    sizes |= dict(num_quantiles=len(settings["quantiles"] or []), season=settings["season"])
-    sizes["num_seasons"] = settings["num_seasons"]
+    sizes = dict(
+        past_size=series.values.size(1), future_size=series.num_known, num_targets=series.num_targets,
+        num_quantiles=len(settings["quantiles"] or []), season=settings["season"], num_seasons=settings["num_seasons"],
+    )  # fmt: skip
     if settings["linear"]:
         sizes["linear"] = (settings["past_length"], settings["horizon"])
     return sizes | choice.fixed | {name: settings[name] for name in choice.flags}
@@ -110,7 +116,9 @@ def table_name(series: Series, settings: dict) -> str:
     name = f"{series.name}, {settings['horizon']} steps" if series.lag is None else f"flow-pressure, lag {series.lag}"
     if settings["lengths"]:
         name += ", series of {} to {} steps".format(*settings["lengths"])
-    return name + ", padded" * (settings["pad"] and len(series.spans) == 1)  # there, it is not what is usual
+    if settings["pad"] and len(series.spans) == 1:  # with one series, it is not what is usual
+        name += ", padded"
+    return name
 
 
 def introduce(run: Run, series: Series, windows: Windows, model: Forecaster, step_seconds: float) -> None:
@@ -163,7 +171,7 @@ def main() -> None:
     flags = parse_flags()
     run = start_run("lab-forecast", flags, defaults_for(flags.data), {"quick": QUICK}, check_content)
     settings, device = run.settings, run.device
-    check_flags(flags, settings["model"])
+    check_flags(flags, settings)
     check(settings)
     series = chosen_series(settings)
     if run.saved and run.saved["series"]["sha256"] != series.sha256:
@@ -191,11 +199,16 @@ def main() -> None:
 
 def row_name(settings: dict) -> str:
     """The row of a run in its table."""
-    season, count = settings["season"], settings["num_seasons"]
-    since = "from the last value" if season == count == 1 else f"from {count} season{'s' * (count > 1)} of {season}"
-    more = [since] * bool(season)
-    more += ["linear part"] * settings["linear"] + ["quantiles"] * bool(settings["quantiles"])
-    return ", ".join([MODELS[settings["model"]].row, *more])
+    season, parts = settings["season"], [MODELS[settings["model"]].row]
+    if season:
+        count = max(1, min(settings["num_seasons"], settings["past_length"] // season))  # as many as there is room for
+        several = f"from {count} season{'s' if count > 1 else ''} of {season}"
+        parts.append("from the last value" if season == count == 1 else several)
+    if settings["linear"]:
+        parts.append("linear part")
+    if settings["quantiles"]:
+        parts.append("quantiles")
+    return ", ".join(parts)
 
 
 def finish(run: Run, model: Forecaster, series: Series, found: dict) -> None:

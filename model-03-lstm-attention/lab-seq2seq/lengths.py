@@ -6,6 +6,7 @@ Draws lengths-TASK.png into the folder where you are, the longest strings traine
 it draws.
 """
 
+import itertools
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -46,7 +47,7 @@ def lengths_figure(curves: dict[str, list[float]], trained: int, task: str) -> F
     """A curve for each name: share of exact outputs at 1, 2, ... letters; a line at the longest in training."""
     figure = new_figure(5.0, f"{task}: held-out strings that come out exactly")
     axes = figure.add_subplot()
-    for (name, shares), marker in zip(curves.items(), "osD^v<>"):
+    for (name, shares), marker in zip(curves.items(), itertools.cycle("osD^v<>")):
         axes.plot(range(1, len(shares) + 1), shares, marker=marker, label=name)
     axes.axvline(trained + 0.5, color="0.4", linestyle=":", label="longest in training")
     axes.set(xlabel="letters", ylabel="share exact", ylim=(-0.03, 1.03))

@@ -56,8 +56,7 @@ def string_scores(model: Seq2Seq, task: str, longest: int, each: int = 100) -> d
     scores = {"exact": right.double().mean().item(), "exact, longest": right[-each:].double().mean().item()}
     aligned = alignment(model, examples, task == "reverse")
     if aligned is not None:
-        offset, share = max(aligned.items(), key=lambda item: item[1])
-        scores |= {"on its place": share, "offset": float(offset)}
+        scores |= {"on its place": aligned[0], "offset": float(max(aligned, key=aligned.get))}
     return scores
 
 

@@ -142,7 +142,8 @@ def conclude(run: Run, task: StringTask | SpellingTask, scores: dict[str, float]
     default = run.out_dir == FOLDER / "checkpoints"
     text = "Loue lookes not with the eyes, but with the minde" if task.table == "spelling" else "remember"
     print(f"kept                 {run.out_dir / 'best.pt'}, with metrics.jsonl and learning_curve.png beside it")
-    print(f'next                 python translate.py "{text}" --visualize' + checkpoint_flag(run.out_dir, default))
+    look = "" if run.settings["attention"] == "none" else " --visualize"
+    print(f'next                 python translate.py "{text}"{look}' + checkpoint_flag(run.out_dir, default))
 
 
 def checkpoint_flag(out_dir: Path, default: bool) -> str:

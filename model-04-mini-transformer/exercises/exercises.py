@@ -55,8 +55,8 @@ def attend_next(
 
     q, k, v (D), of the newest token; cache, keys (P, D) and values (P, D) of the last tokens before it, or None at the
     text's beginning. The query sees the last `window` tokens, its own among them.
-    -> context (D), and the cache for the next step: keys and values of no more tokens than that step can use, which may
-    be none
+    -> context (D), and the cache for the next step: keys and values, (P, D) each, of no more tokens than that step can
+    use; with a window of 1 it can use none, and both are of the shape (0, D)
 
     With a window of 2 and keys that are all alike, the values 1, 3 and 5, one after the other, give the contexts 1, 2
     and 4, and leave the values [1], [3] and [5] in the cache.

@@ -46,7 +46,6 @@ if __name__ == "__main__":
     read_flags(parse_flags)  # before PyTorch is imported, which takes a second
 
 import torch
-from folds import check_content
 from torch import Tensor
 
 from shared.errors import UserError
@@ -63,6 +62,7 @@ from shared.text.spacing import is_word
 from data import GENRES, PASSAGE_WORDS, cut, read_plays, tokenize, without_speakers
 from encoders import ENCODERS, CountedWords, LearnedWords
 from explain import explain
+from folds import check_content
 from model import SETTINGS, Classifier
 from pictures import marked_words_figure
 

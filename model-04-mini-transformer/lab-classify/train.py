@@ -56,7 +56,6 @@ if __name__ == "__main__":
 
 import torch
 import torch.nn.functional as F
-from folds import check_content
 from torch import Tensor, nn
 
 from shared.errors import UserError
@@ -70,6 +69,7 @@ from shared.show.figures import save_figure
 from baselines import accuracies, share
 from encoders import ENCODERS, CountedWords, Example, LearnedWords
 from explain import correlations
+from folds import check_content
 from model import SETTINGS, Classifier
 from pictures import confusion_figure, plays_figure
 
@@ -88,6 +88,7 @@ class Fold:
     train: list[Example]
     held_out: list[Passage]
     asked: list[Example]  # the passages held out, encoded
+    unread: list[str]  # the plays that the model learns nothing from, where whole plays are dealt
 
 
 def make_fold(number: int, passages: list[Passage], folds: list[int], settings: dict) -> Fold:
@@ -101,7 +102,8 @@ def make_fold(number: int, passages: list[Passage], folds: list[int], settings: 
     held_out = [passage for passage, fold in zip(passages, folds) if fold == asked]
     encoder = ENCODERS[settings["embedding"]].train(train)
     encoded = [(encoder.encode(passage.tokens), passage.genre) for passage in held_out]
-    return Fold(number, encoder, encoder.examples(train), held_out, encoded)
+    unread = [passage.play for passage, fold in zip(passages, folds) if fold in (reported, asked)]
+    return Fold(number, encoder, encoder.examples(train), held_out, encoded, list(dict.fromkeys(unread)))
 
 
 def build_models(folds: list[Fold], settings: dict) -> nn.ModuleList:
@@ -216,7 +218,8 @@ def finish(run: Run, models: nn.ModuleList, folds: list[Fold]) -> None:
     if run.settings["split"] == "play":
         path = quoted(str(run.out_dir / "last.pt"))
         checkpoint = "" if run.out_dir == FOLDER / "checkpoints" else f" --checkpoint {path}"
-        print(f'next        python classify.py --play "{plays_of(folds[0])[-1]}" --visualize{checkpoint}')
+        look = " --visualize" if run.settings["num_blocks"] else ""
+        print(f'next        python classify.py --play "{plays_of(folds[0])[-1]}"{look}{checkpoint}')
 
 
 def plays_of(fold: Fold) -> list[str]:
@@ -242,7 +245,7 @@ def identity(folds: list[Fold], settings: dict) -> dict:
         "folds": [
             {
                 "number": fold.number,
-                "plays": plays_of(fold) if by_play else [],
+                "plays": fold.unread if by_play else [],
                 "encoder": fold.encoder.to_dict(),
                 "model_settings": fold.encoder.model_settings,
             }
