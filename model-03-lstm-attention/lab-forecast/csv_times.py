@@ -100,16 +100,18 @@ def rows_in_time(table: Table, dates: Dates | None, options: TableOptions) -> Ro
     places = in_order(table, dates, options)
     notes = ["sorted by time"] if places != list(range(len(table))) else []
     places, dropped = without_doubles(table, dates, places, options)
-    notes += [f"{plural(dropped, 'row')} of a time that was there before left out"] * bool(dropped)
+    if dropped:
+        notes.append(f"{plural(dropped, 'row')} of a time that was there before left out")
     times = [dates.values[place] for place in places]
     offsets = list(dict.fromkeys(time.utcoffset() for time in times))
-    notes += [f"{len(offsets)} offsets from UTC"] * (len(offsets) > 1)
+    if len(offsets) > 1:
+        notes.append(f"{len(offsets)} offsets from UTC")
     step = usual_step(times)
     if step is None:
         return Rows(places, times, None, tuple(notes))
     filled, times = without_gaps(table, places, times, step, options)
-    added = len(filled) - len(places)
-    notes += [f"{plural(added, 'row')} added in gaps"] * bool(added)
+    if added := len(filled) - len(places):
+        notes.append(f"{plural(added, 'row')} added in gaps")
     return Rows(filled, times, step, (f"a row every {step}", *notes))
 
 

@@ -8,9 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's
 
 from shared.run.cli import ArgumentParser, log, path_or_name, read_flags, run_main, some_path
 
-from flags import add_table_flags, series_flags
-
-FOLDER = Path(__file__).resolve().parent
+from flags import FOLDER, add_table_flags, series_flags
 
 
 def parse_flags() -> Namespace:

@@ -10,9 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's
 from shared.run.cli import ArgumentParser, log, make_folder, number, path_or_name, read_flags, run_main, some_path
 from shared.run.flags import LENGTH
 
-from flags import add_table_flags, series_flags
-
-FOLDER = Path(__file__).resolve().parent
+from flags import FOLDER, add_table_flags, series_flags
 
 
 def parse_flags() -> Namespace:

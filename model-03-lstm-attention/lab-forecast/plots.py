@@ -45,10 +45,9 @@ def forecast_figure(
     caption = f"Left of the line: what the model was shown. Right of it: {came}"
     if band is not None:
         caption += " The band lies between the outermost quantiles."
+    heights = [3] if known is None else [3, 1]
     figure = new_figure(5.0 if known is None else 6.5, title, caption)
-    panels = figure.subplots(
-        1 if known is None else 2, 1, sharex=True, squeeze=False, height_ratios=[3, 1][: 1 + bool(known)]
-    )
+    panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)
 
     # Steps are counted from the first that is forecast, as everywhere in this lab: the past is negative.
     axes, before, after = panels[0, 0], np.arange(-len(past), 0), np.arange(len(forecast))

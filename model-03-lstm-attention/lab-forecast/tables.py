@@ -157,14 +157,16 @@ class Reader:
     def understood(self) -> str:
         """One line: how the file is written, and what was done with it."""
         styles = list(dict.fromkeys(map(str, self.styles.values()))) or ["whole numbers"]
-        parts = [f"{self.table.separator}s between columns"] * (len(self.table.columns) > 1) + styles
+        parts = [f"{self.table.separator}s between columns", *styles] if len(self.table.columns) > 1 else styles
         if self.dates:
             parts.append(f"dates as {self.dates.style} in {self.dates.column!r}")
         else:
             parts.append("no times, so rows are taken as they come")
         parts += self.rows.notes
-        parts += [f"{plural(self.num_filled, 'missing value')} filled ({self.options.fill})"] * bool(self.num_filled)
-        parts += [f"{plural(self.table.comments, 'line')} of comment left out"] * bool(self.table.comments)
+        if self.num_filled:
+            parts.append(f"{plural(self.num_filled, 'missing value')} filled ({self.options.fill})")
+        if self.table.comments:
+            parts.append(f"{plural(self.table.comments, 'line')} of comment left out")
         return f"{', '.join(parts)}; {len(self.rows.places):,} rows"
 
 

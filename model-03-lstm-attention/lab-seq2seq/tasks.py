@@ -106,9 +106,12 @@ def row_name(settings: dict, *more: str) -> str:
     """What a table calls a run: its attention, `more` that its task has to say, and what else is not as usual."""
     attention = settings["attention"]
     parts = ["no attention" if attention == "none" else attention, *more]
-    parts += [f"{settings['num_layers']} layers"] * (settings["num_layers"] > 1)
-    parts += ["one direction"] * (not settings["bidirectional"])
-    parts += ["own vocabularies"] * settings["own_vocabularies"]
+    if settings["num_layers"] > 1:
+        parts.append(f"{settings['num_layers']} layers")
+    if not settings["bidirectional"]:
+        parts.append("one direction")
+    if settings["own_vocabularies"]:
+        parts.append("own vocabularies")
     return ", ".join(parts)
 
 
