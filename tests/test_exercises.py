@@ -665,7 +665,7 @@ MISTAKES = [
         "what is left after 1 steps",
         "the number whose sigmoid is 0.5",
     ),
-    (LSTM, "latch", latch_that_leaks, "after the first, h falls to", "f is 0.9933, and a thousand steps leave 0.0012"),
+    (LSTM, "latch", latch_that_leaks, "after the first, h falls to", "a thousand steps leave 0.0012 of it"),
     (LSTM, "latch", latch_that_is_always_on, "before the first, h rises to", "i * g is 1, and so much"),
     (LSTM, "latch", latch_that_is_flat, "shape (4, 1) is expected, and not (4,)", "One row for each of i, f, g, o"),
     (LSTM, "read_in_chunks", chunks_with_a_new_memory, "hidden states", "Does each chunk begin with a new state?"),

@@ -658,7 +658,7 @@ def test_a_table_shows_at_each_distance_of_a_puzzle_what_each_stage_answers_righ
     stages = {first: [{"rows": of_seed} for of_seed in rows], second: [{"rows": rows[0]}]}
     write_json(tmp_path / "recall-default-lag.json", {"task": "Lag", "chance": 0.0625, "stages": stages})
     table = puzzle_table(tmp_path).splitlines()
-    assert table[0] == f"| puzzle | distance | a guess | {' | '.join(map(stage_title, STAGES))} |"
+    assert table[0] == f"| puzzle | distance up to | a guess | {' | '.join(map(stage_title, STAGES))} |"
     assert table[2:] == [
         "| Lag | 8 | 6% | 100% | 100% |  |  |",
         "| Lag | 16 | 6% | 40% (30% to 50%) | 50% |  |  |",

@@ -78,7 +78,8 @@ def check_latch(latch: Callable) -> None:
     i, f, g, _ = bias
     leaking = f"When x and h are 0, i * g is {i.sigmoid() * g.tanh():.2g}, and so much is written at every step."
     fading = (
-        f"When x and h are 0, f is {f.sigmoid():.4g}, and a thousand steps leave {f.sigmoid() ** 1000:.2g} of the cell."
+        f"sigmoid(i) tanh(g) is written, a thousand steps leave {f.sigmoid() ** 1000:.2g} of it, and sigmoid(o) shows "
+        "a part of that: which of the three is too small?"
     )
     for ones in [[0], [500], [999], [3, 4, 5, 200, 700], []]:
         x = torch.zeros(1000, 1)

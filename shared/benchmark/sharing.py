@@ -112,7 +112,7 @@ def expected_seconds(row: dict, machines: int, bits_per_second: float) -> float:
 def sharing_lines(rows: list[dict]) -> list[list[str]]:
     """A line for each stage, below a line of heads."""
     links = list(itertools.product((2, 4), (1, 10)))
-    lines = [["model", "one process", "two", "as fast", "of it the optimizer", "sent in a step"]]
+    lines = [["model", "one process", "two", "speed-up", "optimizer's part", "sent in a step"]]
     lines[0] += [f"{machines} machines, {gigabits} Gbit/s" for machines, gigabits in links]
     for row in rows:
         alone = row["seconds"]

@@ -182,8 +182,8 @@ def shared_by_processes(path: Path) -> str:
     content = read_json(path)
     title = f"**A step of training by several processes**, each on one core, in float32 (`{content['command']}`)"
     legend = (
-        "*Machines* are told, not measured: each with one such core, the lanes shared among them, and the gradients "
-        "sent over a network of this speed."
+        "*Machines* are calculated, not measured: each with one such core, the lanes shared among them, and the "
+        "gradients sent over a network of this speed."
     )
     return f"{title}\n\n{markdown(sharing_lines(content['rows']))}\n\n{legend}"
 
@@ -197,7 +197,7 @@ def puzzle_table(folder: Path) -> str:
     kept = [read_json(path) for path in paths if path.is_file()]
     if not kept:
         return ""
-    lines = [["puzzle", "distance", "a guess", *map(stage_title, STAGES)]]
+    lines = [["puzzle", "distance up to", "a guess", *map(stage_title, STAGES)]]
     for found in kept:
         for number, row in enumerate(next(iter(found["stages"].values()))[0]["rows"]):
             of_stages = [

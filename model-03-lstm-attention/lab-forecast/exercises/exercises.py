@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def windows(series: Tensor, num_past: int, num_future: int) -> tuple[Tensor, Tensor]:
-    """Exercise 1. Every window of a series, in order: so many steps that a model is shown, and those that come next.
+    """Exercise 1. Every window of a series, in order: the steps that a model is shown, and those that follow.
 
     series (N) -> past (W, num_past), future (W, num_future)
 
@@ -21,7 +21,7 @@ def windows(series: Tensor, num_past: int, num_future: int) -> tuple[Tensor, Ten
 
 
 def masked_error(forecast: Tensor, target: Tensor, lengths: Tensor) -> Tensor:
-    """Exercise 2. The mean squared error over all real steps of the batch. In the padding may stand anything, NaN too.
+    """Exercise 2. The mean squared error over all real steps of the batch. Padding may hold anything, NaN too.
 
     forecast, target (B, Tf); lengths (B): how many steps of each row are real -> a tensor of one number, without
     dimensions

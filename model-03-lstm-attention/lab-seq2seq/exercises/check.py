@@ -63,7 +63,7 @@ def check_loss_per_letter(loss_per_letter: Callable) -> None:
         real = nats.where(targets != 0, 0.0)
         lengths = (targets != 0).sum(1)
         mistakes = {
-            "Is padding counted? Its letters are none.": nats.mean(),
+            "Is padding counted? It is no letter.": nats.mean(),
             "Is the sum divided by all places, padding too? Divide by the number of real letters.": real.sum() / 8,
             "Is it the mean of each word's mean? Then a letter of a short word weighs more.": (
                 (real.sum(1) / lengths).mean()

@@ -46,7 +46,7 @@ def check_split_by_play(split_by_play: Callable) -> None:
     ]
     for told, plays, num_folds in cases:
         folds = split_by_play(list(plays), num_folds)
-        expect(isinstance(folds, list) and len(folds) == len(plays), f"{told}: expected is a list, a fold a passage")
+        expect(isinstance(folds, list) and len(folds) == len(plays), f"{told}: a list is expected, one fold a passage")
         torn = next((play for play in plays if len({f for f, p in zip(folds, plays) if p == play}) > 1), None)
         leak = "What is trained on gives away what is asked. Deal plays, and look each passage's play up."
         expect(torn is None, f"{told}: the play {torn} lies in several folds", leak)
