@@ -15,6 +15,7 @@ from shared.compare.runs import Trained
 from shared.model.packing import pack, round_weights, whole_numbers
 from shared.model.sampling import sample
 from shared.show.page import FOLDER, WORKER, page
+from shared.stages import STAGES
 from shared.text.tokenizer import TOKENIZERS
 
 TEXT = "To be, or not to be: that is the question.\nWhether 'tis nobler in the mind to suffer\n" * 20
@@ -250,7 +251,9 @@ def test_hostile_text_is_only_text(open_page):
 def test_a_long_text_is_read_to_its_last_tokens(open_page):
     tab = open_page()
     type_line(tab, TEXT)
-    assert "Only the last 128 are read" in tab.inner_text("#live-note")
+    assert "tokens, of which the last 128 are read." in tab.inner_text("#live-note")
+    label = tab.locator("#live-text-model-01-rnn .token").first.get_attribute("aria-label")
+    assert "its surprise is not counted" in label  # much stands before it
     assert tab.locator("#live-text-model-01-rnn .token").count() == 128
 
 
@@ -286,21 +289,79 @@ def test_what_is_broken_changes_the_stages_that_have_it_once_a_bet_is_placed(ope
     tab.locator("#live-text-model-01-rnn .token").nth(3).click()
     before = surprises(tab)
     tab.select_option("#break", label=what)
+    if what == "heads switched off":
+        assert tab.locator("#bets button").first.is_disabled()  # as long as all are on
+        for button in range(tab.locator(".switches button").count()):
+            tab.locator(".switches button").nth(button).click()
     assert surprises(tab) == before and tab.inner_text("#break-said")
     tab.locator("#bets button").first.click()
-    settle(tab)
-    if what == "heads switched off":
-        tab.locator(".switches button").evaluate_all("all => all.forEach(one => one.isConnected && one.click())")
-        for button in range(tab.locator(".switches button").count()):
-            if tab.locator(".switches button").nth(button).get_attribute("aria-pressed") == "true":
-                tab.locator(".switches button").nth(button).click()
     after = surprises(tab)
     assert [old != new for old, new in zip(before, after)] == changed
     if what.startswith("a token"):  # what was read before that token knows nothing of it
         assert [row[:3] for row in after] == [row[:3] for row in before]
-    assert f"of {sum(changed)} models" in tab.inner_text("#verdict")
+    assert f"of {sum(changed)} models" in tab.inner_text("#bet-told")
     tab.select_option("#break", label="nothing")
     assert surprises(tab) == before
+
+
+def test_where_nothing_is_broken_there_is_nothing_to_bet_on(open_page):
+    tab = open_page()
+    type_line(tab, LONG)
+    bet = tab.locator("#bets button").first
+    tab.select_option("#break", label="a gate held")
+    tab.select_option("[data-key=only]", "1")
+    assert bet.is_disabled()  # no unit is chosen
+    tab.locator("[data-unit^='model-02-lstm']").first.click()
+    assert bet.is_enabled()
+    tab.select_option("#break", label="another text's memory")
+    tab.fill("#before-text", " ")
+    assert bet.is_disabled()
+    tab.fill("#before-text", "Blood and death.")
+    bet.click()
+    type_line(tab, "to")  # a text of one token has no surprise
+    assert tab.inner_text("#bet-told") == ""
+
+
+def test_choosing_a_unit_leaves_all_gates_held_that_were(open_page):
+    tab = open_page()
+    type_line(tab, LONG)
+    tab.select_option("#break", label="a gate held")
+    tab.locator("#bets button").first.click()
+    before = surprises(tab)
+    tab.locator("[data-unit^='model-01-rnn']").first.click()
+    settle(tab)
+    assert surprises(tab) == before and tab.locator("[data-key=only]").input_value() == ""
+
+
+def test_a_broken_model_writes_as_it_reads(open_page):
+    """At temperature 0 it writes what it itself expects after what it has written."""
+    tab = open_page()
+    type_line(tab, LONG)
+    tab.locator("#temperature").fill("0")
+    tab.select_option("#break", label="a gate held")
+    tab.select_option("[data-key=gate]", "output")
+    tab.locator("#bets button").first.click()
+    settle(tab)
+    expected = """async () => {
+        const text = byId("typed").value, found = [];
+        for (let at = 0; at < 6; at++) {
+            byId("typed").value = text + " " + found.join(" ");
+            readTyped();
+            while (!live.settled) await new Promise((resolve) => setTimeout(resolve, 5));
+            chooseToken(live.pieces.length - 1);
+            while (!live.settled) await new Promise((resolve) => setTimeout(resolve, 5));
+            found.push(live.look["model-02-lstm"].guesses[0].word);
+        }
+        byId("typed").value = text;
+        readTyped();
+        return found;
+    }"""
+    words = tab.evaluate(expected)
+    settle(tab)
+    tab.click("#write")
+    tab.wait_for_function("() => document.querySelectorAll('#written-model-02-lstm .written').length >= 6")
+    written = tab.locator("#written-model-02-lstm .written").all_inner_texts()[:6]
+    assert [word.strip() for word in written] == words
 
 
 def test_one_units_gate_can_be_held(open_page):
@@ -408,6 +469,123 @@ def test_one_number_by_hand_moves_the_guess_and_lets_go_again(open_page):
         assert tab.inner_text("#hand") == before
 
 
+@pytest.mark.parametrize("what", ["attention made even", "a token forgotten"])
+def test_powers_divided_by_their_sum_are_the_weights_of_broken_attention_too(open_page, what):
+    tab = open_page()
+    type_line(tab, LONG)
+    tab.locator("#live-text-model-01-rnn .token").nth(2).click()
+    tab.select_option("#break", label=what)
+    tab.locator("#bets button").first.click()
+    settle(tab)
+    tab.locator("#live-text-model-01-rnn .token").nth(5).click()
+    tab.select_option("#hand-stage", "model-03-lstm-attention")
+    settle(tab)
+    *rows, every = [row.split("\t") for row in tab.inner_text("#hand tbody").split("\n")]
+    powers, weights = ([float(row[at].rstrip("%")) for row in rows] for at in (-3, -2))
+    for power, weight in zip(powers, weights):
+        assert weight == pytest.approx(100 * power / float(every[-3]), abs=0.6)
+    assert tab.locator("#hand-slider").is_visible() == (what != "attention made even")
+
+
+def test_what_was_changed_by_hand_is_as_it_was_at_another_token(open_page):
+    tab = open_page()
+    type_line(tab, LONG)
+    tab.select_option("#hand-stage", "model-03-lstm-attention")
+    settle(tab)
+    tab.locator("#hand-by").fill("5")
+    settle(tab)
+    tab.locator("#live-text-model-01-rnn .token").nth(3).click()
+    settle(tab)
+    assert tab.locator("#hand-by").input_value() == "0" and "none yet" in tab.inner_text("#hand-guesses")
+
+
+def test_without_a_text_there_are_no_answers_and_nothing_to_press(open_page):
+    tab = open_page()
+    type_line(tab, LONG)
+    tab.locator("[data-unit]").first.click()
+    settle(tab)
+    tab.fill("#typed", "")
+    tab.wait_for_function("() => live.settled && !live.look")
+    for name in ("#verdict", "#units", "#hand", "#hand-guesses", "#live-guesses-model-01-rnn"):
+        assert tab.inner_text(name) == "", name
+    assert tab.is_disabled("#write") and tab.locator("#bets button").first.is_disabled()
+    type_line(tab, LONG)
+    assert tab.is_enabled("#write") and tab.inner_text("#units") and tab.inner_text("#hand")
+
+
+def test_what_has_no_chance_is_not_among_the_guesses(open_page):
+    tab = open_page()
+    type_line(tab, LONG)
+    tab.locator("#live-text-model-01-rnn .token").nth(3).click()
+    tab.locator("#top-k").fill("2")
+    settle(tab)
+    for stage in STAGES:
+        assert tab.locator(f"#live-guesses-{stage} li").count() == 2
+        assert "before the dials for" in tab.inner_text(f"#live-guesses-{stage} .followed")
+
+
+def test_the_chosen_unit_stays_in_sight_when_others_move_more(open_page):
+    tab = open_page()
+    type_line(tab, LONG)
+    tab.evaluate("() => { live.unit['model-02-lstm'] = 11; readTyped(); }")
+    settle(tab)
+    shown = tab.locator("[data-unit^='model-02-lstm']").all_inner_texts()
+    assert "11" in shown and len(shown) in (10, 11) and "unit 11" in tab.inner_text("#unit-chosen")
+
+
+def test_the_words_written_are_one_stop_of_the_tab_key_and_arrows_lead_through_them(open_page):
+    tab = open_page()
+    type_line(tab, "to be")
+    tab.click("#write")
+    tab.wait_for_function("() => document.querySelectorAll('#written-model-01-rnn .written').length > 3")
+    settle(tab)
+    assert tab.locator("#written-model-01-rnn [tabindex='0']").count() == 1
+    assert all(name for name in tab.locator(".written").evaluate_all("all => all.map(one => one.ariaLabel)"))
+    tab.locator("#written-model-01-rnn .written").first.focus()
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("Enter")
+    settle(tab)
+    assert tab.evaluate("document.activeElement.id") == "write"
+    assert tab.locator("#typed").input_value().startswith("to be")
+
+
+def test_questions_wait_for_a_text_that_all_models_have_read(open_page):
+    tab = open_page()
+    tab.evaluate(
+        """async (long) => {
+        byId("typed").value = long;
+        readTyped();
+        askUnits();
+        lookAgain();
+        byId("typed").value = "to be";
+        readTyped();
+        while (!live.settled) await new Promise((resolve) => setTimeout(resolve, 5));
+    }""",
+        TEXT,
+    )
+    assert tab.locator("#units thead .column").count() == 2
+
+
+@pytest.mark.parametrize("media", ["screen", "print"])
+def test_a_units_update_fits_a_phone_and_paper(open_page, media):
+    tab = open_page(width=390 if media == "screen" else 718)
+    type_line(tab, LONG)
+    tab.locator("[data-unit^='model-02-lstm']").first.click()
+    settle(tab)
+    tab.emulate_media(media=media)
+    wide = "() => { const box = document.querySelector('#hand .update'); return [box.scrollWidth, box.clientWidth]; }"
+    scrolled, there = tab.evaluate(wide)
+    assert scrolled <= there + 1
+
+
+def test_a_long_word_does_not_widen_the_page(open_page):
+    tab = open_page(width=390)
+    type_line(tab, LONG + " " + "a" * 60)
+    tab.select_option("#hand-stage", "model-03-lstm-attention")
+    settle(tab)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_a_guess_gets_half_and_counting_the_other_half(open_page):
     tab = open_page()
     for word in ("THAT", "was"):
@@ -442,6 +620,7 @@ def test_all_that_is_read_stands_out_and_every_control_has_a_name(open_page, sch
     type_line(tab, LONG + " Quidditch")
     tab.locator("[data-unit]").first.click()
     tab.select_option("#break", label="heads switched off")
+    tab.locator(".switches button").first.click()
     tab.locator("#bets button").first.click()
     settle(tab)
     assert min(one["contrast"] for one in tab.evaluate(CONTRASTS)) >= 4.5

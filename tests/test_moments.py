@@ -340,7 +340,7 @@ def test_it_is_worked_by_the_keyboard(show, kept):
     tab.keyboard.press("ArrowRight")
     assert "Step 1" in panel(tab, "1").inner_text()
     told = tab.locator("#moment").get_attribute("aria-valuetext")
-    assert told.startswith("After 10 tokens, perplexity of the passage: 1 ")
+    assert told.startswith("After up to 10 tokens, perplexity of the passage: 1 ")
     panel(tab, "4-rotary").locator("[aria-current=true]").focus()
     tab.keyboard.press("Home")
     tab.keyboard.press("ArrowRight")
@@ -383,8 +383,9 @@ def test_runs_of_other_lengths_are_laid_side_by_side_by_the_tokens_read(show):
         return found
 
     tab = show(shortened)
-    assert f"Step {STEPS}, the last" in panel(tab, "1").inner_text()
-    assert "Step 2, the last" in panel(tab, "2-lstm-torch").inner_text()
+    assert f"Step {STEPS}, 90 tokens, the last" in panel(tab, "1").inner_text()
+    assert "Step 2, 20 tokens, the last" in panel(tab, "2-lstm-torch").inner_text()
+    assert "Up to 90 tokens read by each" in tab.inner_text("#moment-is")
 
 
 def test_hostile_tokens_are_only_text(show):

@@ -67,8 +67,10 @@ function changeOf(change, shift) {
   return {heads: new Set(heads), uniform, forgotten: places(forgotten), averaged: places(averaged), gates, nudges: moved};
 }
 
+// The likeliest tokens; what top-k or top-p has taken all probability from is none of them.
 const named = (probabilities, count) =>
-  likeliest(probabilities, count).map(id => ({word: tokenizer.glyph(id), id, p: probabilities[id]}));
+  likeliest(probabilities, count).filter(id => probabilities[id] > 0)
+    .map(id => ({word: tokenizer.glyph(id), id, p: probabilities[id]}));
 
 const lastOf = list => list[list.length - 1];
 const read = () => Math.min(...readers.map(({now}) => (now ? now.steps.length : 0)));  // tokens that all have read
@@ -102,7 +104,7 @@ const ANSWERS = {
   // What each stage expects after a place, with temperature, top-k and top-p, and where it looked.
   look({place, sampling = {}, count = 6}) {
     if (place >= read()) return null;
-    return {place, stages: readers.map(({stage, now, whole, broken}) => {
+    return {stages: readers.map(({stage, now, whole, broken}) => {
       const step = now.steps[place];
       return {
         stage, guesses: named(reshaped(now.guess(place), sampling), count),
@@ -113,8 +115,9 @@ const ANSWERS = {
     })};
   },
 
-  // The units of each stage's top recurrent layer whose memory moves most, token by token; wanted: stage -> what of them.
-  units({wanted = {}, count = 10}) {
+  // The units of each stage's top recurrent layer whose memory moves most, token by token, and the one chosen; wanted:
+  // stage -> what of them.
+  units({wanted = {}, chosen = {}, count = 10}) {
     if (!read()) return null;
     const found = readers.filter(({model}) => model.layers).map(({stage, model, now}) => {
       const steps = now.steps.map(step => lastOf(step.gates));
@@ -122,7 +125,9 @@ const ANSWERS = {
       const moved = Float64Array.from({length: model.hiddenSize}, (_, unit) =>
         steps.reduce((sum, gates, t) => sum + (t ? Math.abs(gates[memory][unit] - steps[t - 1][memory][unit]) : 0), 0));
       const gate = names.includes(wanted[stage]) ? wanted[stage] : memory;
-      const units = likeliest(moved, count).map(unit => ({unit, values: steps.map(gates => gates[gate][unit])}));
+      const most = likeliest(moved, count), own = chosen[stage];
+      const listed = known(own) && !most.includes(own) ? [...most, own] : most;
+      const units = listed.map(unit => ({unit, values: steps.map(gates => gates[gate][unit])}));
       return {stage, gate, names, units};
     });
     return {stages: found};
@@ -141,7 +146,7 @@ const ANSWERS = {
       stage, place, nudge, held, before: named(now.guess(place).map(Math.exp), 4),
       after: named(model.guess(step).map(Math.exp), 4),
     };
-    if (known(head)) return {...answer, layer, head, ...headByHand(step, layer, head, now.shift)};
+    if (known(head)) return {...answer, layer, head, ...headByHand(step, layer, head, now.shift, change)};
     return {...answer, unit, ...unitByHand(model, state, step, unit)};
   },
 
@@ -149,18 +154,18 @@ const ANSWERS = {
   // the page as soon as it is there. Other questions are answered in between; a new text ends it.
   async write(question) {
     const {number, seed, length, sampling = {}} = question;
-    if (!read()) return null;
-    question.writers ??= readers.map(({stage, model, now}) => {
+    if (!read()) return {};
+    question.writers ??= readers.map(({stage, model, change, now}) => {
       const show = tokenizer.streamer();
       for (const id of now.ids) show(id);  // what stands before decides the first space
-      return {stage, model, show, random: randomNumbers(seed), step: lastOf(now.steps), written: 0};
+      return {stage, model, change, show, random: randomNumbers(seed), step: lastOf(now.steps), written: 0};
     });
     for (const writer of question.writers) {
-      const {model, random} = writer;
+      const {model, change, random} = writer;
       const probabilities = reshaped(model.guess(writer.step), {...sampling, banned: tokenizer.unknown});
       const id = draw(probabilities, random()), p = probabilities[id];
       self.postMessage({question: "written", number, stage: writer.stage, text: writer.show(id), p});
-      Object.assign(writer, {step: model.read(writer.step.state, id), written: writer.written + 1});
+      Object.assign(writer, {step: model.read(writer.step.state, id, change), written: writer.written + 1});
     }
     if (question.writers[0].written === length || await newer("write") || waiting.has("read")) return {};
     waiting.set("write", question);  // the next token after what else has been asked
@@ -193,12 +198,13 @@ async function inflated(bytes) {
 
 const known = value => value !== undefined && value !== null;
 
-function headByHand(step, layer, head, shift) {
+function headByHand(step, layer, head, shift, {uniform, forgotten}) {
   const {query, keys, values, scores, weights, context, off} = step.attention[layer][head];
   const places = scores.map((score, k) => ({
     place: step.positions[k] - shift, key: Array.from(keys[k]), value: Array.from(values[k]), score, weight: weights[k],
+    weighed: forgotten.has(step.positions[k]) ? -Infinity : uniform ? 0 : score,  // what softmax is given
   }));
-  return {query: Array.from(query), places, context: Array.from(context), off};
+  return {query: Array.from(query), places, context: Array.from(context), off, uniform};
 }
 
 // One unit of the top layer: its state before and after, and its gates or the sums that made it.
@@ -234,7 +240,9 @@ async function newer(question) {
 
 async function answerAll() {
   busy = true;
-  for (const [question, data] of waiting) {
+  while (waiting.size) {
+    // What has been typed comes first: other questions are of a text that all models have read.
+    const question = waiting.has("read") ? "read" : waiting.keys().next().value, data = waiting.get(question);
     waiting.delete(question);
     try {
       const answer = await ANSWERS[question](data);

@@ -12,12 +12,13 @@ const each = (list, change) => Object.fromEntries(list.map((one) => [one.stage, 
 /** What can be broken: the stages that have it, what to expect, what it changes, and what else there is to choose. */
 function breaks() {
   const attending = live.stages.filter(attends), gated = live.stages.filter((one) => gatesOf(one).includes(broken.gate));
-  const at = () => `${nameOf(Math.min(broken.place, live.pieces.length - 1))}, token ${broken.place + 1}`;
+  const place = Math.max(0, Math.min(broken.place, live.pieces.length - 1)); // the text may have become shorter
+  const at = () => (live.pieces.length ? `${nameOf(place)}, token ${place + 1}` : "a token");
   return [
     { name: "nothing", said: () => "Choose what to break. Each time you are asked for a bet before the models answer.", of: [], changes: () => ({}) },
     {
       name: "heads switched off", of: attending, how: makeHeadSwitches,
-      said: () => "A head that is off brings nothing home. Most heads are missed less than you might think; a few carry much.",
+      said: () => "A head that is off adds nothing to the guess. Most heads are missed less than you might think; a few carry much.",
       changes: () => each(attending, ({ stage }) => ({ heads: [...(broken.heads[stage] ?? [])] })),
     },
     {
@@ -28,12 +29,12 @@ function breaks() {
     {
       name: "a token forgotten", of: attending, how: makePlaceChoice,
       said: () => `The key of ${at()} is deleted: no head can find it, so nothing can be fetched from there. Tokens before it do not change.`,
-      changes: () => each(attending, () => ({ forgotten: [broken.place] })),
+      changes: () => each(attending, () => ({ forgotten: [place] })),
     },
     {
       name: "a token made like any other", of: attending, how: makePlaceChoice,
       said: () => `The key of ${at()} becomes the mean of all keys: it can still be found, but no longer told apart.`,
-      changes: () => each(attending, () => ({ averaged: [broken.place] })),
+      changes: () => each(attending, () => ({ averaged: [place] })),
     },
     {
       name: "a gate held", of: gated, how: makeGateChoice, said: () => GATES_SAID[broken.gate][broken.value],
@@ -48,10 +49,10 @@ function breaks() {
 }
 
 const GATES_SAID = {
-  forget: ["The cell is emptied at every token, so memory is one token long.", "Nothing is ever let go, so the cell fills up with what no longer matters."],
+  forget: ["The cell is emptied at every token. What is left of the past is what the state before has shown.", "Nothing is ever let go, so the cell fills up with what no longer matters."],
   input: ["Nothing new gets into the cell: the model hears, and writes nothing down.", "All that is read is written down in full, whether it matters or not."],
   output: ["The cell keeps its memory, and shows none of it.", "The cell shows all it has at every token, of use or not."],
-  update: ["The state is written anew at every token: memory is one token long.", "The state never changes again: nothing that is read gets in."],
+  update: ["The state is written anew at every token; of the old one no more is heard than the reset gate lets through.", "The state never changes again: nothing that is read gets in."],
   reset: ["What was remembered has no say in what is written next.", "All that was remembered has its full say in what is written next."],
 };
 
@@ -60,6 +61,13 @@ function heldGates({ stage, settings }) {
   const { gate, value } = broken, layers = settings.num_layers ?? 1;
   if (broken.only) return known(live.unit[stage]) ? [{ layer: layers - 1, gate, unit: live.unit[stage], value }] : [];
   return Array.from({ length: layers }, (_, layer) => ({ layer, gate, value }));
+}
+
+/** The stages in which something is broken, or will be after a bet. */
+function concerned() {
+  const { name, of, changes } = breakNow(), all = changes();
+  if (name === "another text's memory") return broken.before.trim() ? of : [];
+  return of.filter(({ stage }) => Object.values(all[stage]).some((change) => change === true || change.length));
 }
 
 // Only after a bet is anything broken.
@@ -118,26 +126,36 @@ function drawBreak() {
 function drawBets() {
   byId("bets").classList.toggle("idle", !broken.what);
   byId("bet-asked").textContent = broken.bet ? "You bet that the mean surprise will" : "What do you bet? The mean surprise will";
+  const some = live.pieces.length > 0 && concerned().length > 0;
   byId("bets").querySelectorAll("button").forEach((button) => {
-    button.disabled = !broken.what;
+    button.disabled = !some;
     button.setAttribute("aria-pressed", `${button.dataset.bet === broken.bet}`);
   });
 }
 
 /** Before and after, for the stages that are concerned; before the bet only how they are when whole. */
 function drawVerdict() {
-  if (!live.look || !live.pieces.length) return byId("verdict").replaceChildren();
-  const concerned = breakNow().of.length ? breakNow().of : live.stages;
-  const rows = concerned.map(({ stage }) => verdictOn(stage));
-  const right = rows.filter(({ rise }) => cameTrue[broken.bet]?.(rise)).length;
+  if (!live.look || !live.pieces.length) {
+    tellBet("");
+    return byId("verdict").replaceChildren();
+  }
+  const stages = concerned().length ? concerned() : live.stages;
+  const rows = stages.map(({ stage }) => verdictOn(stage));
+  const found = rows.filter(({ rise }) => known(rise) && concerned().length); // a text of one token has no surprise
+  const right = found.filter(({ rise }) => cameTrue[broken.bet]?.(rise)).length;
   const next = live.pieces[live.place + 1];
   const came = next ? `probability of ${quoted(next.glyph)}` : "probability of what came";
   const head = ["", "whole", "broken", "change", came, "likeliest"];
-  const told = `Your bet came true for ${right} of ${rows.length} model${rows.length === 1 ? "" : "s"}.`;
+  const told = `Your bet came true for ${right} of ${found.length} model${found.length === 1 ? "" : "s"}.`;
+  tellBet(broken.bet && found.length ? told : "");
   byId("verdict").replaceChildren(
     makeTable("Mean surprise in nats, and the guess after the chosen token", head, rows.map(({ cells }) => cells)),
-    make("p", {}, broken.bet ? told : ""),
   );
+}
+
+/** What came of the bet; it is read aloud, and so is written only where it is news. */
+function tellBet(told) {
+  if (byId("bet-told").textContent !== told) byId("bet-told").textContent = told;
 }
 
 function verdictOn(stage) {
@@ -146,9 +164,10 @@ function verdictOn(stage) {
   const chance = (all) => percent(known(all[stage][live.place + 1]) ? Math.exp(-all[stage][live.place + 1]) : null);
   const then = (one, other) => (broken.bet ? `${one} → ${other}` : one);
   const likely = then(visible((guess ?? guesses)[0]?.word ?? ""), visible(guesses[0]?.word ?? ""));
-  const results = broken.bet ? [fixed(after, 2), signed(after - whole, 2)] : ["?", "?"];
+  const rise = known(whole) && known(after) ? after - whole : null;
+  const results = broken.bet ? [fixed(after, 2), signed(rise, 2)] : ["?", "?"];
   const cells = [title(stage), fixed(whole, 2), ...results, then(chance(live.whole), chance(live.surprises)), likely];
-  return { rise: after - whole, cells };
+  return { rise, cells };
 }
 
 const signed = (value, digits) => (known(value) ? `${value < 0 ? "" : "+"}${fixed(value, digits)}` : DASH);
@@ -158,7 +177,10 @@ const signed = (value, digits) => (known(value) ? `${value < 0 ? "" : "+"}${fixe
 function makeHeadSwitches() {
   return live.stages.filter(attends).map(({ stage }) => {
     const off = (broken.heads[stage] ??= new Set());
-    const toggle = (name) => (off.has(name) ? off.delete(name) : off.add(name), breakOn());
+    const toggle = (name) => {
+      if (!off.delete(name)) off.add(name);
+      breakOn();
+    };
     const heads = headsOf(stage).map(({ layer, head }) => {
       const name = `${layer}.${head}`, shown = headName({ layer, head });
       const about = { type: "button", "data-key": `${stage} ${name}`, "aria-pressed": `${!off.has(name)}` };
@@ -177,7 +199,8 @@ function makePlaceChoice() {
 function makeGateChoice() {
   const gates = [...new Set(live.stages.flatMap(gatesOf))];
   const select = (key, name, options, value, choose) => {
-    const list = make("select", { "data-key": key, onchange: (event) => choose(event.target.value) }, ...options.map(([is, shown]) => make("option", { value: is }, shown)));
+    const choices = options.map(([is, shown]) => make("option", { value: is }, shown));
+    const list = make("select", { "data-key": key, onchange: ({ target }) => choose(target.value) }, ...choices);
     list.value = value;
     return make("label", {}, `${name} `, list);
   };
@@ -195,6 +218,7 @@ function makeMemoryChoice() {
   let timer = 0;
   const change = (event) => {
     broken.before = event.target.value;
+    drawBets();
     clearTimeout(timer);
     timer = setTimeout(() => broken.bet && readTyped(), PAUSE);
   };

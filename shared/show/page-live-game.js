@@ -11,8 +11,7 @@ function startGame() {
 }
 
 /** The passage has been scored by all stages: its words and their surprises are here, and the reader may begin. */
-function startGuessing({ pieces, stages: found }) {
-  game.words = pieces.map(({ id }) => id);
+function startGuessing({ stages: found }) {
   game.nats = Object.fromEntries(found.map(({ stage, surprises }) => [stage, surprises]));
   const count = results.to_guess.words.length;
   byId("game-rule").textContent =
@@ -53,7 +52,8 @@ function drawGame() {
   });
   const next = words[game.next];
   byId("game-text").replaceChildren(before, ...shownWords, next ? `${next.lead}____` : "");
-  byId("game-guess").disabled = !next;
+  byId("game-guess").disabled = byId("game-form").querySelector("button").disabled = !next;
+  if (!next && game.guesses.length) byId("game-new").focus(); // the box that had the focus is shut
   drawScore(done);
 }
 
@@ -64,5 +64,5 @@ function drawScore(done) {
     ["Counting", perplexity(done.map(({ counting }) => -Math.log(counting)))],
     ...Object.entries(game.nats).map(([stage, nats]) => [title(stage), perplexity(done.map(({ place }) => nats[place]))]),
   ];
-  byId("game-score").replaceChildren(makeTable(`Perplexity over the ${done.length} words guessed so far; lower is better`, ["", "perplexity"], rows));
+  byId("game-score").replaceChildren(makeTable(`Perplexity over the ${done.length} word${done.length === 1 ? "" : "s"} guessed so far; lower is better`, ["", "perplexity"], rows));
 }

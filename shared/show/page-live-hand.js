@@ -21,6 +21,12 @@ function startByHand() {
   byId("hand-reset").addEventListener("click", () => ((hand.by = null), askByHand()));
 }
 
+/** Another token or another text: what was changed before is as it was, and of a head another score will be at hand. */
+function takeBackChange() {
+  hand.by = null;
+  if (hand.part[hand.stage]?.startsWith("head")) hand.number = null;
+}
+
 /** Another stage or part: what was changed before is as it was. */
 function changeHand(choice) {
   Object.assign(hand, { number: null, by: null }, choice);
@@ -92,6 +98,7 @@ function drawSlider(options, name, { min, max, value }) {
   if (!options.some(([is]) => `${is}` === `${hand.number}`)) hand.number = `${options[0]?.[0] ?? ""}`;
   list.value = hand.number;
   byId("hand-by-name").textContent = name;
+  byId("hand-by").setAttribute("aria-label", `${list.selectedOptions[0]?.textContent ?? ""} ${name}`);
   Object.assign(byId("hand-by"), { min, max, step: "0.05" });
   byId("hand-by").value = value;
   byId("hand-by-is").textContent = `${name === "by" && value > 0 ? "+" : ""}${fixed(value, 2)}`;
@@ -110,20 +117,22 @@ function productOf(query, key, sum) {
   return `${terms.join(" + ")}${query.length > 3 ? " + …" : ""} = ${fixed(sum, 2)}`;
 }
 
-function drawHeadByHand({ stage, place, layer, head, query, places, context, off, nudge }) {
+function drawHeadByHand({ stage, place, layer, head, query, places, context, off, uniform, nudge }) {
   const { settings } = live.stages.find((one) => one.stage === stage);
   const additive = settings.attention === "additive", root = additive ? 1 : Math.sqrt(query.length);
   const by = (at) => (nudge && nudge.place === at ? nudge.by : 0);
   const order = places.slice().sort((one, other) => other.weight - one.weight);
   // A score that was changed stays in sight.
   const shownPlaces = order.filter(({ place: at }, rank) => rank < 6 || by(at)), rest = order.filter((one) => !shownPlaces.includes(one));
-  const largest = Math.max(...places.map(({ place: at, score }) => score + by(at)));
-  const power = ({ place: at, score }) => Math.exp(score + by(at) - largest);
+  // What softmax is given: a token that is forgotten has the power 0, and where attention is even, all scores are one.
+  const given = ({ place: at, weighed }) => (uniform ? 0 : weighed + by(at));
+  const largest = Math.max(...places.map(given));
+  const power = (one) => Math.exp(given(one) - largest);
   const add = (list, what) => list.reduce((sum, one) => sum + what(one), 0);
   const nameAt = (at) => (at < 0 ? "(text before)" : `${visible(live.pieces[at].glyph)} (${at + 1})`);
   const rows = shownPlaces.map((one) => [
     nameAt(one.place), few(one.key), ...(additive ? [] : [fixed(one.score * root, 2)]),
-    `${fixed(one.score, 2)}${by(one.place) ? ` ${signed(by(one.place), 2)}` : ""}`, tidy(power(one)), percent(one.weight), few(one.value.map((value) => value * one.weight)),
+    one.weighed === -Infinity ? "−∞" : `${fixed(one.score, 2)}${by(one.place) && !uniform ? ` ${signed(by(one.place), 2)}` : ""}`, tidy(power(one)), percent(one.weight), few(one.value.map((value) => value * one.weight)),
   ]);
   const blank = additive ? ["", ""] : ["", "", ""];
   if (rest.length) rows.push([`${rest.length} more`, ...blank, tidy(add(rest, power)), percent(add(rest, ({ weight }) => weight)), ""]);
@@ -135,10 +144,12 @@ function drawHeadByHand({ stage, place, layer, head, query, places, context, off
   const head_ = ["place", "key k", ...(additive ? ["score"] : ["q · k", `÷ √${query.length}`]), "e^(score − largest)", "weight", "weight × value"];
   byId("hand").replaceChildren(
     make("p", {}, `Head ${headName({ layer, head })} after ${nameOf(place)}. Its query is q = ${few(query)}, ${query.length} numbers. ${scored} ` +
-      `The largest score of all is ${fixed(largest, 2)}. Softmax divides each power by the sum of all; the weighted values, added up, are what the head brings home.${off ? " It is switched off: 0 is what it brings home now." : ""}`),
+      `${uniform ? "Attention is made even: every score counts as 0." : `The largest score of all is ${fixed(largest, 2)}.`} ` +
+      `Softmax divides each power by the sum of all; the weighted values, added up, are what the head passes on.${off ? " It is switched off: now it passes on 0." : ""}`),
     makeTable("The places with the most weight", head_, rows),
   );
   hand.number ??= `${Math.max(best.place, 0)}`;
+  byId("hand-slider").hidden = uniform;
   drawSlider(order.slice().sort((one, other) => one.place - other.place).filter(({ place: at }) => at >= 0).map(({ place: at }) => [at, `score of ${nameAt(at)}`]), "by",
     { min: -10, max: 10, value: hand.by ?? 0 });
 }
@@ -168,8 +179,9 @@ function drawUnitByHand({ place, unit, cell, gates, sums, h, c, held }) {
   }[cell]();
   byId("hand").replaceChildren(
     make("p", {}, `Unit ${unit} of the top layer, from ${before} to ${nameOf(place)}. It is one of many, so by itself it seldom decides a guess.`),
-    makeTable("One unit's update", ["step", "numbers"], told.map(([name, value]) => [name, value])),
+    makeTable("One unit's update", ["step", "numbers"], told, "scroll update"),
   );
+  byId("hand-slider").hidden = false;
   const changeable = Object.keys(gates).filter((name) => ({ rnn: ["hidden"], lstm: ["forget", "input", "candidate", "output"], gru: ["reset", "update"] })[cell].includes(name));
   const options = changeable.map((name) => [name, `${formOf(name)} ${symbols[name]}`]);
   if (!changeable.includes(hand.number)) hand.number = changeable[0];

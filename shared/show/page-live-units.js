@@ -2,7 +2,7 @@
 
 const wanted = {}; // stage -> which of its gates, or its memory, is shown
 const recurrent = () => live.stages.filter(({ model }) => model !== "MiniTransformer");
-const FORMS = { input: "input gate", forget: "forget gate", output: "output gate", update: "update gate", reset: "reset gate" };
+const FORMS = { input: "input gate", forget: "forget gate", output: "output gate", update: "update gate", reset: "reset gate", hidden: "hidden state", cell: "cell state" };
 const formOf = (name) => FORMS[name] ?? name; // of a gate's name, how it is said
 
 function startUnits() {
@@ -11,7 +11,7 @@ function startUnits() {
 
 /** After the columns have been drawn, so that an answer to a key never waits for this. */
 function askUnits() {
-  if (recurrent().length) ask("units", { wanted });
+  if (recurrent().length) ask("units", { wanted, chosen: live.unit });
 }
 
 function drawUnits({ stages: found }) {
@@ -47,7 +47,7 @@ function drawUnitChoices(found) {
 
 function unitRows({ stage, gate, units }) {
   const largest = Math.max(...units.flatMap(({ values }) => values.map(Math.abs)), 1e-9);
-  const said = `${title(stage)}: ${formOf(gate)}, the darkest is ${fixed(largest, 2)} in size`;
+  const said = `${title(stage)}: ${formOf(gate)}, the strongest shade is ${fixed(largest, 2)}`;
   const group = make("tr", {}, make("th", { class: "group", colspan: live.pieces.length + 1, scope: "rowgroup" }, make("span", {}, said)));
   const rows = units.map(({ unit, values }) => {
     const about = { type: "button", "data-unit": `${stage} ${unit}`, "aria-pressed": `${live.unit[stage] === unit}` };
@@ -78,7 +78,7 @@ function chooseUnit(stage, unit) {
     if (of === stage) button.setAttribute("aria-pressed", `${Number(name) === live.unit[stage]}`);
   });
   tellUnit();
-  if (breakNow().name === "a gate held") breakOn({ only: true });
+  if (breakNow().name === "a gate held") breakOn(); // it may be of the unit chosen
   chooseHandPart(stage, known(live.unit[stage]) ? `unit ${unit}` : null);
 }
 

@@ -16,6 +16,11 @@ const live = {
   asked: new Set(), // the kinds of question whose answers are still to come
   settled: false, // there are none, and nothing has been typed since
   fresh: false, // a text has been read whose units are not drawn yet
+  cut: 0, // tokens before those that are read
+  stages: [], // of each model its header
+  units: null, // stage -> the units shown
+  typing: false, // the text has changed, and is not read yet
+  writtenAfter: "", // the text that the stages write on
 };
 let worker = null;
 
@@ -34,6 +39,7 @@ function startLive() {
   const source = new Blob([byId("live-worker").textContent], { type: "text/javascript" });
   worker = new Worker(URL.createObjectURL(source));
   worker.onmessage = ({ data }) => onAnswer(data);
+  worker.onerror = ({ message }) => onAnswer({ error: message || "this browser is too old for them" });
   byId("live-stages").append(...live.stages.map(makeLiveStage));
   byId("live-stages").style.setProperty("--shown", live.stages.length);
   byId("typed").value = prompt.text || "To be, or not to be: that is the ";
@@ -64,7 +70,10 @@ function showLive() {
 }
 
 function onAnswer(data) {
-  if (data.error) return (byId("live-note").textContent = `The models cannot go on (${data.error}). Reload the page.`);
+  if (data.error) {
+    const advice = "Reload the page; if that does not help, a newer browser may run them.";
+    return (byId("live-note").textContent = `The models cannot go on (${data.error}). ${advice}`);
+  }
   if (data.question === "written") return drawWritten(data);
   if (data.number !== live.numbers[data.question]) return; // asked anew since
   live.asked.delete(data.question);
@@ -76,11 +85,11 @@ const ON_ANSWER = {
   build() {},
 
   read({ pieces, cut, stages: read }) {
-    const first = live.place === null, grew = pieces.length !== live.pieces.length;
-    Object.assign(live, { pieces, fresh: true });
+    const first = live.place === null, resized = pieces.length !== live.pieces.length;
+    Object.assign(live, { pieces, fresh: true, cut });
     for (const { stage, surprises, whole } of read) [live.surprises[stage], live.whole[stage]] = [surprises, whole];
     if (first) live.place = mostDisputed();
-    else if (grew || live.place >= pieces.length) live.place = Math.max(0, pieces.length - 1);
+    else if (resized || live.place >= pieces.length) live.place = Math.max(0, pieces.length - 1);
     tellRead(cut);
     live.stages.forEach(({ stage }) => makeLiveText(stage));
     lookAgain();
@@ -90,6 +99,7 @@ const ON_ANSWER = {
     live.look = Object.fromEntries(found.map((one) => [one.stage, one]));
     live.stages.forEach(({ stage }) => drawStage(stage));
     tellChosen();
+    byId("break-said").textContent = breakNow().said(); // which may name a token
     drawVerdict();
     if (live.fresh) askUnits();
     else markColumn();
@@ -112,6 +122,7 @@ function startTyping() {
   let timer = 0;
   byId("typed").addEventListener("input", () => {
     Object.assign(live, { settled: false, typing: true });
+    takeBackChange();
     clearTimeout(timer);
     timer = setTimeout(readTyped, PAUSE);
   });
@@ -139,11 +150,24 @@ function readTyped() {
 }
 
 function lookAgain() {
+  byId("write").disabled = byId("again").disabled = !live.pieces.length;
   if (live.pieces.length) ask("look", { place: live.place, sampling: sampling() });
+  else clearAnswers();
+}
+
+/** No text, no answers. */
+function clearAnswers() {
+  live.look = live.units = null;
+  for (const id of ["verdict", "units", "unit-chosen", "hand", "hand-guesses", "live-spoken"]) byId(id).replaceChildren();
+  for (const { stage } of live.stages)
+    for (const part of ["guesses", "heads"]) byId(`live-${part}-${stage}`).replaceChildren();
+  byId("break-said").textContent = breakNow().said();
+  drawBets();
 }
 
 function chooseToken(place) {
   live.place = Math.min(Math.max(place, 0), live.pieces.length - 1);
+  takeBackChange();
   lookAgain();
 }
 
@@ -161,8 +185,8 @@ function tellRead(cut) {
   const unknown = live.pieces.filter((piece) => piece.unknown).length;
   const count = live.pieces.length;
   byId("live-note").textContent =
-    `${count} token${count === 1 ? "" : "s"}.` +
-    (cut ? ` Only the last ${MOST_TOKENS} are read.` : "") +
+    `${count + cut} token${count + cut === 1 ? "" : "s"}` +
+    (cut ? `, of which the last ${count} are read.` : ".") +
     (unknown ? ` ${unknown === 1 ? "One is" : `${unknown} are`} not in the vocabulary: the models read <unk>.` : "");
 }
 
@@ -194,9 +218,10 @@ function makeLiveStage({ stage }) {
 /** The text as one stage reads it: ink under a word for how much it surprised. One button a token. */
 function makeLiveText(stage) {
   const surprises = live.surprises[stage];
+  const unsurprising = live.cut || memoryNow() ? "its surprise is not counted" : "nothing stands before it";
   const buttons = live.pieces.map(({ glyph, unknown }, index) => {
     const nats = surprises[index];
-    const said = known(nats) ? `surprise ${fixed(nats, 1)} nats` : "nothing stands before it";
+    const said = known(nats) ? `surprise ${fixed(nats, 1)} nats` : unsurprising;
     const name = `${spoken(glyph) ?? glyph}${unknown ? ", unknown" : ""}, ${said}`;
     const about = { type: "button", class: "token", "data-index": index, "aria-label": name, title: said };
     const button = make("button", about, unknown ? make("s", {}, glyph) : visible(glyph));
@@ -220,10 +245,10 @@ const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.
 const liveButtons = (stage) => [...byId(`live-text-${stage}`).querySelectorAll(".token")];
 
 function drawStage(stage) {
-  const row = attentionRow(stage), buttons = liveButtons(stage);
+  const row = attentionRow(stage), buttons = liveButtons(stage), forgotten = forgottenNow(stage);
   buttons.forEach((button, index) => {
     mark(button, index, row[index] ?? 0, live.place);
-    button.classList.toggle("forgotten", forgottenNow(stage).includes(index));
+    button.classList.toggle("forgotten", forgotten.includes(index));
   });
   if (buttons[live.place]) keepInSight(buttons[live.place].parentElement, buttons[live.place]);
   drawGuesses(stage);
@@ -267,7 +292,9 @@ function drawGuesses(stage) {
   const next = live.pieces[live.place + 1], nats = live.surprises[stage][live.place + 1];
   const { guesses } = live.look[stage];
   const items = guesses.map(({ word, id, p }) => makeGuess({ token: word, probability: p }, next && next.id === id));
-  const came = next ? ["Then came ", make("b", {}, quoted(next.glyph)), `: ${percent(Math.exp(-nats))}.`] : ["The text ends here."];
+  const { temperature, topK, topP } = sampling(), turned = temperature !== 1 || topK !== null || topP < 1;
+  const chance = `${percent(Math.exp(-nats))}${turned ? " before the dials" : ""} for `;
+  const came = next ? [chance, make("b", {}, quoted(next.glyph)), ", which came."] : ["The text ends here."];
   byId(`live-guesses-${stage}`).replaceChildren(
     make("h4", {}, "Expects next"),
     make("ol", { class: "guesses" }, ...items),
@@ -322,14 +349,23 @@ function startWriting() {
   byId("stop").addEventListener("click", readTyped);
 }
 
-/** One more token, as soon as a stage has written it: a button that goes on from there. */
+/** One more token, as soon as a stage has written it: a button that goes on from there. Arrow keys lead from one to another. */
 function drawWritten({ number: of, stage, text, p }) {
   if (of !== live.numbers.write) return;
   const place = byId(`written-${stage}`), before = live.writtenAfter + place.textContent + text;
   const goOn = () => goOnFrom(before);
-  const onkeydown = (event) => ["Enter", " "].includes(event.key) && (event.preventDefault(), goOn());
+  const onkeydown = (event) => {
+    const { target, key } = event, next = { ArrowRight: target.nextElementSibling, ArrowLeft: target.previousElementSibling }[key];
+    if (next) {
+      [target.tabIndex, next.tabIndex] = [-1, 0]; // one tab stop for all of them
+      next.focus();
+    } else if (["Enter", " "].includes(key)) goOn();
+    else return;
+    event.preventDefault();
+  };
   const told = { title: `${percent(p)}; click to go on from here`, onclick: goOn, onkeydown };
-  place.append(make("span", { class: "written", role: "button", tabindex: 0, ...told }, text));
+  const about = { class: "written", role: "button", tabindex: place.childElementCount ? -1 : 0 };
+  place.append(make("span", { ...about, "aria-label": spoken(text.trim() || "↵") ?? text.trim(), ...told }, text));
 }
 
 function write() {
@@ -342,6 +378,8 @@ function write() {
 /** Make a text the reader's own and write on from it: what the branch was is kept in the text box. */
 function goOnFrom(text) {
   byId("typed").value = text;
+  takeBackChange();
   readTyped();
   write();
+  byId("write").focus(); // the word that was clicked is gone
 }

@@ -127,10 +127,10 @@ function drawMoment() {
   const tokens = timeline[moments.at];
   const shown = watched.stages.map((stage) => ({ stage, moment: nearest(stage, tokens) }));
   const each = shown.map(({ stage, moment }) => `${stage.title} ${fixed(passagePerplexity(moment), 1)}`);
-  const told = `After ${short(tokens)} tokens, perplexity of the passage: ${each.join(", ")}.`;
+  const told = `After up to ${short(tokens)} tokens, perplexity of the passage: ${each.join(", ")}.`;
   byId("moment").value = moments.at;
   byId("moment").setAttribute("aria-valuetext", told);
-  byId("moment-is").textContent = `After ${short(tokens)} tokens read.`;
+  byId("moment-is").textContent = `Up to ${short(tokens)} tokens read by each; whose training was shorter stays at its end.`;
   byId("moments-shade").textContent = SHADES[moments.kind];
   shown.forEach(({ stage, moment }) => {
     drawMomentFacts(stage, moment);
@@ -149,7 +149,7 @@ function drawMomentFacts({ stage, moments: all }, moment) {
     make(
       "p",
       { class: "most" },
-      `Step ${fixed(moment.step)}${done}, ${seconds(moment.seconds)}. Perplexity of this passage: `,
+      `Step ${fixed(moment.step)}, ${short(moment.tokens)} tokens${done}, ${seconds(moment.seconds)}. Perplexity of this passage: `,
       make("b", {}, fixed(passagePerplexity(moment), 1)),
       `.${whole}`,
     ),
