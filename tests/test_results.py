@@ -4,6 +4,7 @@ import dataclasses
 import json
 import platform
 import random
+import re
 import shutil
 import sys
 from statistics import mean
@@ -385,6 +386,14 @@ def test_the_campaigns_counts_are_of_all_its_parts_by_the_thousand_and_nothing_w
     kills = sum(part["tried"] for name, part in kept.items() if name.startswith("killed"))
     damages = sum(part["tried"] for name, part in kept.items() if "byte" in name or "cut" in name)
     assert kills > 1000 and damages > 1000
+
+
+@pytest.mark.claims
+def test_the_front_page_tells_no_more_attempts_than_were_made():
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = int(re.search(r"in \[([\d,]+) attempts to", page)[1].replace(",", ""))
+    made = sum(part["tried"] for part in read_json(CAMPAIGN)["parts"].values())
+    assert 0 <= made - told < 1000
 
 
 def test_a_spread_is_shown_only_where_there_are_several_seeds():
