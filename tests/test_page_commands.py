@@ -26,7 +26,7 @@ PYTHONS = ("python", "python3", "py", ".venv/bin/python", ".venv/Scripts/python.
 OTHERS = {
     "python -m venv": ".venv",
     "python -m pip": r"install (-r \S+|torch==\S+ --index-url \S+|--require-hashes( -r tests/lock\S*\.txt)+)",
-    "python -m pytest": r"|-m (campaign|claims|gpu|thorough)|tests/\S+.*",
+    "python -m pytest": r"|-n2 --dist=loadfile|-m (campaign|claims|gpu|thorough)|tests/\S+.*",
     ".": ".venv/bin/activate",
     "bash": r"\.ci/run",
     "ruff": r"check \.|format \.",
