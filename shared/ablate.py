@@ -273,7 +273,7 @@ class Text:
     validation: Tensor
     tokenizer: Tokenizer
     corpus: str
-    sha256: str = ""
+    sha256: str
 
 
 # What is read of a file of results.

@@ -25,7 +25,7 @@ SPEECH = "O Romeo, Romeo, wherefore art thou Romeo?\nDeny thy father and refuse 
 def text():
     tokenizer = train_tokenizer("word", SPEECH * 30, None)
     ids = torch.tensor(tokenizer.encode(SPEECH * 30))
-    return Text(ids, ids[:60], tokenizer, "shakespeare")
+    return Text(ids, ids[:60], tokenizer, "shakespeare", "1" * 64)
 
 
 def small(stage, **changes):

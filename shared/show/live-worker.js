@@ -202,7 +202,7 @@ function headByHand(step, layer, head, shift, {uniform, forgotten}) {
   const {query, keys, values, scores, weights, context, off} = step.attention[layer][head];
   const places = scores.map((score, k) => ({
     place: step.positions[k] - shift, key: Array.from(keys[k]), value: Array.from(values[k]), score, weight: weights[k],
-    weighed: forgotten.has(step.positions[k]) ? -Infinity : uniform ? 0 : score,  // what softmax is given
+    weighed: forgotten.has(step.positions[k]) ? -Infinity : score,  // what softmax is given, where it is not made even
   }));
   return {query: Array.from(query), places, context: Array.from(context), off, uniform};
 }
